@@ -1,10 +1,9 @@
 //! The journal: one SQLite file that holds every run, its rows and its events. `rusqlite` stays in this room.
 //!
-//! Its files stand on [`connection`](Journal), [`error`](JournalError) and `tables`, the stored forms. `opening` and what it asks
-//! (`objects`, `one_name`, `place`) is how a file is opened, [`new_run`] how a run is made, `append` how events are written and
-//! `project` what they change in other tables. [`read`] is reading, [`stored`] and `by_index` are for those who check, [`chain`] is
-//! the hash chain. Events, the rows they change and the heads of their lanes are one transaction; `log::appending` says in which
-//! steps it is made.
+//! Its files stand on [`connection`](Journal), [`error`](JournalError) and `tables`, the stored forms. `opening` opens a file, with
+//! checks in `objects`, `one_name` and `place`; [`new_run`] makes a run; `append` writes events, and `project` the changes that they
+//! make in other tables. [`read`] is for readers, [`stored`] and `by_index` for audits, [`chain`] is the hash chain. Events, the rows
+//! they change and the heads of their lanes are one transaction; `log::appending` has its steps.
 
 mod alone;
 pub mod altered;
@@ -17,7 +16,7 @@ pub mod commands;
 mod connection;
 mod error;
 mod index;
-pub(crate) mod known;
+pub(crate) mod loaded;
 mod making;
 mod migrations;
 pub mod new_run;

@@ -18,7 +18,7 @@ use crate::event::kind::EventKind;
 use crate::event::lane::LaneId;
 use crate::event::run::{DrainReason, RunEvent};
 use crate::journal::append::Begun;
-use crate::journal::place::{Gone, How, Place};
+use crate::journal::place::{Gone, How, JournalFiles};
 use crate::journal::{Journal, JournalError, RunKey};
 use crate::ledger::fold::IllegalStep;
 use crate::log::alone::Alone;
@@ -136,7 +136,7 @@ pub(crate) struct Writing {
 
 /// Keeps an eye on the files of the journal.
 pub(crate) struct Watch {
-    pub(crate) place: Place,
+    pub(crate) place: JournalFiles,
     /// Told once, before anybody hears that what was recorded last is recorded: nothing more may be sent. Says where what
     /// was recorded and what is to come goes.
     pub(crate) gone: WhenGone,
@@ -158,7 +158,7 @@ const ASKED_EVERY: Duration = Duration::from_secs(1);
 
 pub(crate) type WhenHeld = Box<dyn Fn(u64, &[String]) + Send>;
 
-pub(crate) type WhenGone = Box<dyn Fn(&Journal, &Place, &Gone) -> Rescue + Send>;
+pub(crate) type WhenGone = Box<dyn Fn(&Journal, &JournalFiles, &Gone) -> Rescue + Send>;
 
 pub(crate) type Hold = Box<dyn Fn(&Journal) -> Result<(), How> + Send>;
 

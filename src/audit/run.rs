@@ -42,7 +42,7 @@ pub(super) fn check_at_its_place(
     let heads = journal.heads(run.key)?;
     let portions = Portions::new(journal, run)?;
     let mut findings = objects;
-    let Counted { findings: of_run, n_events, n_rows } = thread::scope(|scope| {
+    let RunCounts { findings: of_run, n_events, n_rows } = thread::scope(|scope| {
         let (heads, portions) = (&heads, &portions);
         let sums = beside.map(|beside| scope.spawn(move || sums_beside(beside, run, heads, portions)));
         checked(journal, run, || {
@@ -83,7 +83,7 @@ pub(super) fn check_at_its_place(
     Ok(Err(Altered { run, n_events, n_rows, anchor, findings: kept, n_findings: n_found }))
 }
 
-struct Counted {
+struct RunCounts {
     findings: Findings,
     n_events: u64,
     n_rows: u64,
@@ -93,7 +93,7 @@ fn checked(
     journal: &Journal,
     run: &RunRecord,
     sums: impl FnOnce() -> Result<Findings, JournalError>,
-) -> Result<Counted, JournalError> {
+) -> Result<RunCounts, JournalError> {
     let mut findings = Findings::default();
     let (n_events, layout) = lanes::check(journal, run, &mut findings)?;
     let mut of_plan = Findings::default();
@@ -105,7 +105,7 @@ fn checked(
     // Faults of rows come before faults of the plan.
     findings.append(sums()?);
     findings.append(of_plan);
-    Ok(Counted { findings, n_events, n_rows: n_rows? })
+    Ok(RunCounts { findings, n_events, n_rows: n_rows? })
 }
 
 /// Checks the sums on a second connection. Returns nothing if that reads another instant, which its heads show.

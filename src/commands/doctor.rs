@@ -10,7 +10,7 @@ use crate::credentials::chain;
 use crate::doctor::{Health, Patient, document, in_one_line, render};
 use crate::event::outcome::Outcome;
 use crate::exit::Exit;
-use crate::journal::place::Place;
+use crate::journal::place::JournalFiles;
 use crate::journal::read::lanes::LearnedQuota;
 use crate::journal::{Journal, JournalError};
 use crate::launch::accounts::settings::UNNAMED;
@@ -130,7 +130,7 @@ fn machine(context: &Context, exit: &mut Exit) -> Patient {
 
 /// Warns about a large log: a process that reads for long makes it grow, and a killed launch leaves it behind.
 fn log_of_journal(path: &Path, patient: &mut Patient) {
-    let Ok(place) = Place::of(path) else { return };
+    let Ok(place) = JournalFiles::at(path) else { return };
     let log @ LOG_IS_LARGE.. = place.log_size() else { return };
     let (found, advice) = told_of_log(log, place.readers().as_deref());
     patient.add("journal's log", Health::Warning, found, Some(advice));

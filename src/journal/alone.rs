@@ -1,4 +1,4 @@
-//! One run out of a journal that holds many, as a journal of its own.
+//! Copy of one run out of a journal that holds many, as a journal of its own.
 
 use std::path::Path;
 
@@ -10,16 +10,16 @@ use super::error::JournalError;
 use super::{objects, schema};
 
 impl Journal {
-    /// A copy at one instant that holds this run, and nothing of the others: neither rows nor what is left of them in free pages.
+    /// Copies one run as of one instant, and nothing of the others: neither their rows nor remains of them in free pages.
     ///
-    /// Nothing is executed that stands in the journal: a stranger may have written it.
+    /// Executes nothing that the journal contains, such as triggers: a stranger may have written it.
     pub fn copy_run_to(&self, run: RunKey, path: &Path) -> Result<(), JournalError> {
         self.copy_to(path)?;
         let mut copy = connect_to_copy(path)?;
-        // Of the copy, which nobody else can change any more.
+        // Checked in the copy, which nobody else can change.
         objects::must_all_be_ours(&copy)?;
-        // What refers to a run goes in any order, before the run. The triggers that keep events from being removed are switched
-        // off on this connection, as all are.
+        // Entries of a run are removed in any order, before the run. This connection fires no triggers, not even those that keep
+        // events from being removed.
         copy.pragma_update(None, "foreign_keys", false)?;
         let transaction = copy.transaction()?;
         for table in tables_with_runs(&transaction)? {
@@ -27,21 +27,21 @@ impl Journal {
         }
         transaction.execute("UPDATE journal SET excerpt = 1 WHERE n_runs > 1", [])?;
         transaction.commit()?;
-        // The database that it is written anew into counts as attached.
+        // `VACUUM` attaches the database that it writes to.
         // source: sqlite.org/lang_vacuum.html
         copy.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 1)?;
         Ok(copy.execute_batch("VACUUM")?)
     }
 }
 
-/// A connection to a copy that is being made, which holds whatever the journal holds.
+/// Opens a connection to a copy that is being made. The copy may hold anything that the journal holds.
 pub(super) fn connect_to_copy(path: &Path) -> Result<Connection, JournalError> {
     let copy = Connection::open(path).map_err(|source| JournalError::Unopenable { path: path.to_owned(), source })?;
     schema::harden(&copy)?;
     Ok(copy)
 }
 
-/// The names of the tables of a journal in which everything is ours.
+/// Returns the names of the tables with entries of runs, in a journal whose schema is ours.
 fn tables_with_runs(conn: &Connection) -> Result<Vec<String>, JournalError> {
     let query = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'
          AND EXISTS (SELECT 1 FROM pragma_table_info(sqlite_schema.name) AS found WHERE found.name = 'run')";

@@ -25,7 +25,7 @@ impl Object {
         !self.is_table() || !self.name.starts_with("sqlite_") || self.name.starts_with("sqlite_stat")
     }
 
-    /// The statement that takes it out, if it is still there. None: it goes with its table.
+    /// Statement that drops it if it is still there; `None` for an index that goes with its table.
     fn dropped(&self) -> Option<String> {
         let is_of_a_table = self.kind == "index" && self.name.starts_with("sqlite_");
         let name = self.name.replace('"', "\"\"");
@@ -39,7 +39,7 @@ impl fmt::Display for Object {
     }
 }
 
-/// One object that is not as the journal's version makes it.
+/// Object that is not as the journal's version makes it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Difference {
     #[error("no such {}: {}", .0.kind, .0.name)]
@@ -51,7 +51,7 @@ pub enum Difference {
 }
 
 impl Difference {
-    /// Tells that what is read is read from something else than the tables that were written.
+    /// Tells whether a table of ours is missing or changed, so that reads would come from something else than was written.
     pub(super) fn is_of_our_tables(&self) -> bool {
         match self {
             Difference::Missing(object) | Difference::Changed(object) => object.is_table(),
@@ -69,7 +69,7 @@ pub struct Additions {
     rest: Vec<Object>,
 }
 
-/// Alterations that nothing of what was recorded can be believed in spite of: whatever is read or written may have been something else.
+/// Alterations that leave nothing of the record to be believed: reads and writes may have gone to something else.
 #[derive(Debug, thiserror::Error)]
 #[error("the schema of the journal was altered: {}{first}{}", of_version(*version), and_more(rest))]
 pub struct SchemaAltered {
@@ -91,7 +91,7 @@ impl SchemaAltered {
     }
 }
 
-/// An older version may be what somebody made it say.
+/// Names an older version in a message: somebody may have written that number.
 fn of_version(version: i64) -> String {
     if version == newest() { String::new() } else { format!("it says that it is of version {version}, and ") }
 }
@@ -101,8 +101,9 @@ fn and_more<T>(rest: &[T]) -> String {
 }
 
 impl Additions {
-    /// Nothing where something of ours is amiss, or was at work on what is recorded.
-    pub(super) fn of(path: Option<&str>, differences: &[Difference]) -> Option<Self> {
+    /// Makes them from all differences; `None` if there are none, if an object of ours is missing or changed, or if an added one
+    /// may have acted on what is recorded.
+    pub(super) fn from_differences(path: Option<&str>, differences: &[Difference]) -> Option<Self> {
         let added = differences.iter().map(|difference| match difference {
             // Triggers do something whenever we write, and what SQLite made for itself it keeps.
             Difference::Added(object) if object.kind != "trigger" && object.can_go() => Some(object.clone()),

@@ -1,5 +1,5 @@
-//! An append to a run: one transaction, in which a batch is held against what is known, and then written. Its events, the rows
-//! they change and the heads of their lanes are on disk when it is finished, or nothing is.
+//! Append to a run: one transaction, in which a batch is checked against the stored state and then written. When it is finished,
+//! its events, the rows they change and the heads of their lanes are on disk, or nothing of it is.
 
 use std::collections::btree_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -8,7 +8,7 @@ use rusqlite::{Transaction, TransactionBehavior};
 
 use super::connection::{Journal, RunKey};
 use super::error::JournalError;
-use super::known::Known;
+use super::loaded::Loaded;
 use super::project::project;
 use super::stamped::{LaneHead, Stamped};
 use super::tables::lane::load_head;
@@ -21,7 +21,7 @@ use crate::ledger;
 use crate::ledger::standing::Standing;
 use crate::model::RowId;
 
-/// An append that is under way. Dropped before it is finished, it leaves nothing.
+/// Append that is under way. Dropped before it is finished, it leaves nothing.
 pub(crate) struct Append<'j> {
     transaction: Transaction<'j>,
     run: RunKey,
@@ -29,28 +29,28 @@ pub(crate) struct Append<'j> {
     open: &'j mut HashMap<(RunKey, RowId), Box<Standing>>,
     minds_heads: bool,
     minds_rows: bool,
-    pub(crate) known: Known,
+    pub(crate) known: Loaded,
 }
 
 /// Beginning of an append to a file that nobody else writes to.
 pub(crate) enum Begun<'j> {
     Append(Append<'j>),
-    /// Another connection wrote to the file since. The number is that up to which what it wrote has to be held against itself.
+    /// Another connection wrote to the file since. The number stands for the state of the file to be checked before it is trusted.
     WrittenByOthers(i64),
 }
 
 impl Journal {
-    /// From here on nobody else appends to a run that this connection appends to: a head that is another then was taken from us.
+    /// Checks from here on that the heads of lanes are those that this connection wrote; any other is [`JournalError::NotOurs`].
     pub(crate) fn mind_heads(&mut self) {
         self.minds_heads = true;
     }
 
-    /// Takes what other connections wrote up to this number (see [`Journal::begin_append_alone`]) for held against itself.
+    /// Trusts what other connections wrote up to this number, which [`Journal::begin_append_alone`] returned, after it was checked.
     pub(crate) fn trust_others(&mut self, number: i64) {
         self.others = number;
     }
 
-    /// Puts another journal in the place of this one if it has all that this connection wrote.
+    /// Hands the state of this connection on to another journal, if that has all that this one wrote; false if it has not.
     pub(crate) fn goes_on_in(&self, other: &mut Journal) -> Result<bool, JournalError> {
         for ((run, lane), head) in &self.ours {
             if load_head(&other.conn, *run, *lane)? != *head {
@@ -70,16 +70,16 @@ impl Journal {
         if *minds_heads {
             let version = objects::version_in_use(&transaction)?;
             if *schema != Some(version) {
-                // Somebody made something in it since, or packed it.
+                // The schema changed since it was checked, or the file was packed.
                 objects::must_all_be_ours(&transaction)?;
                 *schema = Some(version);
             }
         }
         let (minds_heads, minds_rows) = (*minds_heads, *minds_rows);
-        Ok(Append { transaction, run, ours, open, minds_heads, minds_rows, known: Known::default() })
+        Ok(Append { transaction, run, ours, open, minds_heads, minds_rows, known: Loaded::default() })
     }
 
-    /// The same, unless another connection wrote to the file since [`Journal::trust_others`].
+    /// Begins an append unless another connection wrote to the file since [`Journal::trust_others`].
     pub(crate) fn begin_append_alone(&mut self, run: RunKey) -> Result<Begun<'_>, JournalError> {
         let trusted = self.others;
         let append = self.begin_append(run)?;
@@ -89,10 +89,10 @@ impl Journal {
 }
 
 impl Append<'_> {
-    /// Loads all that these events are held against.
+    /// Loads the heads and standings that these events are checked against.
     pub(crate) fn load(&mut self, events: &[Event]) -> Result<(), JournalError> {
         let Append { transaction, run, ours, open, minds_heads, minds_rows, known } = self;
-        // Before any row is asked for: where somebody else wrote, that is why the row is not as it was.
+        // Before any row is loaded: a foreign write explains a row that changed, and is the error to report.
         for event in events {
             let Entry::Vacant(entry) = known.heads.entry(event.lane) else { continue };
             let head = load_head(transaction, *run, event.lane)?;
@@ -125,12 +125,12 @@ impl Append<'_> {
         Ok(())
     }
 
-    /// Writes the events as they are stamped, and what they change: sums, rows and heads.
+    /// Writes the stamped events and the sums, rows and heads that they change.
     pub(crate) fn project(&self, stamped: &Stamped, events: &[Event]) -> Result<(), JournalError> {
         project(&self.transaction, self.run, stamped, events, &self.known)
     }
 
-    /// Commits. From here on the standings of rows whose change is under way are at hand.
+    /// Commits, and keeps the standings of rows in doubt in memory, so that they need not be read again for their next event.
     pub(crate) fn finish(self) -> Result<(), JournalError> {
         let Append { transaction, run, ours, open, minds_heads, minds_rows: _, known } = self;
         transaction.commit()?;

@@ -1,5 +1,5 @@
-//! Rows held against their events as a later launch takes them in hand: what table `row` says of them decides what is sent, and
-//! whoever can write the file can write that.
+//! Comparison of a row with its events when a launch first sends or settles it: table `row` decides what is sent, and anybody who
+//! can write the file can change it.
 
 use rusqlite::{Connection, params};
 
@@ -12,14 +12,14 @@ use crate::ledger::standing::Standing;
 use crate::model::RowId;
 
 impl Journal {
-    /// From here on no row that this connection did not take in hand itself is sent or settled before its events were added up
-    /// again. Of a run that begins now nobody else can have written anything.
+    /// Compares from here on every row with its events before this connection first sends or settles it. Not needed for a run that
+    /// this connection made, which nobody else can have written to.
     pub(crate) fn mind_rows(&mut self) {
         self.minds_rows = true;
     }
 }
 
-/// The standing is what the events of its row add up to.
+/// Fails if a standing is not the sum of its row's events.
 pub(super) fn check(
     conn: &Connection,
     run: RunKey,

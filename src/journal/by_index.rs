@@ -1,13 +1,13 @@
-//! Indexes held against their tables. The engine asks by them alone, so that what an index does not lead to is never sent, never
-//! waited for and never taken, and nothing else would tell.
+//! Comparison of indexes with their tables. The engine finds rows by indexes alone: a row that its index leaves out would never be
+//! sent or waited for, and a command never taken, without any other sign.
 
 use std::hash::{BuildHasher as _, Hash, RandomState};
 
 use super::connection::{Journal, RunKey};
 use super::error::JournalError;
 
-/// Entries of an index, or those that it should have, in any order: equal where they are the same ones. The key is of this
-/// process alone, so that nobody can choose entries which add up to the same.
+/// Count and checksum of an index's entries, or of those that it should have, whatever their order. The checksum's key is random for
+/// each check, so that nobody can choose entries that add up to the same.
 #[derive(Default, PartialEq, Eq)]
 struct IndexEntries {
     n: u64,
@@ -21,7 +21,7 @@ impl IndexEntries {
     }
 }
 
-/// Indexes of table `row` that are asked by their names.
+/// Entries of the indexes of table `row` that queries name.
 #[derive(Default)]
 struct OfRows {
     open: IndexEntries,
@@ -34,8 +34,8 @@ const IS_MOVED: &str = "(moved_copystate IS NOT NULL OR moved_migrationcycle IS 
 const IS_NOT_TAKEN: &str = "taken_at IS NULL";
 
 impl Journal {
-    /// That each index that a launch asks by leads to what its table has of this run, and to nothing else. `NOT INDEXED` means nothing
-    /// where the primary key is the table, which therefore is named.
+    /// Checks that each index that a launch uses has the entries of this run that its table has, and no others. `NOT INDEXED` still
+    /// uses the primary key, so the one of `row` is named.
     ///
     /// source: `sqlite.org/lang_indexedby.html`, sqlite.org/withoutrowid.html
     pub(crate) fn check_asked_indexes(&self, run: RunKey) -> Result<(), JournalError> {
@@ -103,7 +103,7 @@ impl Journal {
         Ok(entries)
     }
 
-    /// That its tables and indexes are whole and say the same, entry by entry. Takes as long as reading all of both.
+    /// Checks that tables and indexes are intact and agree, entry by entry. Takes as long as reading all of both.
     ///
     /// source: sqlite.org/pragma.html (`integrity_check`)
     pub(crate) fn check_indexes(&self) -> Result<(), JournalError> {
@@ -112,7 +112,7 @@ impl Journal {
     }
 }
 
-/// The first columns, which are numbers.
+/// Returns the first `N` columns as numbers.
 fn numbers<const N: usize>(columns: &rusqlite::Row<'_>) -> rusqlite::Result<[i64; N]> {
     let mut numbers = [0; N];
     for (at, number) in numbers.iter_mut().enumerate() {

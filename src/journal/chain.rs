@@ -11,13 +11,13 @@ use crate::event::lane::LaneId;
 
 pub type Hash = [u8; 32];
 
-/// The hash that a lane's first event carries as the one before it.
+/// Returns the hash that a lane's first event carries in place of a previous one.
 #[must_use]
 pub fn genesis(run_id: &str, lane: LaneId) -> Hash {
     Sha256::digest(format!("cutover.chain.v1\n{run_id}\n{lane}\n")).into()
 }
 
-/// What is hashed of one event.
+/// Fields of an event that its hash covers.
 pub struct Link<'a> {
     pub prev: &'a Hash,
     pub lane: LaneId,
@@ -31,7 +31,7 @@ pub struct Link<'a> {
 impl Link<'_> {
     #[must_use]
     pub fn hash(&self) -> Hash {
-        // Put together without a formatter, which costs 2 % of the instructions of a change (benches/README.md, "Instructions").
+        // Assembled without a formatter, which costs 2 % of the instructions of a change (benches/README.md, "Instructions").
         let mut text = Vec::with_capacity(192 + self.detail.len());
         let [mut lane, mut seq, mut at_ms, mut row] = [itoa::Buffer::new(); 4];
         let lines: [&[u8]; 7] = [
@@ -59,7 +59,7 @@ fn hex_digits(hash: &Hash) -> [u8; 64] {
     digits
 }
 
-/// A hash over the heads of a run's lanes, to be kept elsewhere. People keep its first 128 bits, in groups of four digits;
+/// Hash over the heads of a run's lanes, to be kept elsewhere. People keep its first 128 bits, in groups of four digits;
 /// earlier versions showed 80 bits of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Anchor(Hash);
@@ -75,7 +75,7 @@ impl Anchor {
         Self::of_named(run_id, heads.into_iter().map(|(lane, seq, head)| (lane, seq, hex(&head))))
     }
 
-    /// The same over heads in hexadecimal digits.
+    /// Makes the anchor from heads in hexadecimal digits.
     pub fn of_named(run_id: &str, heads: impl IntoIterator<Item = (LaneId, u64, impl AsRef<str>)>) -> Self {
         let mut text = format!("cutover.anchor.v1\n{run_id}\n");
         for (lane, seq, head) in heads {
@@ -84,13 +84,13 @@ impl Anchor {
         Self(Sha256::digest(text).into())
     }
 
-    /// All 256 bits.
+    /// Returns all 256 bits as hexadecimal digits.
     #[must_use]
     pub fn whole(&self) -> String {
         hex(&self.0)
     }
 
-    /// The code that earlier versions showed.
+    /// Returns the code that earlier versions showed.
     #[must_use]
     pub fn short(&self) -> String {
         grouped(&self.whole()[..SHORT], 5)
@@ -108,8 +108,8 @@ fn grouped(digits: &str, n: usize) -> String {
     groups.collect::<Vec<_>>().join("-")
 }
 
-/// An anchor as somebody kept it: the code that is shown, or more of the hash, or what earlier versions showed. Case, blanks
-/// and dashes are no part of it.
+/// Anchor as somebody kept it: the code that is shown, more digits of the hash, or the code of earlier versions. Case, blanks and
+/// dashes do not count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Code(String);
 
@@ -120,13 +120,13 @@ pub struct Code(String);
 pub struct BadCode;
 
 impl Code {
-    /// Tells that it is of this anchor, as far as it goes.
+    /// Tells whether the anchor begins with this code.
     #[must_use]
     pub fn is_of(&self, anchor: Anchor) -> bool {
         anchor.whole().starts_with(&self.0)
     }
 
-    /// Tells that it has the 80 bits of earlier versions, which are too few where somebody can choose what they are of.
+    /// Tells whether it has only the 80 bits of earlier versions, which are too few against somebody who can try many journals.
     #[must_use]
     pub fn is_short(&self) -> bool {
         self.0.len() == SHORT
@@ -218,7 +218,7 @@ mod tests {
         }
         let other = anchor.whole().replace('0', "1");
         assert!(!code(&other).is_of(anchor));
-        // Neither the one nor the other: a part of a code proves less than it seems to.
+        // Lengths between the known ones are refused: a part of a code proves less than it seems to.
         for bad in
             ["", "x", &shown[..38], &anchor.short()[..22], &(anchor.whole() + "0"), "0x0123456789012345678901234567890"]
         {

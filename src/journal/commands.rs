@@ -7,7 +7,7 @@ use super::connection::{Journal, RunKey};
 use super::error::JournalError;
 use crate::control::{By, Command, GivenCommand};
 
-/// A command in the journal that this version does not know.
+/// Command in the journal that this version does not know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreadable {
     pub control: i64,
@@ -15,7 +15,7 @@ pub struct Unreadable {
 }
 
 impl Journal {
-    /// Puts down a command for the launch that carries the run, now or later.
+    /// Stores a command for the launch that carries the run, now or later. Returns its key.
     pub fn give_command(&mut self, run: RunKey, command: &Command, by: &By) -> Result<i64, JournalError> {
         let (command, by) = (serde_json::to_string(command), serde_json::to_string(by));
         let now = Timestamp::now().as_millisecond();
@@ -26,7 +26,8 @@ impl Journal {
         Ok(self.conn.last_insert_rowid())
     }
 
-    /// Forgets commands that were meant for a launch that is gone. What a launch may begin with stays.
+    /// Deletes commands to a launch that has ended, except those that the next launch may begin with: skips, releases and the end of
+    /// a pause.
     pub fn forget_stale_commands(&mut self, run: RunKey) -> Result<(), JournalError> {
         self.conn.execute(
             "DELETE FROM control WHERE run = ?1 AND taken_at IS NULL
@@ -36,14 +37,14 @@ impl Journal {
         Ok(())
     }
 
-    /// Takes a command back that no launch has taken.
+    /// Withdraws a command that no launch has taken. Returns false if it was taken or is not there.
     pub fn withdraw_command(&mut self, control: i64) -> Result<bool, JournalError> {
         let n = self.conn.execute("DELETE FROM control WHERE control = ?1 AND taken_at IS NULL", [control])?;
         Ok(n > 0)
     }
 
-    /// Commands that no launch has taken yet, in the order in which they were given; and those that this version does
-    /// not know.
+    /// Returns the commands that no launch has taken yet, in the order in which they were given, and apart from them those that this
+    /// version does not know.
     pub fn open_commands(&self, run: RunKey) -> Result<(Vec<GivenCommand>, Vec<Unreadable>), JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT control, command, given_by FROM control INDEXED BY control_open
@@ -63,7 +64,7 @@ impl Journal {
         Ok((given, unreadable))
     }
 
-    /// Whether an event says that the command took effect.
+    /// Tells whether an event records that the command took effect.
     pub fn took_effect(&self, run: RunKey, control: i64) -> Result<bool, JournalError> {
         self.conn
             .prepare_cached(
@@ -74,7 +75,7 @@ impl Journal {
             .map_err(JournalError::from)
     }
 
-    /// Whether a launch took the command. None: it was withdrawn, or a later launch was not meant by it.
+    /// Tells whether a launch took the command; `None` if it is no longer there, because it was withdrawn or its launch had ended.
     pub fn is_taken(&self, control: i64) -> Result<Option<bool>, JournalError> {
         self.conn
             .prepare_cached("SELECT taken_at IS NOT NULL FROM control WHERE control = ?1")?

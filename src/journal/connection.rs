@@ -1,4 +1,4 @@
-//! An open journal: its connection, and values that its files share.
+//! Open journal: its connection, and values that the files of this room share.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -11,42 +11,42 @@ use crate::event::lane::LaneId;
 use crate::ledger::standing::Standing;
 use crate::model::RowId;
 
-/// A run's number within its file. People use its id.
+/// Number of a run within its file. People use its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RunKey(pub(super) i64);
 
 pub struct Journal {
     pub(super) conn: Connection,
     pub(super) path: PathBuf,
-    /// Another name for those who read of it.
+    /// Path that reports name in place of the real one.
     pub(super) told_as: Option<PathBuf>,
     pub(super) access: Access,
-    /// Where the rows stand whose change is under way, so that they need not be read again when its answer comes. Whoever
-    /// appends to a run is the only one (see `lock`), and nobody else has these. Boxed, for they are large and are moved often.
+    /// Standings of rows in doubt, so that they need not be read again when their answer comes. They stay valid because one process
+    /// alone appends to a run (see `lock`). Boxed, because they are large and are moved often.
     pub(super) open: HashMap<(RunKey, RowId), Box<Standing>>,
-    /// Number of the schema when it was held last against what its version makes.
+    /// SQLite's number of the schema when that was last compared with the one of its version.
     pub(super) schema: Option<i64>,
-    /// The heads that this connection has written: those of runs that it made, and all since nobody else may write to the same.
+    /// Heads that this connection wrote: those of runs that it made, and all since [`Journal::mind_heads`].
     pub(super) ours: HashMap<(RunKey, LaneId), (u64, Hash)>,
     pub(super) minds_heads: bool,
-    /// Number of what other connections wrote, up to which it was held against itself.
+    /// SQLite's number of the writes by other connections, up to which the content was checked.
     pub(super) others: i64,
-    /// Rows that it has not taken in hand itself are held against their events as it does.
+    /// Rows are compared with their events when this connection first sends or settles them.
     pub(super) minds_rows: bool,
 }
 
-/// How an open journal is held.
+/// Kind of access to an open journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
     Write,
     /// With the files that SQLite keeps beside it, so that another process may be writing.
     Read,
-    /// Nothing is beside it, and nothing can be: as a file that does not change.
+    /// As a file that does not change: it has no log, and none can be made beside it.
     ///
     /// source: sqlite.org/wal.html#readonly
     ReadStill,
-    /// Its log is beside it and its log's index is not, and cannot be: the log is read into memory. Nobody has it open, or
-    /// the index were there.
+    /// With its log read into memory: the log's index is missing and cannot be made. Nobody else has the journal open, or the index
+    /// would be there.
     ///
     /// source: sqlite.org/wal.html#noshm
     ReadWithLog,
@@ -58,7 +58,7 @@ impl Journal {
         &self.path
     }
 
-    /// From here on reports name it so: a copy that goes elsewhere lies where nobody will find it.
+    /// Makes reports name this path: a copy that is moved elsewhere afterwards lies now where nobody will find it.
     pub(crate) fn be_told_as(&mut self, name: &str) {
         self.told_as = Some(name.into());
     }
@@ -68,13 +68,13 @@ impl Journal {
         self.told_as.as_deref().unwrap_or(&self.path)
     }
 
-    /// Whatever is read meanwhile is of one instant, also while another process writes.
+    /// Runs reads that all see the journal of one instant, also while another process writes.
     pub fn at_one_instant<T, E: From<JournalError>>(&self, read: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         if !self.conn.is_autocommit() {
-            // Within such an instant already.
+            // A transaction is open already.
             return read();
         }
-        // Begun by the first read; dropped without a commit, for there is nothing to commit.
+        // Begins with the first read; dropped without a commit, since nothing was written.
         let _snapshot = self.conn.unchecked_transaction().map_err(JournalError::from)?;
         read()
     }

@@ -1,4 +1,4 @@
-//! Ways in which a journal cannot be opened, read or written.
+//! Errors of opening, reading and writing a journal.
 
 use std::io;
 use std::path::PathBuf;
@@ -52,22 +52,22 @@ pub enum JournalError {
     Migration(String),
     #[error("the journal is damaged: {0}")]
     Damaged(String),
-    /// All that we made is there as we made it, and something else is, too.
+    /// Our objects are there as we made them, and others as well.
     #[error(transparent)]
     Added(Additions),
-    /// Something of ours is not as we made it, or something was at work on what is recorded.
+    /// An object of ours is not as we made it, or a foreign one may have acted on what is recorded.
     #[error(transparent)]
     Schema(SchemaAltered),
-    /// A copy of one run, for others to read.
+    /// Copy of one run, for others to read.
     #[error("the journal is an excerpt: a copy of one run for others to read, from which the other runs were left out")]
     Excerpt,
-    /// Whoever opens the journal would make it part of it, or pass over it.
+    /// A file beside the journal that SQLite would apply to it, or silently ignore.
     #[error("`{}`, beside the journal, {what}", path.display())]
     Beside { path: PathBuf, what: &'static str },
-    /// Somebody else wrote what is stored of a row, which was about to be sent or settled.
+    /// A row that is about to be sent or settled is stored otherwise than its events add up to: somebody else wrote it.
     #[error("row {row} is not what its events say ({columns})")]
     NotAsTold { row: RowId, columns: String },
-    /// Somebody else wrote to a run that this process alone writes to.
+    /// Another writer changed a run that this process alone writes to.
     #[error("the journal does not hold any more what was recorded last")]
     NotOurs,
     #[error("the disk is full: the journal cannot be written")]
@@ -91,11 +91,11 @@ impl From<rusqlite::Error> for JournalError {
         | rusqlite::Error::IntegralValueOutOfRange(..)
         | rusqlite::Error::Utf8Error(..) = error
         {
-            // We would not have written it.
+            // This program writes no such value.
             return JournalError::Damaged(error.to_string());
         }
         if let rusqlite::Error::QueryReturnedNoRows = error {
-            // Where there may be none, the question says so.
+            // Queries that may find nothing return an option.
             return JournalError::Damaged("what others refer to is not there".to_owned());
         }
         if let rusqlite::Error::SqlInputError { msg, .. } | rusqlite::Error::SqliteFailure(_, Some(msg)) = &error
@@ -115,7 +115,8 @@ impl From<rusqlite::Error> for JournalError {
     }
 }
 
-/// Tells by what SQLite says whether it did not find what we wrote: what we ask is always the same, and so are our tables.
+/// Tells from SQLite's message whether the schema or a value is not ours: our queries are fixed, so that they fail so on no other
+/// journal.
 fn is_about_what_is_there(msg: &str) -> bool {
     let begins = ["no such ", "duplicate column name", "malformed JSON"];
     begins.iter().any(|begins| msg.starts_with(begins))
@@ -123,81 +124,73 @@ fn is_about_what_is_there(msg: &str) -> bool {
         || msg.ends_with(" already exists")
 }
 
+/// Part of a journal that an error is about, which decides what can be done against it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Blamed {
+    /// The content is not what was written.
+    Content,
+    /// What is to be written does not fit to the content, one of which is wrong.
+    ContentOrWrite,
+    /// Nothing can be written at the file's place.
+    ReadOnlyPlace,
+    /// Another process has locked the file just now.
+    Lock,
+    Other,
+}
+
 impl JournalError {
-    /// Nothing can be written where the file is.
-    pub(super) fn is_about_writing(&self) -> bool {
-        matches!(self.code(), Some(rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen))
-    }
-
-    /// Tells that another process has locked the file just now.
-    pub(super) fn is_busy(&self) -> bool {
-        matches!(self.code(), Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked))
-    }
-
-    /// What SQLite said of a file that was opened.
-    fn code(&self) -> Option<rusqlite::ErrorCode> {
-        match self {
-            JournalError::Sqlite(error) => error.sqlite_error_code(),
-            JournalError::Absent(_)
-            | JournalError::Unreadable { .. }
-            | JournalError::Folder(_)
-            | JournalError::Older { .. }
-            | JournalError::Copy { .. }
-            | JournalError::Migration(_)
-            | JournalError::Unopenable { .. }
-            | JournalError::NoFolder(_)
-            | JournalError::Misplaced(_)
-            | JournalError::Abandoned
-            | JournalError::NotAJournal
-            | JournalError::Newer { .. }
-            | JournalError::Damaged(_)
-            | JournalError::Added(_)
-            | JournalError::Schema(_)
-            | JournalError::Excerpt
-            | JournalError::NotAsTold { .. }
-            | JournalError::Beside { .. }
-            | JournalError::NotOurs
-            | JournalError::Full(_)
-            | JournalError::Illegal(_)
-            | JournalError::NoRuns
-            | JournalError::UnknownRun(_)
-            | JournalError::AmbiguousRun { .. } => None,
-        }
-    }
-
-    /// Tells whether it may be that what was written is not what is there: what is written does not fit to it.
-    pub(crate) fn may_be_about_content(&self) -> bool {
-        matches!(self, JournalError::Illegal(_)) || self.code() == Some(rusqlite::ErrorCode::ConstraintViolation)
-    }
-
-    /// Tells whether what was written is not what is there.
-    pub(crate) fn is_about_content(&self) -> bool {
+    fn blamed(&self) -> Blamed {
         match self {
             JournalError::NotAJournal
             | JournalError::Damaged(_)
             | JournalError::Schema(_)
             | JournalError::Beside { .. }
-            | JournalError::NotOurs => true,
+            | JournalError::NotOurs => Blamed::Content,
+            JournalError::Illegal(_) => Blamed::ContentOrWrite,
+            JournalError::Sqlite(error) => match error.sqlite_error_code() {
+                Some(rusqlite::ErrorCode::ConstraintViolation) => Blamed::ContentOrWrite,
+                Some(rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen) => Blamed::ReadOnlyPlace,
+                Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => Blamed::Lock,
+                _ => Blamed::Other,
+            },
             JournalError::Absent(_)
+            | JournalError::Unopenable { .. }
             | JournalError::Unreadable { .. }
             | JournalError::Folder(_)
-            | JournalError::Older { .. }
-            | JournalError::Copy { .. }
-            | JournalError::Migration(_)
-            | JournalError::Unopenable { .. }
             | JournalError::NoFolder(_)
             | JournalError::Misplaced(_)
             | JournalError::Abandoned
+            | JournalError::Older { .. }
+            | JournalError::Copy { .. }
             | JournalError::Newer { .. }
+            | JournalError::Migration(_)
             | JournalError::Added(_)
             | JournalError::Excerpt
             | JournalError::NotAsTold { .. }
             | JournalError::Full(_)
-            | JournalError::Sqlite(_)
-            | JournalError::Illegal(_)
             | JournalError::NoRuns
             | JournalError::UnknownRun(_)
-            | JournalError::AmbiguousRun { .. } => false,
+            | JournalError::AmbiguousRun { .. } => Blamed::Other,
         }
+    }
+
+    /// Tells whether nothing can be written at the file's place.
+    pub(super) fn is_about_writing(&self) -> bool {
+        self.blamed() == Blamed::ReadOnlyPlace
+    }
+
+    /// Tells whether another process has locked the file just now.
+    pub(super) fn is_busy(&self) -> bool {
+        self.blamed() == Blamed::Lock
+    }
+
+    /// Tells whether the content may be wrong: what was to be written does not fit to it.
+    pub(crate) fn may_be_about_content(&self) -> bool {
+        self.blamed() == Blamed::ContentOrWrite
+    }
+
+    /// Tells whether the content is not what was written.
+    pub(crate) fn is_about_content(&self) -> bool {
+        self.blamed() == Blamed::Content
     }
 }

@@ -1,4 +1,4 @@
-//! The index of the log, which says how much of the log and of the file is true.
+//! Index of the log, which says how much of the log and of the file is valid.
 //!
 //! source: sqlite.org/walformat.html (section 2.1), which fixes these offsets; sqlite.org/fileformat2.html (section 4.1) for the
 //! head of the log.
@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
-/// The header twice, and what checkpoints keep behind it.
+/// Size of the part that is read: the header twice, and the state of checkpoints behind it.
 pub(super) const SIZE: usize = 136;
 const VERSION: u32 = 3_007_000;
 const HEAD_OF_LOG: u64 = 32;
@@ -40,7 +40,7 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// Reads it; nothing while somebody writes it, or if it is of another version.
+    /// Reads it; `None` while somebody writes it, or if it is of another version.
     pub(super) fn read(bytes: &[u8; SIZE]) -> Option<Self> {
         let (first, rest) = bytes.split_at(48);
         let is_initialised = first[12] != 0;
@@ -72,7 +72,7 @@ impl Index {
         self.n_pages > 0 && size >= u64::from(self.n_pages) * self.page_size
     }
 
-    /// Tells whether nobody has begun the log anew between the two.
+    /// Tells whether the log was not restarted between the two.
     pub(super) fn is_of_the_same_log(&self, other: &Index) -> bool {
         self.backfill.salts == other.backfill.salts && self.n_frames >= other.n_frames
     }
@@ -113,7 +113,7 @@ impl LogHead {
         Some(Self { salts })
     }
 
-    /// Tells whether it is the log that the index is of.
+    /// Tells whether it is the head of the log that the index belongs to.
     pub(super) fn begins(&self, index: &Index) -> bool {
         self.salts == index.backfill.salts
     }
@@ -123,7 +123,7 @@ fn is_blank(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| *byte == 0)
 }
 
-/// In the order of bytes of the machine.
+/// Returns a number in the byte order of the machine.
 fn number(bytes: &[u8], at: usize) -> u32 {
     u32::from_ne_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
 }

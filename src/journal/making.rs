@@ -1,5 +1,5 @@
-//! A journal that is made whole before it has its name: whoever is killed meanwhile leaves nothing that stands in anybody's way,
-//! and whoever finds one finds all of it. What SQLite itself makes goes through a file in which half a change stands beside it.
+//! Making of a journal that is complete before it has its name: a process that is killed meanwhile leaves nothing in the way, and a
+//! journal that is found is whole. A file that SQLite makes by itself has a half-written change beside it for a while.
 //!
 //! It is made in memory and written to a file that has no name yet, which then gets its own, unless somebody was faster. Where a
 //! file system has no such files, one under a name of its own is renamed.
@@ -21,9 +21,9 @@ use super::error::JournalError;
 use super::schema;
 use crate::files;
 
-/// Makes a journal that holds nothing yet, if nothing is there, and replaces nothing.
+/// Makes an empty journal, if nothing is there; replaces nothing.
 pub(super) fn make(path: &Path) -> io::Result<()> {
-    // A log that is left of another journal would be taken for this one's; SQLite throws it away beside an empty file.
+    // A log left by another journal would be taken for this one's; beside an empty file, SQLite discards it.
     let is_there = |path: &Path| fs::symlink_metadata(path).is_ok();
     if is_there(path) || ["-wal", "-shm", "-journal"].iter().any(|suffix| is_there(&beside(path, suffix))) {
         return Err(io::ErrorKind::AlreadyExists.into());
@@ -34,13 +34,13 @@ pub(super) fn make(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => place_renamed(path, folder, &journal)?,
         placed => placed?,
     }
-    // Its name outlives a power failure as what is in it does.
+    // The name survives a power failure as the content does.
     File::open(folder)?.sync_all()
 }
 
-/// All pages of a journal that holds nothing, and is kept with a log.
+/// Returns all pages of an empty journal in WAL mode.
 fn whole() -> Result<Vec<u8>, JournalError> {
-    /// Places of the versions by which it is written and read, and the version that says that there is a log.
+    /// Offsets of the write and read versions in the header, which say that there is a log.
     ///
     /// source: sqlite.org/fileformat2.html (section 1.3.3)
     const VERSIONS: std::ops::Range<usize> = 18..20;
@@ -55,13 +55,13 @@ fn whole() -> Result<Vec<u8>, JournalError> {
 }
 
 fn fill(mut file: &File, mode: u32, journal: &[u8]) -> io::Result<()> {
-    // What the user takes away from new files was not taken away from this one's rights.
+    // The umask took away rights that this file is to have.
     file.set_permissions(Permissions::from_mode(mode))?;
     file.write_all(journal)?;
     file.sync_all()
 }
 
-/// By way of a file without a name, which goes with the process.
+/// Places it by way of a file without a name, which is gone if the process dies.
 fn place_unnamed(path: &Path, folder: &Path, journal: &[u8]) -> io::Result<()> {
     let mode = files::mode::private_mode(folder);
     let unnamed = OFlags::TMPFILE.bits().cast_signed();
@@ -71,13 +71,13 @@ fn place_unnamed(path: &Path, folder: &Path, journal: &[u8]) -> io::Result<()> {
     Ok(rustix::fs::linkat(CWD, open, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
 }
 
-/// By way of a file with a name that nobody guesses, and that whoever makes the next journal there takes away if it is left.
+/// Places it by way of a file with a random name. One that is left by a killed process is removed by the next maker there.
 fn place_renamed(path: &Path, folder: &Path, journal: &[u8]) -> io::Result<()> {
     let prefix = prefix(path);
     take_away_left(folder, &prefix);
-    // Made anew, and for its owner alone; gone with the value if it was not renamed.
+    // New, and for its owner alone; removed with the value unless it was renamed.
     let file = tempfile::Builder::new().prefix(&prefix).tempfile_in(folder)?;
-    // As long as this holds it, it is not left.
+    // The lock marks it as in use.
     rustix::fs::flock(file.as_file(), FlockOperation::NonBlockingLockExclusive)?;
     fill(file.as_file(), files::mode::private_mode(folder), journal)?;
     Ok(rustix::fs::renameat_with(CWD, file.path(), CWD, path, RenameFlags::NOREPLACE)?)
@@ -103,7 +103,7 @@ fn take_away_left(folder: &Path, prefix: &OsString) {
     }
 }
 
-/// Tells a file of ours that nobody is at any more. What somebody else put there is not for us to take away.
+/// Tells whether it is a file of ours that no process uses any more. Files of others are left alone.
 fn is_left(file: &File) -> bool {
     let us = rustix::process::geteuid().as_raw();
     file.metadata().is_ok_and(|found| found.is_file() && found.nlink() == 1 && found.uid() == us)

@@ -21,7 +21,7 @@ use crate::model::Row;
 use crate::model::state::SeenState;
 use crate::waves::Terms;
 
-/// What is known of a run when it is made.
+/// Facts about a run that is to be made.
 pub struct NewRun<'a> {
     pub id: &'a str,
     pub made_at: Timestamp,
@@ -30,27 +30,27 @@ pub struct NewRun<'a> {
     pub n_rows: u32,
     pub lanes: &'a [NewLane],
     pub settings: &'a serde_json::Value,
-    /// What the launch that makes it was given by hand.
+    /// Settings given by hand to the launch that makes it.
     pub given: BTreeMap<String, String>,
-    /// Which waves there are, in their order; rows may name others, which come behind them.
+    /// Terms with the waves in their order; waves that only rows name come after them.
     pub terms: &'a Terms,
 }
 
-/// A run that was just made.
+/// Run that was just made.
 pub struct NewlyMade {
     pub run: RunKey,
-    /// The event with which it begins. It is in the journal, and nobody was told of it yet.
+    /// Event with which it begins: in the journal, and not yet told to observers.
     pub begun: Event,
 }
 
-/// One account of a run that is made.
+/// Account of a run that is to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewLane {
-    /// What rows call it.
+    /// Name by which rows refer to it.
     pub name: String,
     pub endpoint: String,
     pub account: String,
-    /// Whether rows that name no target are its own.
+    /// True if it takes the rows that name no target.
     pub takes_unnamed: bool,
 }
 
@@ -61,14 +61,14 @@ impl NewLane {
     }
 }
 
-/// What tells a run's places from those of other runs: distinct, in one text each.
+/// Endpoints and accounts of a run, each as one text of distinct sorted names: by these, runs in the same places are found.
 pub(super) struct Places {
     pub(super) endpoint: String,
     pub(super) account: String,
 }
 
 impl Places {
-    pub(super) fn of(lanes: &[NewLane]) -> Self {
+    pub(super) fn from_lanes(lanes: &[NewLane]) -> Self {
         let one = |of: fn(&NewLane) -> &String| {
             let distinct: BTreeSet<&str> = lanes.iter().map(|lane| of(lane).as_str()).collect();
             distinct.into_iter().collect::<Vec<_>>().join(" ")
@@ -78,15 +78,15 @@ impl Places {
 }
 
 impl Journal {
-    /// Makes a run, fills it with rows and begins it, all or nothing: `fill` is given a sink for the rows of the plan. There is no
-    /// run without the event that says what it was made as: else whoever edits it before its first launch would be believed.
+    /// Makes a run, fills it with rows and records its first event, all or nothing: `fill` is given a sink for the rows of the plan.
+    /// Without the event in the same transaction, an edit of the run before its first launch would be believed.
     pub fn create_run<E: From<JournalError>>(
         &mut self,
         new: &NewRun<'_>,
         fill: impl FnOnce(&mut RowSink<'_>) -> Result<(), E>,
     ) -> Result<NewlyMade, E> {
-        let places = Places::of(new.lanes);
-        // What it begins with is read within it.
+        let places = Places::from_lanes(new.lanes);
+        // Layout and predecessors are read within the same transaction.
         let transaction =
             Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate).map_err(JournalError::from)?;
         let run = succession::count_another(&transaction)?;
@@ -135,7 +135,7 @@ impl Journal {
         Ok(NewlyMade { run, begun })
     }
 
-    /// Records what a run begins with, once its rows are where they stay. Returns the head of its lane, too.
+    /// Records the first event of a run, after its rows are in place. Returns the event and the new head of its lane.
     fn begin(&self, conn: &Connection, run: RunKey, new: &NewRun<'_>) -> Result<(Event, LaneHead), JournalError> {
         let started = RunEvent::Started {
             plan: new.plan_digest.to_owned(),
@@ -157,7 +157,7 @@ impl Journal {
     }
 }
 
-/// Where the rows of a plan go as they are read.
+/// Sink for the rows of a plan as they are read.
 pub struct RowSink<'a> {
     insert: row::Insert<'a>,
     run: RunKey,
@@ -166,7 +166,7 @@ pub struct RowSink<'a> {
 }
 
 impl RowSink<'_> {
-    /// With where a sealed plan saw it, if it is from one.
+    /// Stores a row, with the state that its sealed plan saw, if it comes from one.
     pub fn row(&mut self, row: &Row, sealed: Option<&SeenState>) -> Result<(), JournalError> {
         let wave_no = self.waves.iter().position(|wave| *wave == row.wave).unwrap_or_else(|| {
             self.waves.push(row.wave.clone());

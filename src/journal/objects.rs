@@ -1,4 +1,4 @@
-//! The objects of a journal's schema, held one by one against those that our migrations make for its version.
+//! Comparison of a journal's schema, object by object, with the one that our migrations make for its version.
 //!
 //! Texts are compared to the letter. SQLite keeps a statement as it was written, and what `ALTER TABLE` makes of it depends on
 //! that text alone, so that a journal that was brought up to date has the same texts as one that is new. Anything less, such
@@ -27,14 +27,14 @@ type Objects = BTreeMap<Object, Made>;
 
 static OF_NEWEST: LazyLock<rusqlite::Result<Objects>> = LazyLock::new(|| made_by(&STEPS));
 
-/// The objects that the first migrations make.
+/// Returns the objects that these migrations make.
 fn made_by(steps: &[&str]) -> rusqlite::Result<Objects> {
     let conn = Connection::open_in_memory()?;
     steps.iter().try_for_each(|step| conn.execute_batch(step))?;
     found(&conn).map(|(objects, _)| objects)
 }
 
-/// The objects that are there, and those that stand there twice or share the place of another.
+/// Returns the objects that are there, and those that occur twice or share the root page of another.
 fn found(conn: &Connection) -> rusqlite::Result<(Objects, Vec<Object>)> {
     let mut statement = conn.prepare("SELECT type, name, tbl_name, sql, rootpage FROM sqlite_schema ORDER BY rowid")?;
     let mut rows = statement.query([])?;
@@ -43,7 +43,7 @@ fn found(conn: &Connection) -> rusqlite::Result<(Objects, Vec<Object>)> {
         let object = Object { kind: row.get(0)?, name: row.get(1)? };
         let made = Made { table: row.get(2)?, sql: row.get(3)? };
         let place: i64 = row.get::<_, Option<i64>>(4)?.unwrap_or(0);
-        // Views and triggers have no place.
+        // Views and triggers have no root page.
         let is_alone = place == 0 || places.insert(place);
         let is_first = objects.insert(object.clone(), made).is_none();
         if !(is_alone && is_first) {
@@ -53,9 +53,9 @@ fn found(conn: &Connection) -> rusqlite::Result<(Objects, Vec<Object>)> {
     Ok((objects, doubled))
 }
 
-/// Every object that is not as its version makes it: tables first, then what is missing, changed, added.
+/// Returns every object that is not as its version makes it: tables first, then missing, changed and added ones.
 pub(super) fn differences(conn: &Connection) -> Result<Vec<Difference>, JournalError> {
-    // Of one instant: another launch may be bringing it up to date.
+    // Read at one instant: another launch may be bringing it up to date.
     let snapshot = conn.is_autocommit().then(|| conn.unchecked_transaction()).transpose()?;
     let version = version(conn)?;
     let (found, doubled) = found(conn)?;
@@ -83,7 +83,7 @@ pub(super) fn differences(conn: &Connection) -> Result<Vec<Difference>, JournalE
 
 fn refuse(conn: &Connection, differences: &[Difference]) -> Result<(), JournalError> {
     let version = version(conn)?;
-    if let Some(additions) = Additions::of(conn.path(), differences) {
+    if let Some(additions) = Additions::from_differences(conn.path(), differences) {
         return Err(JournalError::Added(additions));
     }
     match differences {
@@ -99,7 +99,7 @@ fn refuse(conn: &Connection, differences: &[Difference]) -> Result<(), JournalEr
     }
 }
 
-/// A number that changes with every change of the schema.
+/// Returns a number that changes with every change of the schema.
 ///
 /// source: `sqlite.org/pragma.html#pragma_schema_version`
 pub(super) fn version_in_use(conn: &Connection) -> Result<i64, JournalError> {
@@ -107,12 +107,12 @@ pub(super) fn version_in_use(conn: &Connection) -> Result<i64, JournalError> {
     statement.query_row([], |row| row.get(0)).map_err(JournalError::from)
 }
 
-/// Refuses a journal to write to in which there is anything else than what its version makes.
+/// Refuses to write to a journal whose schema has any other object than its version makes.
 pub(super) fn must_all_be_ours(conn: &Connection) -> Result<(), JournalError> {
     refuse(conn, &differences(conn)?)
 }
 
-/// Refuses a journal to read whose tables are not those of its version: whatever stands in their place may be anything.
+/// Refuses to read a journal whose tables are not those of its version.
 pub(super) fn tables_must_be_ours(conn: &Connection) -> Result<(), JournalError> {
     let mut differences = differences(conn)?;
     differences.retain(Difference::is_of_our_tables);
@@ -120,7 +120,7 @@ pub(super) fn tables_must_be_ours(conn: &Connection) -> Result<(), JournalError>
 }
 
 impl Journal {
-    /// Objects that are there besides those that its version makes, or instead of them.
+    /// Returns all differences of its schema from the one that its version makes.
     pub fn foreign_objects(&self) -> Result<Vec<Difference>, JournalError> {
         differences(&self.conn)
     }

@@ -1,5 +1,5 @@
-//! A journal as one file with one name, in a folder where its log and its locks lie: what SQLite and we keep beside it is found
-//! by its name, so that by a second one two launches would not know of each other.
+//! Check that a journal is one file with one name: its log and its locks lie beside it and are found by its name, so that under a
+//! second name two launches would not know of each other.
 //!
 //! source: sqlite.org/howtocorrupt.html (sections 2.4, 2.5)
 
@@ -13,7 +13,7 @@ use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags};
 use super::beside::beside;
 use crate::files;
 
-/// Why a file cannot be a journal, or one that is safe where it is.
+/// Reason for which a path cannot hold a journal, or not safely.
 #[derive(Debug, thiserror::Error)]
 pub enum Misplaced {
     #[error("`{}` is a device, a pipe or a socket, and a journal is a file", .0.display())]
@@ -27,7 +27,7 @@ pub enum Misplaced {
     Names {
         path: PathBuf,
         names: u64,
-        /// A log lies beside one of the names, and may have what was recorded last.
+        /// A log lies beside this name, and may hold the last records.
         has_log: bool,
     },
     #[error("the journal `{}` is mounted as a single file: its log and its locks are not where others look for them", .0.display())]
@@ -36,10 +36,11 @@ pub enum Misplaced {
     Beside { path: PathBuf, how: &'static str },
 }
 
-/// Refuses what is no file, has a second name, or is mounted alone; what is not there yet is well.
+/// Refuses a path that is no file, has a second name, or is mounted alone, or beside which lies a file that SQLite must not use.
+/// A path at which nothing is yet passes.
 pub(super) fn check(path: &Path) -> Result<(), Misplaced> {
     let Ok(found) = std::fs::metadata(path) else {
-        // What cannot be looked at is told by whoever opens it.
+        // A path that cannot be looked at passes here and fails when it is opened.
         let is_link = std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
         let leads_nowhere = std::fs::metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
         return if is_link && leads_nowhere { Err(Misplaced::LinkToNowhere(path.to_owned())) } else { Ok(()) };
@@ -48,7 +49,7 @@ pub(super) fn check(path: &Path) -> Result<(), Misplaced> {
         return Err(Misplaced::NoFile(path.to_owned()));
     }
     if found.nlink() > 1 {
-        // By the name that it has itself: a link to it is not what is to be found and removed.
+        // The file's own name, and not a link to it, is the one to find and remove.
         let path =
             if path.is_symlink() { path.canonicalize().unwrap_or_else(|_| path.to_owned()) } else { path.to_owned() };
         let has_log = std::fs::metadata(beside(&path, "-wal")).is_ok_and(|log| log.len() > 0);
@@ -68,7 +69,7 @@ pub(super) fn check(path: &Path) -> Result<(), Misplaced> {
     })
 }
 
-/// Fault of a file beside the journal that SQLite would read and write.
+/// Returns the fault of a file beside the journal that SQLite would read and write.
 fn amiss(there: &Metadata, journal: &Metadata, folder_is_open_to_others: bool) -> Option<&'static str> {
     if !there.is_file() {
         Some("is not a plain file, as what SQLite keeps there is")

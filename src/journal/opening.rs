@@ -1,4 +1,4 @@
-//! How a journal is opened: to write, to read beside whoever writes, and to read where nothing can be written.
+//! Opening of a journal: to write, to read beside a writer, and to read where nothing can be written.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -16,29 +16,28 @@ use super::beside::beside;
 use super::connection::{Access, Journal};
 use super::error::JournalError;
 use super::index::LogHead;
-use super::place::Place;
+use super::place::JournalFiles;
 use super::{alone, making, migrations, objects, one_name, schema};
 use crate::files;
 
-/// Above this size a `quick_check` would make people wait.
+/// Largest file, in bytes, on which a `quick_check` makes nobody wait.
 const QUICK_CHECK_BELOW: u64 = 64 << 20;
-/// What reading beside another connection takes in pages.
+/// Page cache, in KiB, of a connection that reads beside another one.
 const CACHE_KIB: i64 = 8 << 10;
-/// Patience with a journal that another process has locked.
+/// Time to wait for a journal that another process has locked.
 const BUSY_FOR: Duration = Duration::from_secs(5);
-/// Patience with what lies beside a journal only while another process makes it, or one that was not kept with a log becomes
-/// one that is.
+/// Time to wait for files beside a journal to go that lie there only while another process makes it or switches it to a log.
 const BESIDE_FOR: Duration = Duration::from_millis(500);
 
 impl Journal {
-    /// For verbs that write: made if absent, brought up to date, and checked if the last launch died.
+    /// Opens a journal to write: it is made if absent, brought up to date, and checked if the last launch died.
     pub fn open(path: &Path) -> Result<Self, JournalError> {
-        // Two launches that make one journal at the same moment get in each other's way: the switch to WAL does not wait,
-        // whatever the busy timeout. A moment later it is made.
+        // Of two launches that make one journal at the same moment one fails, since the switch to WAL does not wait, whatever the
+        // busy timeout. A moment later the journal is made.
         patiently(|| Self::open_once(path))
     }
 
-    /// Refuses a path at which no journal can be, or can be made, or at which it would not be safe.
+    /// Refuses a path at which no journal can be or be made, or not safely.
     pub(crate) fn check_place(path: &Path) -> Result<(), JournalError> {
         if path.is_dir() {
             return Err(JournalError::Folder(path.to_owned()));
@@ -54,9 +53,9 @@ impl Journal {
 
     fn open_once(path: &Path) -> Result<Self, JournalError> {
         Self::check_place(path)?;
-        // Where it cannot be made whole beforehand, SQLite makes it where it stays, and says why it cannot.
+        // If this fails, SQLite makes the file below, or says why it cannot.
         _ = making::make(path);
-        // What SQLite makes, everybody may read.
+        // A file that SQLite makes can be read by everybody.
         _ = files::open::create_new(path, files::mode::private_mode(files::folder::folder_of(path)));
         let mut journal = Self::connect(path, Access::Write)?;
         journal.recognise()?;
@@ -68,12 +67,13 @@ impl Journal {
         schema::tune(&journal.conn)?;
         schema::migrate(&mut journal.conn)?;
         journal.check_after_unclean_end()?;
-        // Before anything of it is held against itself: what comes later has to be held again.
+        // Read before the content is checked: later writes by others have to be checked again.
         journal.others = written_by_others(&journal.conn)?;
         Ok(journal)
     }
 
-    /// Whether what others write from now on is seen. One that nobody could write to when it was opened is taken for still.
+    /// Tells whether later writes by others are seen. A journal that nobody could write to when it was opened is read as a file that
+    /// does not change.
     #[must_use]
     pub(crate) fn sees_changes(&self) -> bool {
         match self.access {
@@ -82,7 +82,7 @@ impl Journal {
         }
     }
 
-    /// For verbs that only read: another process may be writing, and the file and its folder may be read-only.
+    /// Opens a journal to read: another process may be writing, and the file and its folder may be read-only.
     pub fn open_to_read(path: &Path) -> Result<Self, JournalError> {
         match fs::metadata(path) {
             Ok(found) if found.is_dir() => return Err(JournalError::Folder(path.to_owned())),
@@ -93,7 +93,7 @@ impl Journal {
         one_name::check(path)?;
         let mut journal = Self::reading(path)?;
         if let Some(version) = schema::older(&journal.conn)? {
-            // Brought up to date once, by whoever comes first.
+            // Opened once to write, which brings it up to date.
             drop(journal);
             drop(Self::open(path).map_err(|error| {
                 let known = migrations::newest();
@@ -117,14 +117,14 @@ impl Journal {
         let journal = Self::connect(path, Access::Read)?;
         let error = match journal.recognise() {
             Ok(()) => return Ok(journal),
-            // The first page is read only now, and what has to be beside the file is opened with it.
+            // Reads the first page, and with it opens the log and its index.
             Err(error) if error.is_about_writing() => error,
             Err(error) => return Err(error),
         };
         let access = match (has_content(&beside(path, "-wal")), beside(path, "-shm").exists()) {
             (false, _) => Access::ReadStill,
             (true, false) => Access::ReadWithLog,
-            // Somebody may be writing, and does not let us in.
+            // Another process may be writing.
             (true, true) => return Err(error),
         };
         let journal = Self::connect(path, access)?;
@@ -132,25 +132,25 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Ends whatever is read from here on once this says so, as soon as that is noticed: with [`JournalError::Abandoned`].
+    /// Interrupts every read from here on once `is_over` returns true; the read ends with [`JournalError::Abandoned`].
     pub(crate) fn read_until(&self, is_over: impl Fn() -> bool + Send + 'static) -> Result<(), JournalError> {
-        // Some tenth of a millisecond.
+        // About a tenth of a millisecond between two checks.
         const STEPS: i32 = 10_000;
         Ok(self.conn.progress_handler(STEPS, Some(is_over))?)
     }
 
-    /// Rights of its file.
+    /// Returns the rights of its file.
     pub(crate) fn mode(&self) -> u32 {
         fs::metadata(&self.path).map_or(files::mode::PRIVATE, |found| found.permissions().mode() & 0o666)
     }
 
-    /// Which files it is, so that it can be noticed when they are moved, deleted or replaced.
-    pub(crate) fn place(&self) -> Result<Place, JournalError> {
-        Place::of(&self.path).map_err(|source| JournalError::Unreadable { path: self.path.clone(), source })
+    /// Returns its files as they are now, so that it can be noticed when they are moved, deleted or replaced.
+    pub(crate) fn place(&self) -> Result<JournalFiles, JournalError> {
+        JournalFiles::at(&self.path).map_err(|source| JournalError::Unreadable { path: self.path.clone(), source })
     }
 
-    /// Writes the log back into the file, as far as those who read in it let that happen. False: they keep some of it, and
-    /// while they do, it grows with every commit.
+    /// Writes the log back into the file, as far as its readers permit. Returns false if they hold some of it: until they let go, the
+    /// log grows with every commit.
     ///
     /// source: `sqlite.org/pragma.html#pragma_wal_checkpoint`
     pub(crate) fn write_back(&self) -> Result<bool, JournalError> {
@@ -159,14 +159,14 @@ impl Journal {
         Ok(written >= in_log)
     }
 
-    /// Whether it is kept with a log, and there is none beside it, or an empty one.
+    /// Tells whether the journal is in WAL mode while its log is missing or empty.
     pub(crate) fn is_without_log(&self) -> Result<bool, JournalError> {
         let mode: String = self.conn.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
         let path = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
         Ok(mode == "wal" && !has_content(&beside(&path, "-wal")))
     }
 
-    /// Another connection to the same file, to read beside this one.
+    /// Opens another connection to the same file, to read beside this one.
     pub fn again(&self) -> Result<Self, JournalError> {
         let access = if self.access == Access::Write { Access::Read } else { self.access };
         let journal = Self::connect(&self.path, access)?;
@@ -174,7 +174,7 @@ impl Journal {
         Ok(journal)
     }
 
-    /// A whole copy at one instant, also while a run goes on. It is one file that needs no other beside it.
+    /// Copies the whole journal as of one instant, also while a run goes on, to one file that needs no other beside it.
     pub fn copy_to(&self, path: &Path) -> Result<(), JournalError> {
         let mut copy = alone::connect_to_copy(path)?;
         let failed = |source: rusqlite::Error| match JournalError::from(source) {
@@ -200,13 +200,13 @@ impl Journal {
             Access::ReadWithLog => Connection::open_with_flags_and_vfs(path, read, c"unix-none"),
         };
         let conn = conn.map_err(|source| match (access, files::open::open_at_once(path)) {
-            // The system says more clearly why.
+            // The system's error says the reason more clearly.
             (Access::Read, Err(source)) => JournalError::Unreadable { path: path.to_owned(), source },
             (_, _) => JournalError::Unopenable { path: path.to_owned(), source },
         })?;
         schema::harden(&conn)?;
         match access {
-            // Until it is known for a journal of ours nothing of its log is written back into it.
+            // Nothing of its log is written back before the file is known to be a journal of ours.
             Access::Write => _ = conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?,
             Access::ReadStill => (),
             Access::Read => conn.busy_timeout(Duration::from_secs(30))?,
@@ -226,7 +226,7 @@ impl Journal {
         })
     }
 
-    /// That it is a journal of ours, and ends where a page ends: the database itself minds a page that is gone, and not half
+    /// Checks that it is a journal of ours and that its size is a whole number of pages: SQLite notices a missing page, but not half
     /// a page.
     fn recognise(&self) -> Result<(), JournalError> {
         schema::recognise(&self.conn)?;
@@ -234,13 +234,14 @@ impl Journal {
         let size = fs::metadata(&self.path).map_or(0, |data| data.len());
         match size {
             size if size.is_multiple_of(page) => Ok(()),
-            // Too little even for the database to call it one.
+            // Shorter than one page: no database at all.
             size if size < page => Err(JournalError::NotAJournal),
             _ => Err(JournalError::Damaged("the file ends in the middle of a page".to_owned())),
         }
     }
 
-    /// A launch that ended by itself left no run marked as running.
+    /// Checks all pages if a run is still marked as running, which means that its launch died; files over [`QUICK_CHECK_BELOW`] are
+    /// not checked.
     fn check_after_unclean_end(&self) -> Result<(), JournalError> {
         let unclean: bool =
             self.conn.query_row("SELECT EXISTS (SELECT 1 FROM run WHERE running = 1)", [], |row| row.get(0))?;
@@ -251,8 +252,8 @@ impl Journal {
         self.check_pages()
     }
 
-    /// That nothing stands behind its last page, where no database would read it. While there is a log, that may have taken pages
-    /// off which are in the file still.
+    /// Checks that no bytes follow the last page, where SQLite would not read them. Passes while there is a log, which may have
+    /// dropped pages that are still in the file.
     ///
     /// source: sqlite.org/wal.html (checkpointing), `sqlite.org/pragma.html#pragma_page_count`
     pub(crate) fn check_end(&self) -> Result<(), JournalError> {
@@ -269,14 +270,14 @@ impl Journal {
         }
     }
 
-    /// That its pages are those of a database, in whose tables everything can be found. Reads all of them.
+    /// Checks that all pages belong to an intact database. Reads all of them.
     pub(crate) fn check_pages(&self) -> Result<(), JournalError> {
         let found: String = self.conn.pragma_query_value(None, "quick_check", |row| row.get(0))?;
         if found == "ok" { Ok(()) } else { Err(JournalError::Damaged(found)) }
     }
 }
 
-/// Tries again as long as what stands in the way may pass.
+/// Opens a journal, and tries again as long as the error may pass.
 fn patiently(open: impl Fn() -> Result<Journal, JournalError>) -> Result<Journal, JournalError> {
     let asked = Instant::now();
     loop {
@@ -289,18 +290,18 @@ fn patiently(open: impl Fn() -> Result<Journal, JournalError>) -> Result<Journal
     }
 }
 
-/// Time within which an error may pass, because another process is at work on the file just now.
+/// Returns the time within which an error may pass because another process is at work on the file; `None` if it will not.
 fn may_pass_within(error: &JournalError) -> Option<Duration> {
     let is_beside = matches!(error, JournalError::Beside { .. });
     error.is_busy().then_some(BUSY_FOR).or(is_beside.then_some(BESIDE_FOR))
 }
 
-/// Refuses what SQLite would make part of a journal without a word (a change that was half written, which it takes back by what
-/// is noted of it), and what it would pass over in silence (a log that is none). We leave no such file: a journal has a log.
+/// Refuses a rollback journal, which SQLite would silently apply to the file, and a log that is none, which it would silently
+/// ignore. This program leaves neither: its journals have a log.
 ///
 /// source: sqlite.org/fileformat2.html (sections 3 and 4.1), sqlite.org/lockingv3.html (section 4.1)
 fn refuse_what_is_beside(path: &Path) -> Result<(), JournalError> {
-    // What a link points to is the journal.
+    // The journal is the file that a link points to.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let begins = |suffix| {
         let mut head = Vec::new();
@@ -323,7 +324,7 @@ fn refuse_what_is_beside(path: &Path) -> Result<(), JournalError> {
     }
 }
 
-/// Changes whenever another connection has written to the file, and never by what this one writes.
+/// Returns a number that changes whenever another connection has written to the file, and never through writes of this one.
 ///
 /// source: `sqlite.org/pragma.html#pragma_data_version`
 pub(super) fn written_by_others(conn: &Connection) -> Result<i64, JournalError> {
@@ -335,7 +336,7 @@ fn has_content(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| found.len() > 0)
 }
 
-/// The address of a file that does not change.
+/// Returns the URI by which SQLite opens a file that does not change.
 ///
 /// source: sqlite.org/uri.html
 fn still(path: &Path) -> String {

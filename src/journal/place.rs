@@ -1,6 +1,5 @@
-//! The place of an open journal in the file system, so that one that went away is noticed, and one that others wrote over
-//! where it is: SQLite goes on writing to a file that was moved, deleted, replaced or cut off, and nobody would find there
-//! what it wrote.
+//! Place of an open journal in the file system, so that its loss is noticed: SQLite goes on writing to a file that was moved,
+//! deleted, replaced, cut off or written over, and nobody would find those records.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -13,23 +12,23 @@ use super::index::{self, Backfill, Index, LogHead};
 use crate::files::identity::FileId;
 use crate::files::open::open_itself;
 
-/// The files of an open journal, as they were when it was opened. The database itself is only looked at by its path: to open
-/// and close it again would give up the locks that SQLite holds on it.
+/// Files of an open journal, as they were when it was opened. The database itself is looked at by its path alone: opening and
+/// closing it again would release the locks that SQLite holds on it.
 ///
 /// source: sqlite.org/howtocorrupt.html (section 2.2)
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct JournalFiles {
     path: PathBuf,
     file: FileId,
     /// Rights and owner of the file.
     mode: u32,
     owner: (u32, u32),
-    /// The log beside it, which holds what was written last.
-    log: Option<Log>,
+    /// Log beside it, which holds the last writes.
+    log: Option<OpenLog>,
     index: Option<OpenIndex>,
     /// State of the file when all was well.
     last: Look,
-    /// Time of a write since then that nobody accounts for.
+    /// Time of a later write that did not come from the log.
     touched_at: Option<WrittenAt>,
 }
 
@@ -37,13 +36,12 @@ pub(crate) struct Place {
 type WrittenAt = (i64, i64);
 
 #[derive(Debug)]
-struct Log {
+struct OpenLog {
     id: FileId,
     file: File,
 }
 
-/// The log's index, which tells what the file and the log have to hold. SQLite has locks on it: it is open to the end of the
-/// process.
+/// Index of the log, which tells how long file and log have to be. Never closed, because that would release SQLite's locks on it.
 #[derive(Debug)]
 struct OpenIndex {
     id: FileId,
@@ -54,22 +52,22 @@ struct OpenIndex {
 struct Look {
     size: u64,
     written_at: WrittenAt,
-    /// Part of the log that had been written back into the file.
+    /// Part of the log that was written back into the file by then.
     backfill: Option<Backfill>,
     /// Least size of the log.
     log: u64,
 }
 
-/// Findings of a look where all is where it was.
+/// Result of a look that found all files in their places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
     /// Size of the log.
     pub(crate) log: u64,
-    /// The file was written to, and not from the log: whoever did that may have taken away what it held.
+    /// The file was written to, and not from the log: its content has to be checked.
     pub(crate) was_touched: bool,
 }
 
-/// Fate of one of the files.
+/// Loss of one of the files, and in which way.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Gone {
     #[error("the journal `{}` {how}", path.display())]
@@ -100,7 +98,7 @@ pub(crate) enum How {
 }
 
 impl Gone {
-    /// The file that is open is whole, wherever it is now.
+    /// Tells whether the open file is intact, though no longer at its path.
     pub(crate) fn is_elsewhere(&self) -> bool {
         let (Gone::File { how, .. } | Gone::Log { how, .. } | Gone::Index { how, .. }) = self;
         match how {
@@ -109,7 +107,7 @@ impl Gone {
         }
     }
 
-    /// Somebody wrote into what is recorded, and the file itself is whole.
+    /// Tells whether the file is intact, and its records were changed by somebody else.
     pub(crate) fn is_altered(&self) -> bool {
         let (Gone::File { how, .. } | Gone::Log { how, .. } | Gone::Index { how, .. }) = self;
         match how {
@@ -119,11 +117,11 @@ impl Gone {
     }
 }
 
-impl Place {
-    pub(crate) fn of(path: &Path) -> io::Result<Self> {
+impl JournalFiles {
+    pub(crate) fn at(path: &Path) -> io::Result<Self> {
         let log = beside(path, "-wal");
         let log =
-            open_itself(&log).and_then(|file| Ok(Log { id: FileId::from_metadata(&file.metadata()?), file })).ok();
+            open_itself(&log).and_then(|file| Ok(OpenLog { id: FileId::from_metadata(&file.metadata()?), file })).ok();
         let index = beside(path, "-shm");
         let index = open_itself(&index).map(ManuallyDrop::new);
         let index = index.and_then(|file| Ok(OpenIndex { id: FileId::from_metadata(&file.metadata()?), file })).ok();
@@ -151,25 +149,25 @@ impl Place {
         self.mode
     }
 
-    /// The numbers of its user and its group.
+    /// Returns the numbers of its user and its group.
     pub(crate) fn owner(&self) -> (u32, u32) {
         self.owner
     }
 
-    /// Size of the log, whatever is in it.
+    /// Returns the size of the log in bytes; 0 without one.
     pub(crate) fn log_size(&self) -> u64 {
         self.log.as_ref().and_then(|log| log.file.metadata().ok()).map_or(0, |found| found.len())
     }
 
-    /// Tells whether nothing was cut off since the last look, before more is written: what is written behind the end of a file
-    /// hides that there is a hole before it.
+    /// Tells whether file and log are at least as long as at the last look. Asked before each write: a write behind a cut-off end
+    /// restores the length, and hides the hole.
     pub(crate) fn is_as_long(&self) -> bool {
         let is_long = |path: &Path, size: u64| std::fs::metadata(path).is_ok_and(|found| found.len() >= size);
         is_long(&self.path, self.last.size)
             && (self.last.log == 0 || is_long(&beside(&self.path, "-wal"), self.last.log))
     }
 
-    /// Looks whether all is where it was, and as long. A few looks at the file system: a microsecond each.
+    /// Looks whether the files are in their places and long enough. Takes a few system calls of about a microsecond each.
     pub(crate) fn look(&mut self) -> Result<Seen, Gone> {
         let before = self.index();
         let of_file = |how| Gone::File { path: self.path.clone(), how };
@@ -184,7 +182,7 @@ impl Place {
             return Err(of_file(How::CutOff));
         }
         let seen = Seen { log, was_touched: false };
-        // While somebody writes the index it says nothing; the next look does.
+        // The index cannot be read while somebody writes it; the next look decides.
         let Some(before) = before else { return Ok(seen) };
         if written_at != self.last.written_at {
             match self.was_written_back(&before) {
@@ -200,12 +198,12 @@ impl Place {
         Ok(seen)
     }
 
-    /// Takes the file for what it was when it was found to be touched: it is whole.
+    /// Accepts the file as of the last foreign write, after its content was checked.
     pub(crate) fn trust(&mut self) {
         self.last.written_at = self.touched_at.take().unwrap_or(self.last.written_at);
     }
 
-    /// Size of the log, if it holds what its index says.
+    /// Returns the size of the log, if it holds the frames that its index counts.
     fn look_at_log(&self, index: Option<Index>) -> Result<u64, Gone> {
         let Some(log) = &self.log else { return Ok(0) };
         let path = beside(&self.path, "-wal");
@@ -224,7 +222,8 @@ impl Place {
         if is_as_before { Err(gone(how)) } else { Ok(size) }
     }
 
-    /// Tells whether the file was written to from its log, by whomever; the index knows before it begins.
+    /// Tells whether the last write to the file came from the log, which the index notes before it begins; `None` while the index cannot
+    /// be read.
     fn was_written_back(&self, before: &Index) -> Option<bool> {
         let after = self.index()?.backfill;
         Some(after.is_under_way() || before.backfill != after || self.last.backfill != Some(after))
@@ -236,7 +235,7 @@ impl Place {
         Index::read(&bytes)
     }
 
-    /// The other processes that read in the log now, and so keep it from being begun anew. None: the system does not say.
+    /// Returns the other processes that read in the log now, and so keep it from being restarted; `None` if the system does not tell.
     ///
     /// source: `proc_locks(5)`; sqlite.org/walformat.html (section 2.3): who reads holds one of five bytes of the index.
     pub(crate) fn readers(&self) -> Option<Vec<String>> {
@@ -253,7 +252,7 @@ impl Place {
         Some(pids.into_iter().map(named).collect())
     }
 
-    /// Path of the file that was opened, as it is now, if it has a name at all.
+    /// Returns the present path of the file that was opened; `None` if it has no name any more.
     pub(crate) fn now_at(&self) -> Option<PathBuf> {
         // source: proc_pid_fd(5): the link names the file's path as it is now, or says that it is deleted.
         let open = std::fs::read_dir("/proc/self/fd").ok()?;
@@ -277,7 +276,7 @@ fn unless_gone(path: &Path, was: FileId) -> Result<Metadata, How> {
     if FileId::from_metadata(&found) == was { Ok(found) } else { Err(How::Replaced) }
 }
 
-/// Whose lock it is, if a line of the system's locks says that somebody reads by this index.
+/// Returns the process that holds the lock on a line of `/proc/locks`, if that is a reader's lock on the index with this inode.
 fn reads_in(line: &str, index: u64) -> Option<i64> {
     const FIRST: u64 = 123;
     const LAST: u64 = 127;
@@ -320,7 +319,7 @@ mod tests {
     }
 
     /// A journal with a page or two in its log, and all else written back.
-    fn in_use(folder: &Path) -> (PathBuf, Journal, Place) {
+    fn in_use(folder: &Path) -> (PathBuf, Journal, JournalFiles) {
         let path = folder.join("cutover.db");
         let journal = Journal::open(&path).unwrap();
         journal.write_back().unwrap();
@@ -329,7 +328,7 @@ mod tests {
         (path, journal, place)
     }
 
-    /// Somebody else changes something, as a command does.
+    /// Writes to the journal from another connection, as a command does.
     fn change(path: &Path) {
         let other = rusqlite::Connection::open(path).unwrap();
         other.execute_batch("CREATE TABLE IF NOT EXISTS other (a); INSERT INTO other VALUES (1)").unwrap();

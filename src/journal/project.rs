@@ -1,10 +1,10 @@
-//! Projection of stamped events to the tables `event`, `row`, `lane`, `run` and `control`, so that nobody need fold them to read where a run stands.
+//! Projection of stamped events to the tables `event`, `row`, `lane`, `run` and `control`, so that readers need not fold events.
 
 use rusqlite::{Connection, params};
 
 use super::connection::RunKey;
 use super::error::JournalError;
-use super::known::Known;
+use super::loaded::Loaded;
 use super::stamped::Stamped;
 use super::tables::lane::{store_head, wait_ends};
 use super::tables::{event, row};
@@ -13,13 +13,13 @@ use crate::event::kind::EventKind;
 use crate::event::lane::LaneEvent;
 use crate::event::run::RunEvent;
 
-/// Writes a batch: its events as they are stamped, the sums that they change, and the rows and heads as they are known behind it.
+/// Writes a batch: its stamped events, the sums of run and lanes that they change, and the rows and heads as they are after it.
 pub(super) fn project(
     conn: &Connection,
     run: RunKey,
     stamped: &Stamped,
     events: &[Event],
-    known: &Known,
+    known: &Loaded,
 ) -> Result<(), JournalError> {
     event::insert(conn, run, stamped)?;
     events.iter().try_for_each(|event| fold_into_run(conn, run, event))?;
@@ -27,7 +27,7 @@ pub(super) fn project(
     known.heads.iter().try_for_each(|(lane, head)| store_head(conn, run, *lane, head))
 }
 
-/// The sums that stand in `run` and `lane`, so that `status` need not fold.
+/// Updates the sums in `run` and `lane`, so that `status` need not fold events.
 fn fold_into_run(conn: &Connection, run: RunKey, event: &Event) -> Result<(), JournalError> {
     match &event.kind {
         EventKind::Row(..) => {
@@ -67,7 +67,7 @@ fn fold_lane(conn: &Connection, run: RunKey, event: &Event, what: &LaneEvent) ->
 fn fold_run(conn: &Connection, run: RunKey, at_ms: i64, what: &RunEvent) -> Result<(), JournalError> {
     match what {
         RunEvent::LaunchBegan { launch, pid, host, cut_off_ms, .. } => {
-            // What stopped an earlier launch need not stop this one.
+            // A lane that stopped in an earlier launch is tried again.
             conn.execute("UPDATE lane SET stopped = NULL WHERE run = ?1", [run.0])?;
             conn.execute(
                 "UPDATE run SET launches = ?2, running = 1, pid = ?3, host = ?4, started_at = coalesce(started_at, ?5),
@@ -95,7 +95,7 @@ fn fold_run(conn: &Connection, run: RunKey, at_ms: i64, what: &RunEvent) -> Resu
     Ok(())
 }
 
-/// The service asked the lane to wait. The next launch waits for what is left of it.
+/// Stores the end of a wait that the service asked for; the next launch waits for the rest of it.
 fn cool(conn: &Connection, run: RunKey, event: &Event, wait_ms: u64) -> Result<usize, JournalError> {
     let until_ms = wait_ends(event.at, wait_ms);
     let cooled = conn.execute(

@@ -1,4 +1,4 @@
-//! Reading a journal back, in a file for each who reads. Nothing here holds a plan in memory: rows come in pages or one by one.
+//! Reads of a journal, in files by their readers. Nothing here holds a plan in memory: rows come in pages or one by one.
 //!
 //! | to find | read |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! The migrations, embedded; what marks a file as a journal; what every connection is set to.
+//! Version and mark of a journal's schema, and the settings of every connection.
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
@@ -10,22 +10,22 @@ use super::migrations::{MIGRATIONS, newest};
 /// `cutv`: tells `file(1)` and us that an SQLite file is a journal of ours.
 const APPLICATION_ID: i32 = 0x6375_7476;
 
-/// The log is cut to this size when it is begun anew; it is begun anew when it holds 4 MB and nobody reads in it.
+/// Size in bytes to which the log is cut when it restarts, which it does once it holds 4 MB and nobody reads in it.
 ///
 /// source: `sqlite.org/pragma.html#pragma_journal_size_limit`
 const LOG_KEPT: i64 = 8 << 20;
 
-/// Set on every open, never in a migration: they belong to the connection.
+/// Applies the settings of a connection that writes. They belong to the connection, and so never to a migration.
 pub(super) fn tune(conn: &Connection) -> rusqlite::Result<()> {
     // Another launch may be writing its own run into the same file; its transactions are short.
     conn.busy_timeout(std::time::Duration::from_secs(30))?;
     conn.pragma_update(None, "journal_mode", "WAL")?;
     conn.pragma_update(None, "synchronous", "FULL")?;
-    // What a reader made it grow to, it is not for ever.
+    // A log that grew because of a reader is cut again.
     conn.pragma_update(None, "journal_size_limit", LOG_KEPT)?;
     conn.pragma_update(None, "foreign_keys", "ON")?;
     conn.pragma_update(None, "temp_store", "FILE")?;
-    // The checks are for other hands: what we write is made of types that can say nothing else. A list of words, as in
+    // The checks are for other programs: our values are of types that hold nothing else. A list of words, as in
     // `standing IN (…)`, costs a temporary table with each update.
     conn.pragma_update(None, "ignore_check_constraints", "ON")?;
     conn.set_prepared_statement_cache_capacity(64);
@@ -35,18 +35,18 @@ pub(super) fn tune(conn: &Connection) -> rusqlite::Result<()> {
 /// Longest value, in bytes, that is read or written: more than any of ours, and little enough to be held a few times over.
 const LONGEST_VALUE: i32 = 16 << 20;
 
-/// Set on every connection before anything is read: a journal may have been put there by a stranger.
+/// Hardens a connection before anything is read: the file may come from a stranger.
 ///
 /// source: sqlite.org/security.html (untrusted database files)
 pub(super) fn harden(conn: &Connection) -> rusqlite::Result<()> {
     for (config, on) in [
-        // A statement's plan is made once. Otherwise it is made anew whenever values are bound that a partial index might be for.
+        // A statement is planned once, and not again whenever values are bound that a partial index might serve.
         // source: sqlite.org/queryplanner-ng.html (the query planner stability guarantee)
         (DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true),
         (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
         (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
-        // Ours keep other hands from changing an event; what we ask needs neither triggers nor views, and so none can take
-        // part in it, whoever made it and whenever.
+        // Our triggers keep other programs from changing events. Our queries need neither triggers nor views, so none that somebody
+        // added can take part in them.
         (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
         (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
     ] {
@@ -68,7 +68,7 @@ pub(super) fn harden(conn: &Connection) -> rusqlite::Result<()> {
 
 /// Refuses a file that is not a journal, or is one from a newer version, before anything is written to it.
 pub(super) fn recognise(conn: &Connection) -> Result<(), JournalError> {
-    // In this order: whoever is making the journal at this moment marks it first and makes its tables then, with their version.
+    // In this order: a process that makes the journal at this moment marks it first, and then makes tables and version.
     let n_tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     let application: i32 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
     if n_tables > 0 && application != APPLICATION_ID {
@@ -84,13 +84,13 @@ pub(super) fn recognise(conn: &Connection) -> Result<(), JournalError> {
     Ok(())
 }
 
-/// Its version, if it has tables and they are those of an older one.
+/// Returns its version, if it has tables and that version is older than ours.
 pub(super) fn older(conn: &Connection) -> rusqlite::Result<Option<i64>> {
     let version = version(conn)?;
     Ok((version > 0 && version < newest()).then_some(version))
 }
 
-/// Nothing is to be made in it, or brought up to date.
+/// Tells whether it is of the newest version.
 pub(super) fn is_of_newest(conn: &Connection) -> rusqlite::Result<bool> {
     Ok(version(conn)? == newest())
 }

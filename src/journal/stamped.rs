@@ -26,7 +26,7 @@ struct Stamp {
     hash: Hash,
 }
 
-/// An event that was stamped elsewhere does not follow the last one of its lane.
+/// Reason for which an event that was stamped elsewhere does not follow the last one of its lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unchained {
     #[error("event {seq} of lane {lane} does not follow event {last}")]

@@ -1,4 +1,4 @@
-//! The journal as it is stored, for those who check it: events with their hashes, heads, and what no event tells.
+//! Stored forms for audits: events with their hashes, heads, and values that no event holds.
 
 use rusqlite::params;
 use serde::Serialize;
@@ -19,14 +19,14 @@ use crate::model::{Row, RowId};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventOrder {
     ByLane,
-    /// Those of one lane.
+    /// Events of one lane.
     OfLane(LaneId),
-    /// The first of a lane, or its last.
+    /// First event of a lane.
     FirstOf(LaneId),
     LastOf(LaneId),
-    /// Those that give rows a verdict or take it from them, lane by lane.
+    /// Events that give a row a verdict or take it away, lane by lane.
     OfVerdicts,
-    /// Those of the rows from the first to the last of these.
+    /// Events of a range of rows, with both ends.
     ByRow {
         first: RowId,
         last: RowId,
@@ -44,15 +44,15 @@ pub struct StoredEvent<'a> {
     pub hash: Hash,
 }
 
-/// A row's sum as table `row` has it.
+/// Standing of a row as table `row` has it.
 pub struct StoredStanding {
     pub row: RowId,
     pub standing: Standing,
-    /// Follows from the rest, and has a column of its own.
+    /// Value of the column, which has to follow from the standing.
     pub on_target: bool,
 }
 
-/// A command as table `control` has it.
+/// Command as table `control` has it.
 pub struct StoredCommand {
     pub control: i64,
     pub command: String,
@@ -65,8 +65,8 @@ impl StoredEvent<'_> {
         from_stored_form(self.kind, self.row, self.detail)
     }
 
-    /// Tells that it is spelled as it was written, given what was read of it. There is one spelling: fields that came later are
-    /// left out where they say nothing, so that it is also that of earlier versions. The text may be used again.
+    /// Tells whether its stored text is the one that this program writes for the event `read` from it. Fields that came later are left
+    /// out at their defaults, so that texts of earlier versions are the same. `text` is a buffer that can be used again.
     #[must_use]
     pub fn is_spelled_as_written(&self, read: &EventKind, text: &mut String) -> bool {
         let Stored { kind, row, detail } = stored_form(read, text);
@@ -75,7 +75,7 @@ impl StoredEvent<'_> {
 }
 
 impl Journal {
-    /// The heads of a run's lanes, in the order of lanes.
+    /// Returns the heads of a run's lanes, in the order of lanes.
     pub fn heads(&self, run: RunKey) -> Result<Vec<(LaneId, u64, Hash)>, JournalError> {
         let mut statement =
             self.conn.prepare_cached("SELECT lane, seq, head FROM lane WHERE run = ?1 ORDER BY lane")?;
@@ -83,7 +83,7 @@ impl Journal {
         heads.collect::<Result<_, _>>().map_err(JournalError::from)
     }
 
-    /// Every event of a run as it is stored, lane by lane in order: for those who check it.
+    /// Visits events of a run as they are stored, in the given order.
     pub fn for_each_stored_event<E: From<JournalError>>(
         &self,
         run: RunKey,
@@ -114,7 +114,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Every row as it was planned, in plan order.
+    /// Visits every row as it was planned, in plan order.
     pub fn for_each_planned_row(&self, run: RunKey, mut each: impl FnMut(&Row)) -> Result<(), JournalError> {
         let sql = format!("SELECT {} FROM row WHERE run = ?1 ORDER BY row", row::PLAN);
         let mut statement = self.conn.prepare_cached(&sql)?;
@@ -125,7 +125,7 @@ impl Journal {
         Ok(())
     }
 
-    /// The verdict of each row in plan order, if it has one, and that it counts as on target.
+    /// Visits every row in plan order with its verdict, if any, and true if it counts as on target.
     pub fn for_each_verdict(
         &self,
         run: RunKey,
@@ -147,7 +147,7 @@ impl Journal {
         Ok(())
     }
 
-    /// How the next rows after one stand, in plan order.
+    /// Returns the standings of the next rows after one, in plan order, `limit` at most.
     pub fn standings(
         &self,
         run: RunKey,
@@ -170,9 +170,9 @@ impl Journal {
         page.collect::<Result<_, _>>().map_err(JournalError::from)
     }
 
-    /// A digest over how a run was laid out when it was made: where its plan came from and when, and for each row its
-    /// line, lane, wave, whether it is of the canary, and where a sealed plan saw it. One line of JSON for the run, then one
-    /// for each row; a row that stands in a file of its own has that as a third part.
+    /// Returns a digest over the layout of a run: path and time of its plan, and for each row its line, lane, wave, part (canary or
+    /// rest) and the state that a sealed plan saw. It covers one line of JSON for the run and one for each row; a row from a file of
+    /// its own has that file as a third part.
     pub fn layout(&self, run: RunKey) -> Result<String, JournalError> {
         let mut hash = Sha256::new();
         let mut line = Vec::new();
@@ -198,7 +198,7 @@ impl Journal {
         Ok(format!("sha256:{}", hex(&hash.finalize())))
     }
 
-    /// The settings of a run as they are spelled.
+    /// Returns the settings of a run as they are spelled.
     pub fn settings_text(&self, run: RunKey) -> Result<String, JournalError> {
         self.conn
             .prepare_cached("SELECT settings FROM run WHERE run = ?1")?
@@ -206,7 +206,7 @@ impl Journal {
             .map_err(JournalError::from)
     }
 
-    /// The columns of a plan that we do not know, as they are spelled, for each row that has any.
+    /// Visits the unknown columns of each row that has any, as they are spelled.
     pub fn for_each_extra(&self, run: RunKey, mut each: impl FnMut(RowId, &str)) -> Result<(), JournalError> {
         let mut statement =
             self.conn.prepare_cached("SELECT row, extra FROM row WHERE run = ?1 AND extra IS NOT NULL ORDER BY row")?;
@@ -217,7 +217,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Commands to the launches of a run, taken or not.
+    /// Returns the commands to the launches of a run, taken or not.
     pub fn stored_commands(&self, run: RunKey) -> Result<Vec<StoredCommand>, JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT control, command, given_by, taken_at FROM control WHERE run = ?1 ORDER BY control",
@@ -233,7 +233,7 @@ impl Journal {
         commands.collect::<Result<_, _>>().map_err(JournalError::from)
     }
 
-    /// Whether the run's own lane has nothing that only accounts have.
+    /// Tells whether the run's own lane has none of the values that only accounts have.
     pub fn own_lane_is_plain(&self, run: RunKey) -> Result<bool, JournalError> {
         self.conn
             .prepare_cached(
@@ -245,7 +245,7 @@ impl Journal {
     }
 }
 
-/// One line of JSON, put together in a place that is used for all.
+/// Hashes a value as one line of JSON; `line` is a buffer that is used again.
 fn add_line(hash: &mut Sha256, line: &mut Vec<u8>, value: &impl Serialize) {
     line.clear();
     serde_json::to_writer(&mut *line, value).expect("numbers and texts are JSON");

@@ -1,9 +1,9 @@
-//! The chain of runs: each names those before it, so that none can vanish from the journal or come in between.
+//! Chain of runs: each names those before it, so that none can be removed from the journal or inserted.
 //!
-//! Runs have the numbers from 1 on, in the order in which they were made. One that is made names the one made before it with
-//! the heads of its lanes, and where that one names none itself (because an earlier version made it), the one before that as
-//! well, and so on. So whatever was there when a run was made is named by it or by those it names; what happened to them
-//! since is not.
+//! Runs are numbered from 1 in the order in which they were made. A new run names the run before it with the heads of its lanes;
+//! where that one names none itself, because an earlier version made it, the new run names the one before that as well, and so
+//! on. So a run vouches, directly or through those it names, for every run as it was when this one was made, and for nothing
+//! that happened since.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -17,40 +17,40 @@ use crate::event::rules::Rules;
 use crate::event::run::{Predecessor, Predecessors, RunEvent};
 use crate::event::stored::from_stored_form;
 
-/// The journal as a whole, as table `journal` has it.
+/// Journal as a whole, as table `journal` has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// Given at random when the journal was made, or brought up to the version that knows of it. Copies keep it.
+    /// Random id, given when the journal was made or brought up to the version that has ids. Copies keep it.
     pub id: String,
-    /// So many runs were made in it.
+    /// Number of runs that were made in it.
     pub n_runs: u64,
-    /// Of these, those made by versions that did not chain them.
+    /// Number of these that were made by versions that did not chain runs.
     pub n_earlier: u64,
-    /// A copy for others that leaves runs out.
+    /// True for a copy that leaves runs out.
     pub is_excerpt: bool,
 }
 
 impl Identity {
-    /// Tells that a run was made by a version that did not chain runs: by its number, and by the rules that it goes by, which
-    /// the journal cannot make older than they are.
+    /// Tells whether a run was made by a version that did not chain runs. Decided by its number and by its rules, which nobody can
+    /// make older in an intact chain.
     #[must_use]
     pub fn is_earlier(&self, run: RunKey, rules: Rules) -> bool {
         run.number().cast_unsigned() <= self.n_earlier && rules < Rules::Third
     }
 }
 
-/// The first event of a run's own lane.
+/// First event of a run's own lane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum First {
     NotBegun,
-    /// One that names no run before it, as in journals of earlier versions.
+    /// Beginning that names no run before it, as earlier versions wrote it.
     Alone(Rules),
     After(Predecessors),
-    /// Another kind of event than the one that a run begins with, or none that can be read.
+    /// Event of another kind, or one that cannot be read.
     Other,
 }
 
-/// A run, and how it began.
+/// Run with its first event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Beginning {
     pub run: RunKey,
@@ -58,11 +58,11 @@ pub struct Beginning {
     pub first: First,
 }
 
-/// The tables that hold what is of a run.
+/// Tables with entries of runs.
 const OF_RUNS: [&str; 4] = ["lane", "row", "event", "control"];
 
 impl RunKey {
-    /// From 1 on, in the order in which runs were made.
+    /// Returns the number: from 1 on, in the order in which runs were made.
     #[must_use]
     pub fn number(self) -> i64 {
         self.0
@@ -91,12 +91,12 @@ impl Journal {
             })
     }
 
-    /// Refuses what was copied for others to read: it says nothing of runs that it leaves out, which the next one would name.
+    /// Refuses a copy for others to read: it lacks runs that the next run would have to name.
     pub(crate) fn must_not_be_an_excerpt(&self) -> Result<(), JournalError> {
         if self.identity()?.is_excerpt { Err(JournalError::Excerpt) } else { Ok(()) }
     }
 
-    /// Beginnings of all runs, in the order in which they were made.
+    /// Returns the beginnings of all runs, in the order in which they were made.
     pub fn beginnings(&self) -> Result<Vec<Beginning>, JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT run.run, run.id, event.kind, event.row, event.detail
@@ -119,11 +119,11 @@ impl Journal {
         Ok(beginnings)
     }
 
-    /// Places with something of runs that are not there: the table, and the number of the run.
+    /// Returns table and run number of entries whose run is not there.
     pub fn left_of_runs_that_are_gone(&self) -> Result<Vec<(&'static str, i64)>, JournalError> {
         let mut left = Vec::new();
         for table in OF_RUNS {
-            // From number to number: there may be millions of entries of each.
+            // Steps from number to number by the index: there may be millions of entries of each run.
             let sql = format!(
                 "WITH RECURSIVE found (run) AS (
                      SELECT min(run) FROM {table}
@@ -140,7 +140,7 @@ impl Journal {
         Ok(left)
     }
 
-    /// The hash of one event.
+    /// Returns the hash of one event; `None` if it is not there.
     pub fn hash_at(&self, run: RunKey, lane: LaneId, seq: u64) -> Result<Option<Hash>, JournalError> {
         self.conn
             .prepare_cached("SELECT hash FROM event WHERE run = ?1 AND lane = ?2 AND seq = ?3")?
@@ -149,8 +149,8 @@ impl Journal {
             .map_err(JournalError::from)
     }
 
-    /// Tells that nothing of a run is recorded, not even that it began. An earlier version was cut off there, or somebody removed
-    /// all of it.
+    /// Tells whether a run has no events at all, not even its beginning: an earlier version was cut off there, or somebody removed
+    /// them.
     pub fn is_unrecorded(&self, run: RunKey) -> Result<bool, JournalError> {
         self.conn
             .prepare_cached(
@@ -161,7 +161,7 @@ impl Journal {
             .map_err(JournalError::from)
     }
 
-    /// Runs that are named by one that is made now.
+    /// Returns the predecessors that a run made now has to name.
     pub fn predecessors(&self, run: RunKey) -> Result<Predecessors, JournalError> {
         let Identity { id, n_earlier, .. } = self.identity()?;
         let mut statement = self.conn.prepare_cached(
@@ -184,7 +184,7 @@ impl Journal {
     }
 }
 
-/// The number of the next run. One that is not the next after those that are there tells that runs were removed.
+/// Counts one more run and returns its number. Fails if the count differs from the last run there: then runs were removed.
 pub(super) fn count_another(conn: &Connection) -> Result<RunKey, JournalError> {
     let (n_runs, last): (i64, i64) = conn
         .prepare_cached("SELECT n_runs, (SELECT coalesce(max(run), 0) FROM run) FROM journal WHERE journal = 1")?

@@ -26,13 +26,13 @@ use crate::model::words::Word;
 use crate::model::{Row, RowId, SourceId};
 use crate::waves::Part;
 
-struct Lab {
+struct JournalLab {
     folder: tempfile::TempDir,
     journal: Journal,
     run: RunKey,
 }
 
-impl Lab {
+impl JournalLab {
     fn new(n_rows: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut journal = Journal::open(&folder.path().join("j.db")).unwrap();
@@ -100,8 +100,8 @@ fn make(journal: &mut Journal, id: &str, n_rows: u32) -> RunKey {
         .run
 }
 
-/// As an earlier version left one that was cut off before its first event.
-fn forget(lab: &Lab, run: RunKey) {
+/// Leaves a run as an earlier version did that was cut off before its first event.
+fn forget(lab: &JournalLab, run: RunKey) {
     let raw = Connection::open(lab.path()).unwrap();
     raw.execute_batch("DROP TRIGGER IF EXISTS event_is_never_removed").unwrap();
     raw.execute("DELETE FROM event WHERE run = ?1", [run.0]).unwrap();
@@ -132,7 +132,7 @@ fn settled(row: u32, verdict: Verdict) -> EventKind {
 
 #[test]
 fn rows_come_back_as_they_were_planned_and_stand_as_their_events_add_up() {
-    let mut lab = Lab::new(3);
+    let mut lab = JournalLab::new(3);
     lab.lane(vec![seen(2), started(2, 1)]).unwrap();
     lab.lane(vec![ended(2, Outcome::Accepted { status: 200 }), settled(2, Verdict::Applied)]).unwrap();
     let rows = lab.journal.page(lab.run, Which::All, None, 10).unwrap();
@@ -177,9 +177,9 @@ fn the_last_word_of_a_row_is_stored_and_an_unknown_source_is_asked_of_its_events
         (then(vec![unknown(), seen(1)]), LastWord::No, false),
         (then(vec![unknown(), settled(1, Verdict::Refused), reopened()]), LastWord::No, false),
     ] {
-        let mut lab = Lab::new(1);
+        let mut lab = JournalLab::new(1);
         lab.lane(history).unwrap();
-        let stands = |lab: &Lab| lab.journal.page(lab.run, Which::All, None, 1).unwrap().remove(0).1;
+        let stands = |lab: &JournalLab| lab.journal.page(lab.run, Which::All, None, 1).unwrap().remove(0).1;
         let standing = stands(&lab);
         let events = lab.journal.events_of_row(lab.run, RowId(1)).unwrap();
         let mut folded = Standing::default();
@@ -197,7 +197,7 @@ fn the_last_word_of_a_row_is_stored_and_an_unknown_source_is_asked_of_its_events
 
 #[test]
 fn a_wait_is_no_longer_than_it_was_asked_for_whatever_the_clock_says() {
-    let mut lab = Lab::new(1);
+    let mut lab = JournalLab::new(1);
     let asked_at = Timestamp::from_second(1_700_000_000).unwrap();
     let throttled = LaneEvent::ReadThrottled { request_id: None, retry_after_ms: Some(60_000) }.into();
     lab.journal.append_at(lab.run, [(LaneId::FIRST, Some(asked_at), throttled)]).unwrap();
@@ -217,7 +217,7 @@ fn a_wait_is_no_longer_than_it_was_asked_for_whatever_the_clock_says() {
 
 #[test]
 fn what_no_service_says_is_not_believed_whoever_said_it() {
-    let mut lab = Lab::new(1);
+    let mut lab = JournalLab::new(1);
     let now = Timestamp::from_second(1_700_000_000).unwrap();
     let day_ms = 24 * 60 * 60 * 1000;
     for (per_second, is_believed) in [(5.0, true), (0.0, false), (-5.0, false), (1e-9, false), (0.5, true)] {
@@ -239,7 +239,7 @@ fn what_no_service_says_is_not_believed_whoever_said_it() {
 
 #[test]
 fn an_impossible_history_is_refused_whole() {
-    let mut lab = Lab::new(2);
+    let mut lab = JournalLab::new(2);
     let error = lab.lane(vec![seen(1), started(2, 7)]).unwrap_err();
     assert!(matches!(error, JournalError::Illegal(_)), "{error}");
     assert_eq!(lab.count("SELECT count(*) FROM event WHERE lane = 1"), 0);
@@ -249,7 +249,7 @@ fn an_impossible_history_is_refused_whole() {
 
 #[test]
 fn events_are_never_changed_or_removed() {
-    let mut lab = Lab::new(1);
+    let mut lab = JournalLab::new(1);
     lab.lane(vec![seen(1)]).unwrap();
     // By whoever else opens it: our own connections ask for neither.
     let conn = Connection::open(lab.path()).unwrap();
@@ -261,7 +261,7 @@ fn events_are_never_changed_or_removed() {
 
 #[test]
 fn each_lane_has_a_chain_of_its_own_from_its_genesis() {
-    let mut lab = Lab::new(1);
+    let mut lab = JournalLab::new(1);
     let ended = RunEvent::LaunchEnded { exit: Exit::Done, reason: None, elapsed_ms: 1, refusal: None }.into();
     lab.journal.append(lab.run, [(LaneId::RUN, ended), (LaneId::FIRST, seen(1))]).unwrap();
     lab.lane(vec![started(1, 1)]).unwrap();
@@ -283,7 +283,7 @@ fn each_lane_has_a_chain_of_its_own_from_its_genesis() {
 
 #[test]
 fn what_is_left_comes_wave_by_wave() {
-    let mut lab = Lab::new(5);
+    let mut lab = JournalLab::new(5);
     lab.lane(vec![settled(3, Verdict::Blocked)]).unwrap();
     let waves = lab.journal.unsettled_stages_in(lab.run, LaneId::FIRST).unwrap();
     assert_eq!(waves, [(0, Part::Rest), (1, Part::Rest)]);
@@ -297,7 +297,7 @@ fn what_is_left_comes_wave_by_wave() {
 
 #[test]
 fn a_run_names_those_before_it_back_to_the_first_that_names_its_own() {
-    let mut lab = Lab::new(1);
+    let mut lab = JournalLab::new(1);
     let named = |journal: &Journal, run| {
         let found = journal.predecessors(run).unwrap().runs;
         found.iter().map(|named| (named.run.clone(), named.heads[0].1)).collect::<Vec<_>>()
@@ -316,7 +316,7 @@ fn a_run_names_those_before_it_back_to_the_first_that_names_its_own() {
 
 #[test]
 fn no_run_is_made_where_the_one_before_it_is_gone() {
-    let mut lab = Lab::new(1);
+    let mut lab = JournalLab::new(1);
     make(&mut lab.journal, "run-2", 1);
     lab.journal.conn.execute_batch("PRAGMA foreign_keys = OFF; DELETE FROM run WHERE run = 2").unwrap();
     let settings = serde_json::json!({});
@@ -345,7 +345,7 @@ fn a_reason_is_read_for_a_ground_only_where_an_earlier_version_wrote_it() {
     }
     .about(RowId(1));
     for (rules, on_target) in [(Rules::First, 1), (Rules::Second, 1), (Rules::Third, 0)] {
-        let mut lab = Lab::new(1);
+        let mut lab = JournalLab::new(1);
         lab.journal.conn.execute("UPDATE run SET rules = ?1", [rules.name()]).unwrap();
         lab.lane(vec![kind.clone()]).unwrap();
         assert_eq!(lab.count("SELECT on_target FROM v_run"), on_target, "{rules:?}");
@@ -354,7 +354,7 @@ fn a_reason_is_read_for_a_ground_only_where_an_earlier_version_wrote_it() {
 
 #[test]
 fn a_run_is_found_by_a_prefix_that_means_one() {
-    let mut lab = Lab::new(1);
+    let mut lab = JournalLab::new(1);
     make(&mut lab.journal, "run-2", 1);
     assert_eq!(lab.journal.launched().unwrap()[0].run.id, "run-2");
     assert_eq!(lab.journal.find_run("run-1").unwrap().id, "run-1");
@@ -370,8 +370,8 @@ fn a_run_is_found_by_a_prefix_that_means_one() {
 
 #[test]
 fn an_unfinished_run_is_one_with_a_row_without_a_verdict() {
-    let mut lab = Lab::new(1);
-    let unfinished = |lab: &Lab| lab.journal.unfinished("sha256:0", &[one_lane()]).unwrap();
+    let mut lab = JournalLab::new(1);
+    let unfinished = |lab: &JournalLab| lab.journal.unfinished("sha256:0", &[one_lane()]).unwrap();
     assert_eq!(unfinished(&lab).len(), 1);
     let other = NewLane { account: "other".to_owned(), ..one_lane() };
     assert!(lab.journal.unfinished("sha256:0", &[other]).unwrap().is_empty());
@@ -381,7 +381,7 @@ fn an_unfinished_run_is_one_with_a_row_without_a_verdict() {
 
 #[test]
 fn a_newer_journal_is_refused_in_those_words() {
-    let lab = Lab::new(1);
+    let lab = JournalLab::new(1);
     lab.journal.conn.pragma_update(None, "user_version", 99).unwrap();
     let text = Journal::open(&lab.path()).err().unwrap().to_string();
     let knows = super::migrations::newest();
@@ -452,7 +452,7 @@ fn a_plan_that_fails_halfway_leaves_no_run() {
 
 #[test]
 fn a_damaged_journal_is_noticed_after_an_unclean_end_only() {
-    let mut lab = Lab::new(200);
+    let mut lab = JournalLab::new(200);
     let began = RunEvent::LaunchBegan {
         launch: 1,
         verb: "run".to_owned(),
@@ -468,7 +468,7 @@ fn a_damaged_journal_is_noticed_after_an_unclean_end_only() {
     lab.journal.append(lab.run, [(LaneId::RUN, began)]).unwrap();
     lab.journal.conn.pragma_update(None, "wal_checkpoint", "TRUNCATE").unwrap();
     let path = lab.path();
-    let Lab { folder, journal, .. } = lab;
+    let JournalLab { folder, journal, .. } = lab;
     drop(journal);
     assert!(Journal::open(&path).is_ok());
     // A page in the middle of the file, but not the one that says that a launch was cut off.
@@ -484,7 +484,7 @@ fn a_damaged_journal_is_noticed_after_an_unclean_end_only() {
 
 #[test]
 fn what_was_meant_for_a_launch_that_died_is_forgotten_and_what_its_next_one_may_begin_with_is_not() {
-    let mut lab = Lab::new(1);
+    let mut lab = JournalLab::new(1);
     let by = By { host: "h".to_owned(), via: "control".to_owned(), ..By::default() };
     let skip = Command::Skip { source_id: "vm-1".to_owned() };
     let [drain, skip] = [Command::Drain, skip].map(|command| lab.journal.give_command(lab.run, &command, &by).unwrap());
@@ -525,7 +525,7 @@ fn an_event_is_read_back_as_it_was_written() {
 
 #[test]
 fn tables_views_and_sums_have_one_word_for_what_is_on_target() {
-    let mut lab = Lab::new(32);
+    let mut lab = JournalLab::new(32);
     // The last is how earlier versions said that nobody wanted a proof, and counts in their runs alone.
     let ways = [
         (None, None),
@@ -567,7 +567,7 @@ fn a_row_is_what_its_events_say_before_a_later_launch_sends_or_settles_it() {
         "reason = 'x'",
     ];
     for edit in edits {
-        let mut lab = Lab::new(2);
+        let mut lab = JournalLab::new(2);
         let seen = |row| RowEvent::Seen { seen: Some(SeenState::default()) }.about(RowId(row));
         let started = |row| RowEvent::AttemptStarted { attempt: 1, sends: TargetState::default() }.about(RowId(row));
         let settled = |row| {

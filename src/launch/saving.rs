@@ -14,7 +14,7 @@ use crate::audit::result::AuditError;
 use crate::console::Console;
 use crate::engine::stop::Stop;
 use crate::event::run::DrainReason;
-use crate::journal::place::{Gone, How, Place};
+use crate::journal::place::{Gone, How, JournalFiles};
 use crate::journal::{Journal, JournalError, RunKey};
 use crate::recorder::kept::Kept;
 use crate::recorder::sent::Sent;
@@ -87,7 +87,7 @@ impl Losing {
     ) -> Result<Watch, JournalError> {
         let (losing, stop, sent, kept_then) = (self.clone(), stop.clone(), sent.clone(), kept.clone());
         let sent_then = sent.clone();
-        let gone = move |journal: &Journal, place: &Place, gone: &Gone| {
+        let gone = move |journal: &Journal, place: &JournalFiles, gone: &Gone| {
             // A file that was removed may have been overwritten before.
             let left = if gone.is_elsewhere() && is_whole(journal, run).is_ok() {
                 Remains::of_whole(place)
@@ -140,11 +140,11 @@ enum Remains {
 }
 
 impl Remains {
-    fn of_whole(place: &Place) -> Self {
+    fn of_whole(place: &JournalFiles) -> Self {
         free_place(place, "saved", "").map_or(Remains::Nothing, |(path, _)| Remains::Open(path))
     }
 
-    fn of_written_over(journal: &Journal, run: RunKey, place: &Place, kept: &Kept) -> Self {
+    fn of_written_over(journal: &Journal, run: RunKey, place: &JournalFiles, kept: &Kept) -> Self {
         let mut of_journal = None;
         if let Some((path, _)) = free_place(place, "saved", "") {
             let copied = journal.copy_to(&path).and_then(|()| Journal::open(&path));
@@ -176,7 +176,7 @@ impl Remains {
         }
     }
 
-    fn told(&self, gone: &Gone, place: &Place, n_sent: u64) -> String {
+    fn told(&self, gone: &Gone, place: &JournalFiles, n_sent: u64) -> String {
         let left = match self {
             Remains::Open(path) | Remains::Copied(path, _) => {
                 format!("everything that was recorded is saved as `{}`", path.display())
@@ -250,7 +250,7 @@ pub(crate) fn log_is_held(log: u64, readers: &[String]) -> String {
 }
 
 /// Makes a new file with the journal's mode and owner: beside the journal, else in the current folder, else in that for temporary files.
-fn free_place(place: &Place, what: &str, extension: &str) -> Option<(PathBuf, File)> {
+fn free_place(place: &JournalFiles, what: &str, extension: &str) -> Option<(PathBuf, File)> {
     let journal = place.path();
     let name = journal.file_name()?.to_string_lossy();
     let name = format!("{name}.{what}-{}{extension}", Timestamp::now().strftime("%Y%m%dt%H%M%S"));
@@ -260,7 +260,7 @@ fn free_place(place: &Place, what: &str, extension: &str) -> Option<(PathBuf, Fi
     places.find_map(|path| made(&path, place).ok().map(|file| (path, file)))
 }
 
-fn made(path: &Path, place: &Place) -> io::Result<File> {
+fn made(path: &Path, place: &JournalFiles) -> io::Result<File> {
     let file = files::open::create_new(path, place.mode())?;
     // Only root may give a file away; any other user has only journals of their own.
     let (user, group) = place.owner();

@@ -2,7 +2,7 @@
 
 use crate::event::Event;
 use crate::event::kind::EventKind;
-use crate::journal::known::Known;
+use crate::journal::loaded::Loaded;
 use crate::journal::stamped::{Stamped, Unchained};
 use crate::journal::stored::StoredEvent;
 use crate::ledger::fold::IllegalStep;
@@ -26,7 +26,7 @@ pub(super) enum NotTaken {
 
 /// Stamps events, each as the next of its lane, and adds them to the standings of their rows. All lanes and rows of the batch have to be
 /// known. After an error neither what is known nor the numbers of the events mean anything.
-pub(super) fn stamp(known: &mut Known, events: &mut [Event]) -> Result<Stamped, Illegal> {
+pub(super) fn stamp(known: &mut Loaded, events: &mut [Event]) -> Result<Stamped, Illegal> {
     let mut stamped = Stamped::default();
     for (nth, event) in events.iter_mut().enumerate() {
         stand(known, event).map_err(|step| Illegal { nth, step })?;
@@ -36,7 +36,7 @@ pub(super) fn stamp(known: &mut Known, events: &mut [Event]) -> Result<Stamped, 
 }
 
 /// The same of events that were stamped elsewhere, whose texts stay as they are. `events` is what was read of them.
-pub(super) fn take(known: &mut Known, events: &[Event], stored: &[StoredEvent<'_>]) -> Result<Stamped, NotTaken> {
+pub(super) fn take(known: &mut Loaded, events: &[Event], stored: &[StoredEvent<'_>]) -> Result<Stamped, NotTaken> {
     let mut stamped = Stamped::default();
     for (event, stored) in events.iter().zip(stored) {
         stand(known, event)?;
@@ -47,7 +47,7 @@ pub(super) fn take(known: &mut Known, events: &[Event], stored: &[StoredEvent<'_
 
 const LOADED: &str = "what a batch stands on is loaded before it is stamped";
 
-fn stand(known: &mut Known, event: &Event) -> Result<(), IllegalStep> {
+fn stand(known: &mut Loaded, event: &Event) -> Result<(), IllegalStep> {
     match &event.kind {
         EventKind::Row(row, what) => known.standings.get_mut(row).expect(LOADED).add(*row, what, event.at),
         EventKind::Lane(_) | EventKind::Run(_) => Ok(()),
@@ -68,11 +68,11 @@ mod tests {
     use crate::model::RowId;
     use crate::model::state::TargetState;
 
-    fn known() -> Known {
+    fn known() -> Loaded {
         let lanes = [LaneId::RUN, LaneId(1), LaneId(2)];
         let heads = lanes.map(|lane| (lane, (0, genesis("r", lane)))).into();
         let standings = [1, 2].map(|row| (RowId(row), Box::new(Standing::default()))).into();
-        Known { heads, standings }
+        Loaded { heads, standings }
     }
 
     fn event(lane: LaneId, kind: EventKind) -> Event {

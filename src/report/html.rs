@@ -3,7 +3,7 @@
 //! Text from outside is cleaned and escaped, and the page's content security policy allows only the one script whose digest it
 //! names. With scripts, rows are searched, filtered and paged; without, all of them are there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
@@ -45,7 +45,8 @@ pub(super) fn write(journal: &Journal, run: &RunRecord, out: &mut dyn io::Write)
     let lanes: Vec<_> = summary.lanes.iter().map(|lane| (lane.lane.lane, lane.lane.name.clone())).collect();
     let events = journal.told_by_lanes(run.key)?;
     let figures = charts::all(&journal.activity(run.key)?, &events, &lanes)?;
-    let overview = Overview::new(&summary, |source_id| row_link(journal, run, source_id));
+    let examples = examples(journal, run, &summary)?;
+    let overview = Overview::new(&summary, |source_id| examples.get(source_id).map(|row| format!("#s{row}")));
     let head = PageHead {
         style: STYLE,
         style_digest: digest(STYLE),
@@ -57,22 +58,17 @@ pub(super) fn write(journal: &Journal, run: &RunRecord, out: &mut dyn io::Write)
     };
     head.write_into(out)?;
     let commands = Arc::new(summary.commands.clone());
-    let n_untold = write_rows(journal, run, &commands, &examples(journal, run, &summary)?, out)?;
+    let n_untold = write_rows(journal, run, &commands, &examples.into_values().collect(), out)?;
     PageTail { summary: &summary, script: SCRIPT, n_untold }.write_into(out)?;
     Ok(())
 }
 
-/// Returns the link to a row's story in this page.
-fn row_link(journal: &Journal, run: &RunRecord, source_id: &str) -> Option<String> {
-    let (row, _) = journal.row_of_source(run.key, source_id).ok()??;
-    Some(format!("#s{}", row.id))
-}
-
-/// Returns the rows that stand as examples of causes: their stories are linked to.
-fn examples(journal: &Journal, run: &RunRecord, summary: &Summary) -> Result<BTreeSet<RowId>, JournalError> {
-    let mut examples = BTreeSet::new();
+/// Returns the rows that stand as examples of causes, by source id: their stories are linked to.
+fn examples(journal: &Journal, run: &RunRecord, summary: &Summary) -> Result<BTreeMap<String, RowId>, JournalError> {
+    let mut examples = BTreeMap::new();
     for cause in &summary.causes {
-        examples.extend(journal.row_of_source(run.key, &cause.example)?.map(|(row, _)| row.id));
+        let row = journal.row_of_source(run.key, &cause.example)?;
+        examples.extend(row.map(|(row, _)| (cause.example.clone(), row.id)));
     }
     Ok(examples)
 }

@@ -103,14 +103,14 @@ pub struct Verdicts {
 impl Verdicts {
     fn from_tally(tally: &Tally) -> Self {
         Self {
-            applied: tally.of(Verdict::Applied),
-            already: tally.of(Verdict::Already),
-            unverified: tally.of(Verdict::Unverified),
-            no_effect: tally.of(Verdict::NoEffect),
-            overtaken: tally.of(Verdict::Overtaken),
-            refused: tally.of(Verdict::Refused),
-            failed: tally.of(Verdict::Failed),
-            blocked: tally.of(Verdict::Blocked),
+            applied: tally.settled_as(Verdict::Applied),
+            already: tally.settled_as(Verdict::Already),
+            unverified: tally.settled_as(Verdict::Unverified),
+            no_effect: tally.settled_as(Verdict::NoEffect),
+            overtaken: tally.settled_as(Verdict::Overtaken),
+            refused: tally.settled_as(Verdict::Refused),
+            failed: tally.settled_as(Verdict::Failed),
+            blocked: tally.settled_as(Verdict::Blocked),
         }
     }
 

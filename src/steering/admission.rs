@@ -10,7 +10,7 @@ use super::order::{Order, StageOrder, drain};
 use super::settings::SteeringSettings;
 use crate::control::Wait;
 use crate::event::run::{DrainReason, RunEvent};
-use crate::journal::read::steering::{Left, LeftOf};
+use crate::journal::read::steering::{LeftOf, RowsLeft};
 use crate::ledger::steered::Steered;
 use crate::waves::window::Opening;
 use crate::waves::{Part, Stage, Terms, WaveTerms};
@@ -236,8 +236,8 @@ pub(crate) fn next(behind: &Stage, left: &LeftOf, is_draining: bool) -> Vec<Stag
 
 /// Reason for which no stage follows this one, if rows of it are left.
 fn halt_behind(stage: &Stage, left: &LeftOf) -> Option<String> {
-    let told = |left: &Left, how: &str| {
-        let Left { n_rows, first } = left;
+    let told = |left: &RowsLeft, how: &str| {
+        let RowsLeft { n_rows, first } = left;
         let n_more = n_rows.saturating_sub(first.len() as u64);
         let more = if n_more == 0 { String::new() } else { format!(" and {n_more} more") };
         let named: Vec<String> = first.iter().map(|id| plain(id)).collect();
@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn what_is_left_of_a_stage_is_named_and_past_the_first_of_it_counted() {
         let stage = Stage { wave_no: 0, wave: Some("pilot".into()), part: Part::Rest };
-        let left = |n_rows: u64, name: &str| Left {
+        let left = |n_rows: u64, name: &str| RowsLeft {
             n_rows,
             first: (1..=n_rows.min(MOST_NAMED.into())).map(|n| format!("{name}-{n}")).collect(),
         };

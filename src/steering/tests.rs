@@ -1,6 +1,6 @@
 use super::*;
 use crate::control::Wait;
-use crate::journal::read::steering::{Left, LeftOf};
+use crate::journal::read::steering::{LeftOf, RowsLeft};
 use crate::values::zone::Zone;
 use crate::waves::window::Window;
 use crate::waves::{Canary, Part, StageTerms, WaveTerms};
@@ -337,7 +337,8 @@ fn a_stage_of_which_nothing_is_left_is_ended_and_one_of_which_rows_are_left_lets
     assert_eq!(state.decide_stage(over(0)), [Order::Record(RunEvent::StageEnded { stage: pilot.clone() }).into()]);
     assert_eq!(state.decide_stage(over(1)), []);
 
-    let left = |n_rows| LeftOf { in_doubt: Left { n_rows, first: vec!["vm-1".to_owned()] }, pending: Left::default() };
+    let left =
+        |n_rows| LeftOf { in_doubt: RowsLeft { n_rows, first: vec!["vm-1".to_owned()] }, pending: RowsLeft::default() };
     let next = |n_rows, is_draining| StageInput::NextDue { behind: pilot.clone(), left: left(n_rows), is_draining };
     assert_eq!(state.decide_stage(next(0, false)), []);
     assert_eq!(state.decide_stage(next(1, true)), [StageOrder::StopHere]);

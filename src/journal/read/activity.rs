@@ -1,4 +1,4 @@
-//! What was sent in each second of a run, how long answers took, and what the lanes tell: one pass over its events.
+//! Traffic of a run: changes sent in each second, times that answers took, and events of the lanes.
 
 use std::collections::BTreeMap;
 
@@ -9,19 +9,19 @@ use crate::journal::connection::{Journal, RunKey};
 use crate::journal::error::JournalError;
 use crate::journal::tables::event::event;
 
-/// Events of a lane before its last of these are not what happened lately.
+/// Number of a lane's last events among which recent ones are looked for.
 const MOST_RECENT: i64 = 50_000;
 
-/// The traffic of a run. Grows with its length in time, and not with its rows.
+/// Traffic of a run. Its size grows with the run's duration, not with its rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Activity {
     /// By second since 1970; seconds in which nothing happened are left out.
     pub(crate) seconds: BTreeMap<i64, Second>,
-    /// How many answers took so many milliseconds.
+    /// Number of answers by the milliseconds that they took.
     pub(crate) took_ms: BTreeMap<u64, u64>,
 }
 
-/// What happened in one second.
+/// Counts of one second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Second {
     /// Changes that were sent for the first time.
@@ -30,9 +30,9 @@ pub(crate) struct Second {
     pub(crate) again: u64,
     /// Changes and reads that met the quota.
     pub(crate) throttled: u64,
-    /// Changes whose answer never came, or could not be used.
+    /// Changes whose answer was lost, unusable or a disclaimer.
     pub(crate) lost: u64,
-    /// Changes that were begun and never left.
+    /// Changes that were begun and not sent.
     pub(crate) unsent: u64,
 }
 
@@ -47,7 +47,7 @@ impl Second {
 }
 
 impl Journal {
-    /// Changes and throttled reads of a run. What only reads looked at leaves no event.
+    /// Counts changes and throttled reads of a run. Other reads leave no event.
     pub(crate) fn activity(&self, run: RunKey) -> Result<Activity, JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT at / 1000, kind, row, json_extract(detail, '$.attempt'), json_extract(detail, '$.outcome.is'),
@@ -83,7 +83,7 @@ impl Journal {
         Ok(activity)
     }
 
-    /// The run's own events, and from the accounts' lanes those that are about a quota or a stop, in the order of time.
+    /// Returns the run's own events, and those of other lanes about a quota or a stop, in the order of time.
     pub(crate) fn told_by_lanes(&self, run: RunKey) -> Result<Vec<Event>, JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT lane, seq, at, kind, row, detail FROM event
@@ -103,13 +103,13 @@ impl Journal {
     }
 }
 
-/// Changes that were begun, until it is known whether they left. Grows with what is under way at once, and with the rows of
-/// which nothing ever left.
+/// Changes that were begun, until their events tell whether they were sent. Its size grows with the changes under way at once, and
+/// with the rows of which no change was ever sent.
 #[derive(Default)]
 struct Departures {
     /// Number of each attempt that has not ended, and the second in which it was begun, by its row.
     begun: BTreeMap<u32, (u32, i64)>,
-    /// Attempts of a row before its first that left.
+    /// Number of a row's attempts before the first that was sent.
     unsent: BTreeMap<u32, u32>,
 }
 
@@ -132,7 +132,7 @@ impl Departures {
         }
     }
 
-    /// What was cut off may have left.
+    /// Counts attempts without an end as sent: they may have been.
     fn end_all(mut self, activity: &mut Activity) {
         while let Some((&row, _)) = self.begun.first_key_value() {
             self.end(row, true, activity);
@@ -140,7 +140,7 @@ impl Departures {
     }
 }
 
-/// How much went on lately.
+/// Counts of a recent period.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Lately {
     /// Changes that were sent, and whose end is known.
@@ -149,7 +149,7 @@ pub(crate) struct Lately {
 }
 
 impl Journal {
-    /// What went on in a run from then to then, as far as its last events tell.
+    /// Counts changes and verdicts of a period, among the last 50,000 events of each lane.
     pub(crate) fn between(&self, run: RunKey, from: Timestamp, to: Timestamp) -> Result<Lately, JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT count(*) FILTER (WHERE kind = 'attempt_ended' AND json_extract(detail, '$.outcome.is') <> 'unsent'),
@@ -163,12 +163,12 @@ impl Journal {
         Ok(counts)
     }
 
-    /// How many events a run has.
+    /// Returns the number of a run's events.
     pub(crate) fn n_events(&self, run: RunKey) -> Result<u64, JournalError> {
         Ok(self.heads(run)?.into_iter().map(|(_, seq, _)| seq).sum())
     }
 
-    /// The last of the run's own events, in order.
+    /// Returns the last events of the run's own lane, in order.
     pub(crate) fn told_lately(&self, run: RunKey, limit: u32) -> Result<Vec<Event>, JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT lane, seq, at, kind, row, detail FROM event WHERE run = ?1 AND lane = 0 ORDER BY seq DESC LIMIT ?2",
@@ -184,7 +184,7 @@ impl Journal {
 }
 
 impl Activity {
-    /// The time within which this share of the answers came; none without answers.
+    /// Returns the milliseconds within which this share of the answers came; `None` without answers.
     pub(crate) fn took_within(&self, share: f64) -> Option<u64> {
         let n_answers: u64 = self.took_ms.values().sum();
         #[expect(
@@ -201,7 +201,7 @@ impl Activity {
         })
     }
 
-    /// The last second in which something happened, before this time.
+    /// Returns the last second up to this time in which something happened.
     pub(crate) fn last_before(&self, at: Timestamp) -> Option<i64> {
         self.seconds.range(..=at.as_second()).next_back().map(|(second, _)| *second)
     }

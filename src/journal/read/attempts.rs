@@ -1,4 +1,4 @@
-//! Reading attempts back: each change that was begun, with its end, in plan order or for one row.
+//! Attempts: each change that was begun, with its end, in plan order or for one row.
 
 use jiff::Timestamp;
 use rusqlite::params;
@@ -13,15 +13,15 @@ use crate::journal::tables::event::event;
 use crate::model::RowId;
 use crate::model::state::TargetState;
 
-/// One change of a row: what was sent, when, and what came of it.
+/// Attempt at a row: the target that was sent, the time, and the ending.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attempt {
     pub number: u32,
     pub sends: TargetState,
     pub began_at: Timestamp,
-    /// None while it is on the wire, or since its launch was cut off.
+    /// `None` while the attempt is on the wire, or if its launch was cut off.
     pub ended: Option<Ended>,
-    /// What the row was settled as before anything else was sent, with the reason.
+    /// Verdict that followed before the row's next attempt, with its reason.
     pub settled: Option<(Verdict, Option<String>)>,
 }
 
@@ -33,7 +33,7 @@ pub struct Ended {
     pub took_ms: u64,
 }
 
-/// The row that an attempt was made for.
+/// Row that an attempt was made for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptedRow {
     pub id: RowId,
@@ -43,7 +43,7 @@ pub struct AttemptedRow {
 }
 
 impl Journal {
-    /// One row's attempts, in order.
+    /// Returns one row's attempts, in order.
     pub fn attempts_of_row(&self, run: RunKey, row: RowId) -> Result<Vec<Attempt>, JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT lane, seq, at, kind, row, detail FROM event
@@ -62,13 +62,13 @@ impl Journal {
         Ok(attempts)
     }
 
-    /// Every attempt of a run, in plan order and one at a time. What its row was settled as is not read.
+    /// Visits every attempt of a run, one at a time in plan order. Verdicts are not read.
     pub fn for_each_attempt<E: From<JournalError>>(
         &self,
         run: RunKey,
         mut each: impl FnMut(&AttemptedRow, &Attempt) -> Result<(), E>,
     ) -> Result<(), E> {
-        // The order of the joins and the index are named: left alone, SQLite sorts every event.
+        // Names the order of the joins and the index: otherwise SQLite sorts every event.
         let mut statement = self
             .conn
             .prepare_cached(

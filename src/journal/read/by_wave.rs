@@ -1,4 +1,4 @@
-//! Reading a run wave by wave: first what each adds up to, then its rows.
+//! Waves of a run: sums of each, and rows wave by wave.
 
 use jiff::Timestamp;
 
@@ -9,25 +9,25 @@ use crate::journal::tables::row::ON_TARGET;
 use crate::ledger::standing::Standing;
 use crate::model::{Row, RowId};
 
-/// What the rows of one wave add up to.
+/// Sums over the rows of one wave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaveSum {
-    /// The order in which waves run.
+    /// Position in the order in which waves run.
     pub wave_no: u32,
     pub wave: Option<String>,
     pub rows: u64,
     pub settled: u64,
     pub on_target: u64,
-    /// Of those on target, the ones that nobody wanted proven.
+    /// Rows on target whose verification was switched off.
     pub unproven: u64,
-    /// Over its settled rows, from the first change to the verdict: see [`Standing::took_ms`].
+    /// Milliseconds from first change to verdict, added up over its settled rows: see [`Standing::took_ms`].
     pub took_ms: u64,
-    /// When its first change was sent.
+    /// Time at which its first change was sent.
     pub first_sent_at: Option<Timestamp>,
 }
 
 impl Journal {
-    /// The waves of a run, in the order in which they run.
+    /// Returns the sums of a run's waves, in the order in which they run.
     pub fn wave_sums(&self, run: RunKey) -> Result<Vec<WaveSum>, JournalError> {
         let mut statement = self.conn.prepare_cached(&format!(
             "SELECT wave_no, min(wave), count(*), count(verdict), sum({ON_TARGET}),
@@ -50,9 +50,9 @@ impl Journal {
         waves.collect::<Result<_, _>>().map_err(JournalError::from)
     }
 
-    /// Every row of every wave, in plan order within it, one at a time.
+    /// Visits every row, wave by wave and in plan order within each, one at a time.
     ///
-    /// Only numbers are sorted; the rows are looked up by their own, those that follow each other together.
+    /// Only row numbers are sorted; rows that follow each other in the plan are then read together.
     pub fn for_each_row_by_wave<E: From<JournalError>>(
         &self,
         run: RunKey,

@@ -11,17 +11,17 @@ use crate::journal::error::JournalError;
 use crate::journal::tables::row::{ON_TARGET, ground_at};
 use crate::ledger::cause;
 
-/// Rows that are not on target for one and the same cause.
+/// Group of rows that are not on target for the same cause.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Cause {
     pub verdict: String,
-    /// The word for it: `retry --only VERDICT:CAUSE` opens the rows again that have it.
+    /// Word for it: `retry --only VERDICT:CAUSE` reopens the rows that have it.
     pub cause: String,
     pub error_code: Option<String>,
     pub text: String,
     #[serde(rename = "rows")]
     pub n_rows: u64,
-    /// Rows of its verdict with the same word, whatever their texts: a command for it takes all of them.
+    /// Number of rows with its verdict and word, whatever their texts: a command for the cause takes all of them.
     #[serde(skip)]
     pub n_alike: u64,
     pub example: String,
@@ -30,7 +30,7 @@ pub struct Cause {
 }
 
 impl Journal {
-    /// Verdict, code and text of rows not on target, most frequent first: what a person must look at.
+    /// Returns verdict, code and text of rows not on target, most frequent first, for a person to look at.
     pub fn causes(&self, run: RunKey, limit: u32) -> Result<Vec<Cause>, JournalError> {
         let mut statement = self.conn.prepare_cached(&format!(
             "SELECT verdict, error_code, coalesce(reason, error_msg, ''), count(*), min(source_id), ground, http_status
@@ -60,7 +60,7 @@ impl Journal {
         Ok(causes)
     }
 
-    /// Rows not on target, by verdict and the word for their cause.
+    /// Counts rows not on target by verdict and word of their cause.
     fn n_alike(&self, run: RunKey) -> Result<BTreeMap<(String, String), u64>, JournalError> {
         let mut statement = self.conn.prepare_cached(&format!(
             "SELECT verdict, ground, error_code, http_status, count(*) FROM row

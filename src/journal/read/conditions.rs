@@ -1,11 +1,11 @@
-//! The condition of a question, put together from parts that each bring their own value: no mark stands for nothing.
+//! Condition of a query, put together from parts that each bring their own value, so that no parameter is a dummy.
 
 use rusqlite::types::Value;
 use rusqlite::{ParamsFromIter, params_from_iter};
 
 use crate::journal::connection::RunKey;
 
-/// Parts that all have to hold, and the values of their marks. There are few texts for each question, so that its statements stay
+/// Parts joined by AND, and the values of their parameters. Each query has only a few different texts, so that its statements stay
 /// prepared.
 pub(in crate::journal) struct Conditions {
     sql: String,
@@ -13,7 +13,7 @@ pub(in crate::journal) struct Conditions {
 }
 
 impl Conditions {
-    /// Of one run.
+    /// Makes the condition that selects one run.
     pub(in crate::journal) fn new(run: RunKey) -> Self {
         Self { sql: "run = ?1".to_owned(), values: vec![run.0.into()] }
     }
@@ -24,13 +24,13 @@ impl Conditions {
         self
     }
 
-    /// The same with one value, which stands wherever the condition has a `?`.
+    /// Adds a part with one value, which takes the place of each `?`.
     pub(in crate::journal) fn and_with(mut self, condition: &str, value: impl Into<Value>) -> Self {
         let mark = self.value(value);
         self.and(&condition.replace('?', &mark))
     }
 
-    /// Mark of a further value, to be used outside of the condition.
+    /// Adds a value that is used outside of the condition. Returns its parameter.
     pub(in crate::journal) fn value(&mut self, value: impl Into<Value>) -> String {
         self.values.push(value.into());
         format!("?{}", self.values.len())

@@ -1,4 +1,4 @@
-//! The end of a run's last launch, as far as it decides what to do next.
+//! End of a run's last launch, as far as it decides what to do next.
 
 use rusqlite::params;
 
@@ -13,23 +13,23 @@ use crate::journal::tables::row::ON_TARGET;
 use crate::model::words;
 use crate::waves::Stage;
 
-/// Facts about the end of a launch, none of which need be there.
+/// Facts about the end of a launch, any of which may be absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ending {
-    /// Why it began nothing new.
+    /// Reason for which it drained.
     pub drained: Option<DrainReason>,
-    /// A refusal of what it was asked for.
+    /// Reason for which it ended before its first change.
     pub refusal: Option<Refusal>,
-    /// Who told it to drain, or to abort.
+    /// Person who told it to drain or to abort.
     pub by: Option<By>,
-    /// The stage that it waited for somebody to release, and nobody did.
+    /// Stage that nobody released in time.
     pub unreleased: Option<Stage>,
-    /// What stopped accounts of it.
+    /// Reasons for which accounts were stopped.
     pub stopped: Vec<LaneStop>,
 }
 
 impl Ending {
-    /// The newest event first.
+    /// Adds an event of the launch; called from the newest event to the oldest.
     fn add(&mut self, event: RunEvent, went_on: &mut bool) {
         match event {
             RunEvent::StageBegan { .. } | RunEvent::Controlled { command: Command::Release { .. }, .. } => {
@@ -52,7 +52,7 @@ impl Ending {
 }
 
 impl Journal {
-    /// From the run's own events since its last launch began, the newest first.
+    /// Returns the ending, from the run's own events since its last launch began.
     pub fn last_ending(&self, run: RunKey) -> Result<Ending, JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT lane, seq, at, kind, row, detail FROM event
@@ -72,7 +72,7 @@ impl Journal {
         Ok(ending)
     }
 
-    /// What stopped the accounts that the last launch did not come to the end of, each cause once.
+    /// Returns the reasons for which accounts were stopped in the last launch, each once.
     fn lane_stops(&self, run: RunKey) -> Result<Vec<LaneStop>, JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT lane, seq, at, kind, row, detail FROM event
@@ -91,7 +91,7 @@ impl Journal {
         Ok(stops)
     }
 
-    /// Tells that a row which is not on target would be sent to where there is no way back from.
+    /// Tells whether a row that is not on target has a target from which there is no way back.
     pub fn has_irreversible_left(&self, run: RunKey) -> Result<bool, JournalError> {
         let words = words::IRREVERSIBLE.map(|word| format!("'{word}'")).join(", ");
         let mut statement = self.conn.prepare_cached(&format!(

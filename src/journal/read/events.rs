@@ -14,7 +14,7 @@ use crate::journal::tables::event::event;
 use crate::model::RowId;
 
 impl Journal {
-    /// One row's events, in order.
+    /// Returns one row's events, in order.
     pub fn events_of_row(&self, run: RunKey, row: RowId) -> Result<Vec<Event>, JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT lane, seq, at, kind, row, detail FROM event WHERE run = ?1 AND row = ?2 ORDER BY seq",
@@ -27,7 +27,7 @@ impl Journal {
         Ok(events)
     }
 
-    /// Every event that is about no row, in the order of time.
+    /// Visits every event that is about no row, in the order of time.
     pub fn for_each_event_of_lanes(
         &self,
         run: RunKey,
@@ -44,7 +44,7 @@ impl Journal {
         Ok(())
     }
 
-    /// How the last launch began.
+    /// Returns the event with which the last launch began.
     pub fn last_launch(&self, run: RunKey) -> Result<Option<Event>, JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT lane, seq, at, kind, row, detail FROM event
@@ -54,7 +54,7 @@ impl Journal {
         found.next()?.map(event).transpose()
     }
 
-    /// How launches and their stages began, the last one first.
+    /// Returns the events with which launches and stages began, the last one first.
     pub fn launches_back(&self, run: RunKey) -> Result<Vec<Event>, JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT lane, seq, at, kind, row, detail FROM event
@@ -64,8 +64,9 @@ impl Journal {
         found.collect()
     }
 
-    /// What the launch that made a run was given by hand, and what nobody said in journals of earlier versions: where it goes,
-    /// if that is one place. It is meant where no launch of it began.
+    /// Returns the settings given by hand to the launch that made a run, for runs of which no launch began. Journals of earlier
+    /// versions did not record them: where none are recorded, the endpoint is returned if the run has a single account outside the
+    /// sandbox.
     pub fn given_at_first(&self, run: RunKey) -> Result<BTreeMap<String, String>, JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT lane, seq, at, kind, row, detail FROM event WHERE run = ?1 AND lane = 0 AND seq = 1",
@@ -82,7 +83,7 @@ impl Journal {
         Ok(given)
     }
 
-    /// When the newest event was written.
+    /// Returns the time of the newest event.
     pub fn last_event_at(&self, run: RunKey) -> Result<Option<Timestamp>, JournalError> {
         let ms: Option<i64> = self
             .conn

@@ -10,12 +10,12 @@ use crate::journal::connection::{Journal, RunKey};
 use crate::journal::error::JournalError;
 
 impl Journal {
-    /// The names of the columns that a plan has and we do not know, in order of first appearance.
+    /// Returns the names of a plan's unknown columns, in order of first appearance.
     pub fn extra_columns(&self, run: RunKey) -> Result<Vec<String>, JournalError> {
         let mut statement =
             self.conn.prepare_cached("SELECT row, extra FROM row WHERE run = ?1 AND extra IS NOT NULL ORDER BY row")?;
         let mut found = statement.query([run.0])?;
-        // Of each, the first row that has it, and the foremost place that it has in any.
+        // For each name, the first row that has it and the foremost position in any row.
         let mut names = BTreeMap::<String, (u32, usize)>::new();
         while let Some(columns) = found.next()? {
             let pairs = columns.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
@@ -34,6 +34,6 @@ impl Journal {
     }
 }
 
-/// The name of a column that we do not know, and its value, which is passed over.
+/// Name of an unknown column, and its value, which is skipped.
 #[derive(Deserialize)]
 struct Pair<'a>(#[serde(borrow)] Cow<'a, str>, IgnoredAny);

@@ -1,4 +1,4 @@
-//! Accounts of a run, and what is known at a launch of an account: its quota, and the rest of a wait.
+//! Accounts of a run, and facts about an account from earlier launches: its quota, and the rest of a wait.
 
 use std::time::Duration;
 
@@ -15,34 +15,34 @@ use crate::journal::tables::columns::{flag, time_at};
 use crate::journal::tables::event::event;
 use crate::journal::tables::lane::wait_ends;
 
-/// Longest wait for which a service asks, and longest time between two requests for which it has a quota. What is longer stands
-/// in the journal, and nobody waits for it.
+/// Longest wait that is believed of a service, and longest time between two requests that is believed of a quota. Longer ones stay in
+/// the journal and are not obeyed.
 const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
-/// One account at one endpoint, as table `lane` has it.
+/// Account at an endpoint, as table `lane` has it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LaneRecord {
     pub lane: LaneId,
     pub name: String,
     pub endpoint: String,
     pub account: String,
-    /// Reads that met the quota.
+    /// Number of throttled reads.
     pub throttled: u64,
-    /// The quota learned.
+    /// Learned quota, in requests per second.
     pub per_second: Option<f64>,
     /// The figure stood in the service's text.
     pub stated: bool,
-    /// Why the lane was stopped.
+    /// Reason for which the lane was stopped.
     pub stopped: Option<String>,
-    /// When the quota was learned.
+    /// Time at which the quota was learned.
     #[serde(skip)]
     pub learned_at: Option<Timestamp>,
-    /// The latest end of a wait that the service asked for.
+    /// Latest end of a wait that the service asked for.
     #[serde(skip)]
     pub cooled_until: Option<Timestamp>,
 }
 
-/// A quota, and when it was learned.
+/// Quota with the time at which it was learned.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LearnedQuota {
     pub per_second: f64,
@@ -52,14 +52,14 @@ pub struct LearnedQuota {
 }
 
 impl LearnedQuota {
-    /// Some service may have it: at least one request in the longest wait.
+    /// Tells whether a service may have this quota: at least one request in [`LONGEST_WAIT`].
     fn is_sensible(self) -> bool {
         self.per_second.is_finite() && self.per_second * LONGEST_WAIT.as_secs_f64() >= 1.0
     }
 }
 
 impl Journal {
-    /// The accounts of a run, in the order of lanes; the run's own lane is not among them.
+    /// Returns the accounts of a run in the order of lanes, without the run's own lane.
     pub fn lanes(&self, run: RunKey) -> Result<Vec<LaneRecord>, JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT lane, name, throttled, per_second, stated, stopped, endpoint, account, learned_at, cooled_until
@@ -83,8 +83,8 @@ impl Journal {
         lanes.collect::<Result<_, _>>().map_err(JournalError::from)
     }
 
-    /// The quota learned last at this endpoint by this account, whichever run learned it. It is held against the lane's events,
-    /// and one that no service has is none.
+    /// Returns the quota that any run learned last at this endpoint for this account; `None` if it is out of bounds. Fails if it is not
+    /// the one in the lane's events.
     pub fn learned_quota(&self, endpoint: &str, account: &str) -> Result<Option<LearnedQuota>, JournalError> {
         let found = self
             .conn
@@ -103,7 +103,7 @@ impl Journal {
             })
             .optional()?;
         let Some((lane, quota)) = found else { return Ok(None) };
-        // Its age makes it doubted sooner or later, and no more.
+        // The time is not compared: a wrong age only makes the quota doubted sooner or later.
         let told = self.quota_told(lane)?;
         let is_told = told.is_some_and(|(per_second, stated)| {
             per_second.total_cmp(&quota.per_second).is_eq() && stated == quota.stated
@@ -114,7 +114,7 @@ impl Journal {
         Ok(Some(quota).filter(|quota| quota.is_sensible()))
     }
 
-    /// The quota that the events of a lane told last, and whether it was stated.
+    /// Returns the quota of a lane's last event about one, and true if it was stated.
     fn quota_told(&self, (run, lane): (RunKey, LaneId)) -> Result<Option<(f64, bool)>, JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT lane, seq, at, kind, row, detail FROM event
@@ -127,7 +127,7 @@ impl Journal {
         }))
     }
 
-    /// The latest end of a wait that the events of a lane tell, in milliseconds.
+    /// Returns the latest end of a wait that a lane's events give, in milliseconds since 1970.
     fn wait_told(&self, (run, lane): (RunKey, LaneId)) -> Result<Option<i64>, JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT lane, seq, at, kind, row, detail FROM event
@@ -147,9 +147,9 @@ impl Journal {
         Ok(JournalError::Damaged(format!("run {id}, lane {lane}: {what} is not what its events say")))
     }
 
-    /// The rest of the wait that a launch was told at this endpoint by this account, whichever run it carried. A clock that
-    /// was set back makes it no longer: it is at least as late as when the lane's last event was recorded. It is held against
-    /// the lane's events, and one for which no service asks is none.
+    /// Returns the rest of the longest wait that the service asked of this account at this endpoint, in any run. The present is at least
+    /// the time of the lane's last event, so that a clock that was set back makes no wait longer. Waits over [`LONGEST_WAIT`] do not
+    /// count. Fails if a wait is not the one in the lane's events.
     pub fn cools_for(&self, endpoint: &str, account: &str, now: Timestamp) -> Result<Duration, JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT run, lane, cooled_until,

@@ -1,21 +1,21 @@
-//! The runs by when they were launched, with what decides which of them is meant when none is named.
+//! Runs by the time of their last launch, with the facts that decide which is meant when none is named.
 
 use super::runs::{RUN, RunRecord, run_record};
 use crate::journal::connection::Journal;
 use crate::journal::error::JournalError;
 
-/// A run, and how far it came.
+/// Run with its progress.
 #[derive(Clone, Debug)]
 pub(crate) struct Launched {
     pub(crate) run: RunRecord,
-    /// It has rows without a verdict.
+    /// True if rows are without a verdict.
     pub(crate) is_open: bool,
-    /// Its last launch was refused, and nothing of it was ever begun: no row has a verdict, and no stage was carried.
+    /// True if its last launch was refused and the run never began: no row has a verdict, and no stage began.
     pub(crate) is_refused: bool,
 }
 
 impl Journal {
-    /// The one that was launched last comes first; of those that never were, the one that was made last.
+    /// Returns all runs, the last launched first; a run that was never launched stands at the time at which it was made.
     pub(crate) fn launched(&self) -> Result<Vec<Launched>, JournalError> {
         let mut statement = self.conn.prepare_cached(&format!(
             "SELECT {RUN},
@@ -35,7 +35,7 @@ impl Journal {
         runs.collect::<Result<_, _>>().map_err(JournalError::from)
     }
 
-    /// The runs that no launch has ended, and that have nothing left to do: cut off between their last verdict and their end.
+    /// Returns runs that were cut off between their last verdict and the record of their end.
     pub(crate) fn cut_off_complete(&self) -> Result<Vec<RunRecord>, JournalError> {
         let mut statement = self.conn.prepare_cached(&format!(
             "SELECT {RUN} FROM run WHERE running = 1

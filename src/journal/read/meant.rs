@@ -1,4 +1,4 @@
-//! The row that a person means by a text: an id in any case, the beginning of one, or a name.
+//! Row that a person means by a text: an id in any case, the beginning of one, or a name.
 
 use rusqlite::params;
 
@@ -8,33 +8,33 @@ use crate::journal::error::JournalError;
 use crate::ledger::standing::Standing;
 use crate::model::Row;
 
-/// A row as people tell it from others.
+/// Id and name of a row, by which people tell it from others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Named {
     pub(crate) source_id: String,
     pub(crate) name: Option<String>,
 }
 
-/// What a text stands for among the rows of a run.
+/// Rows of a run that a text stands for.
 #[derive(Debug)]
 pub(crate) enum Meant {
     One(Box<(Row, Standing)>),
-    /// It could be any of these.
+    /// Rows that the text fits equally.
     Several(Vec<Named>),
     Nothing {
-        /// Ids that are like it, five at most.
+        /// Similar ids, five at most.
         near: Vec<String>,
     },
 }
 
 impl Journal {
-    /// The row that a person means: by its id in any case, by the beginning of its id, or by its name, where it is the only one.
+    /// Finds the row with this id in any case; or else the only row whose id begins so or that has this name.
     pub(crate) fn meant(&self, run: RunKey, text: &str) -> Result<Meant, JournalError> {
         if let Some(found) = self.row_of_source(run, text)? {
             return Ok(Meant::One(Box::new(found)));
         }
         let mut found = if text.is_empty() { Vec::new() } else { self.named_so(run, text)? };
-        // The whole id goes before what only begins so.
+        // A whole id goes before ids that only begin so.
         let whole = |named: &Named| named.source_id.eq_ignore_ascii_case(text);
         if found.iter().filter(|named| whole(named)).count() == 1 {
             found.retain(whole);
@@ -49,7 +49,7 @@ impl Journal {
         }
     }
 
-    /// Up to five source ids that begin like this one, or else have it within, or else share its first half.
+    /// Returns up to five source ids that begin with the text, or else contain it, or else begin with its first half.
     pub fn sources_like(&self, run: RunKey, source: &str) -> Result<Vec<String>, JournalError> {
         let whole = escaped_for_like(source);
         let half: String = source.chars().take(source.chars().count().div_ceil(2)).collect();
@@ -66,7 +66,7 @@ impl Journal {
         Ok(Vec::new())
     }
 
-    /// The rows whose id begins so or whose name is this, in plan order. Letters of ASCII are compared without case.
+    /// Returns up to 1000 rows whose id begins so or whose name is this, in plan order. ASCII letters are compared without case.
     fn named_so(&self, run: RunKey, text: &str) -> Result<Vec<Named>, JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT source_id, name FROM row

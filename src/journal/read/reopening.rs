@@ -1,4 +1,4 @@
-//! Which rows a launch opens again that have their verdicts.
+//! Settled rows that a launch opens again.
 
 use std::collections::BTreeSet;
 
@@ -13,16 +13,16 @@ use crate::ledger::cause::Only;
 use crate::ledger::standing::{Phase, Standing};
 use crate::model::RowId;
 
-/// What is asked for.
+/// Selection of settled rows to open again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Reopen {
     #[default]
     Nothing,
-    /// Whatever is not on target, but for what somebody else moved and what somebody skipped.
+    /// Rows not on target, except those that somebody else moved or somebody skipped.
     OffTarget,
-    /// What one of these means.
+    /// Rows that one of these selects.
     Only(Vec<Only>),
-    /// These rows, whatever they ended with.
+    /// These rows, whatever their verdicts.
     Rows(BTreeSet<RowId>),
 }
 
@@ -37,7 +37,7 @@ impl Reopen {
     }
 }
 
-/// Hands off what others moved or skipped, and what nobody wanted proven counts as on target.
+/// Tells whether [`Reopen::OffTarget`] selects a row. Unverified rows whose verification was switched off count as on target.
 fn is_off_target(standing: &Standing) -> bool {
     match standing.phase {
         Phase::Settled(Verdict::NoEffect | Verdict::Refused | Verdict::Failed) => true,
@@ -53,7 +53,7 @@ fn is_off_target(standing: &Standing) -> bool {
 }
 
 impl Journal {
-    /// The rows that are to be opened again, in plan order, with how they stand.
+    /// Returns the rows that are to be opened again, with lane and standing, in plan order.
     pub fn rows_to_reopen(&self, run: RunKey, reopen: &Reopen) -> Result<Vec<(LaneId, RowId, Standing)>, JournalError> {
         if *reopen == Reopen::Nothing {
             return Ok(Vec::new());

@@ -1,4 +1,4 @@
-//! Rows of a run and how they stand, in pages or one by one: nothing here holds a plan in memory.
+//! Rows of a run and their standings, in pages or one by one: nothing here holds a plan in memory.
 
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
@@ -14,7 +14,7 @@ use crate::ledger::standing::Standing;
 use crate::model::{Row, RowId};
 use crate::waves::Part;
 
-/// Which rows a page of rows is taken from.
+/// Rows from which a page is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
     /// Without a verdict, in one lane and wave.
@@ -27,13 +27,13 @@ pub enum Which {
     InDoubt {
         lane: LaneId,
     },
-    /// Not on target, settled or not.
+    /// Settled or not, but not on target.
     OffTarget,
     All,
 }
 
 impl Journal {
-    /// The next rows after one, in plan order.
+    /// Returns the next rows after one, in plan order, `limit` at most.
     pub fn page(
         &self,
         run: RunKey,
@@ -68,7 +68,7 @@ impl Journal {
         page.collect::<Result<_, _>>().map_err(JournalError::from)
     }
 
-    /// Every row in plan order, one at a time.
+    /// Visits every row in plan order, one at a time.
     pub fn for_each_row<E: From<JournalError>>(
         &self,
         run: RunKey,
@@ -77,14 +77,14 @@ impl Journal {
         self.for_each_row_among(run, RowId(0)..=RowId(u32::MAX), each)
     }
 
-    /// The last row of the plan.
+    /// Returns the last row of the plan; `None` if it has no rows.
     pub fn last_row(&self, run: RunKey) -> Result<Option<RowId>, JournalError> {
         let mut statement = self.conn.prepare_cached("SELECT max(row) FROM row WHERE run = ?1")?;
         let last: Option<u32> = statement.query_row([run.0], |row| row.get(0))?;
         Ok(last.map(RowId))
     }
 
-    /// Every row among these in plan order, one at a time.
+    /// Visits every row of a range in plan order, one at a time.
     pub fn for_each_row_among<E: From<JournalError>>(
         &self,
         run: RunKey,
@@ -106,7 +106,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Every row, the last of the last wave first, one at a time.
+    /// Visits every row from the last of the last wave to the first, one at a time.
     pub fn for_each_row_backwards<E: From<JournalError>>(
         &self,
         run: RunKey,
@@ -126,7 +126,7 @@ impl Journal {
         Ok(())
     }
 
-    /// The row of this id, in whatever case it is spelled. Of two spellings in an older journal, this very one goes first.
+    /// Returns the row with this id, compared without case. An older journal may have two spellings of one id: the exact one goes first.
     pub fn row_of_source(&self, run: RunKey, source: &str) -> Result<Option<(Row, Standing)>, JournalError> {
         let sql = format!(
             "SELECT {}, {} FROM row INDEXED BY row_source WHERE run = ?1 AND source_id = ?2 COLLATE NOCASE
@@ -141,7 +141,7 @@ impl Journal {
             .map_err(JournalError::from)
     }
 
-    /// For each of these sources the row that this lane has of it, if that is without a verdict.
+    /// Returns, for each source in order, the row of this lane with it; `None` if there is none or it has a verdict.
     pub fn unsettled_among<'a>(
         &self,
         run: RunKey,
@@ -162,7 +162,7 @@ impl Journal {
         })
     }
 
-    /// Of these sources, the rows that this lane has.
+    /// Returns the rows of this lane with these sources.
     pub fn rows_among<'a>(
         &self,
         run: RunKey,
@@ -175,7 +175,7 @@ impl Journal {
             row::STANDING
         );
         let mut statement = self.conn.prepare_cached(&sql)?;
-        // One lock for all of them.
+        // One read transaction takes the lock once for all.
         self.at_one_instant(|| {
             let mut found = Vec::new();
             for source in sources {
@@ -186,7 +186,7 @@ impl Journal {
         })
     }
 
-    /// The rows that were begun, and of which no change has left.
+    /// Returns the rows that were begun and of which no attempt counts as sent.
     pub fn begun_and_unsent(&self, run: RunKey) -> Result<HashSet<RowId>, JournalError> {
         let mut statement =
             self.conn.prepare_cached("SELECT row FROM row WHERE run = ?1 AND started > 0 AND attempts = 0")?;

@@ -1,4 +1,4 @@
-//! Runs as table `run` has them, and the one that is meant.
+//! Runs as table `run` has them, and the search for one.
 
 use jiff::Timestamp;
 use rusqlite::params;
@@ -11,7 +11,7 @@ use crate::journal::new_run::{NewLane, Places};
 use crate::journal::tables::columns::{flag, time_at};
 use crate::journal::tables::row::rules_at;
 
-/// A run as table `run` has it.
+/// Run as table `run` has it.
 #[derive(Clone, Debug)]
 pub struct RunRecord {
     pub key: RunKey,
@@ -33,12 +33,12 @@ pub struct RunRecord {
     pub exit_code: Option<u8>,
     pub exit_name: Option<String>,
     pub exit_reason: Option<String>,
-    /// How the events of its rows are added up.
+    /// Rules by which the events of its rows are added up.
     pub rules: Rules,
 }
 
 impl RunRecord {
-    /// The digest of the sealed plan that it was begun from, if it was.
+    /// Digest of the sealed plan that it was made from, if any.
     #[must_use]
     pub fn sealing(&self) -> Option<&str> {
         self.settings.pointer("/seal/digest")?.as_str()
@@ -50,7 +50,7 @@ pub(in crate::journal) const RUN: &str =
     started_at, ended_at, elapsed_ms, exit_code, exit_name, exit_reason, created_at, rules";
 
 impl Journal {
-    /// Newest first.
+    /// Returns all runs, newest first.
     pub fn runs(&self) -> Result<Vec<RunRecord>, JournalError> {
         let mut statement = self.conn.prepare_cached(&format!("SELECT {RUN} FROM run ORDER BY run DESC"))?;
         let runs = statement.query_map([], run_record)?;
@@ -62,12 +62,12 @@ impl Journal {
         statement.query_row([key.0], run_record).map_err(JournalError::from)
     }
 
-    /// Hash over the heads of its lanes, to be kept elsewhere.
+    /// Returns the hash over the heads of its lanes, to be kept elsewhere.
     pub fn anchor(&self, run: &RunRecord) -> Result<Anchor, JournalError> {
         Ok(Anchor::new(&run.id, self.heads(run.key)?))
     }
 
-    /// The run of this id, or of the one id that begins so.
+    /// Finds the run with this id, or else the only one whose id begins so.
     pub fn find_run(&self, prefix: &str) -> Result<RunRecord, JournalError> {
         if prefix.is_empty() {
             // The value of a variable that is not set names no run.
@@ -90,9 +90,9 @@ impl Journal {
         }
     }
 
-    /// The runs of this plan at these endpoints and accounts, whatever is left of them, the newest first.
+    /// Returns the runs of this plan at these endpoints and accounts, finished or not, newest first.
     pub(crate) fn of_plan(&self, digest: &str, lanes: &[NewLane]) -> Result<Vec<RunRecord>, JournalError> {
-        let Places { endpoint, account } = Places::of(lanes);
+        let Places { endpoint, account } = Places::from_lanes(lanes);
         let mut statement = self.conn.prepare_cached(&format!(
             "SELECT {RUN} FROM run WHERE plan_digest = ?1 AND endpoint = ?2 AND account = ?3 ORDER BY run DESC"
         ))?;
@@ -100,10 +100,10 @@ impl Journal {
         runs.collect::<Result<_, _>>().map_err(JournalError::from)
     }
 
-    /// The runs of this plan at these endpoints and accounts that still have something to settle, or were cut off before
-    /// they were closed, the newest first.
+    /// Returns the runs of this plan at these endpoints and accounts that have rows without a verdict, or no recorded end, newest
+    /// first.
     pub fn unfinished(&self, digest: &str, lanes: &[NewLane]) -> Result<Vec<RunRecord>, JournalError> {
-        let Places { endpoint, account } = Places::of(lanes);
+        let Places { endpoint, account } = Places::from_lanes(lanes);
         let mut statement = self.conn.prepare_cached(&format!(
             "SELECT {RUN} FROM run WHERE plan_digest = ?1 AND endpoint = ?2 AND account = ?3
                AND (running = 1 OR EXISTS (SELECT 1 FROM row WHERE row.run = run.run AND row.verdict IS NULL))
@@ -114,8 +114,8 @@ impl Journal {
     }
 }
 
-/// A run's id, as it is made and as it is read. It becomes part of the names of files and of commands to type: whatever else
-/// stands there was written by somebody else.
+/// Checks a run's id as it is read. It becomes part of file names and of commands to type; any other text was written by somebody
+/// else.
 fn run_id(id: String) -> rusqlite::Result<String> {
     if is_run_id(&id) {
         return Ok(id);
@@ -124,7 +124,7 @@ fn run_id(id: String) -> rusqlite::Result<String> {
     Err(rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, bad.into()))
 }
 
-/// `[0-9a-z-]{1,40}`, and nothing that begins like a flag.
+/// Tells whether a text is `[0-9a-z-]{1,40}` and does not begin like a flag.
 fn is_run_id(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_lowercase() || byte == b'-';
     (1..=40).contains(&text.len()) && text.bytes().all(fits) && !text.starts_with('-')

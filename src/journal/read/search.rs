@@ -1,4 +1,4 @@
-//! Rows by verdict and by what stands in them, a page at a time.
+//! Search for rows by verdict and text, a page at a time.
 
 use super::conditions::Conditions;
 use crate::journal::connection::{Journal, RunKey};
@@ -7,17 +7,17 @@ use crate::journal::tables::row;
 use crate::ledger::standing::Standing;
 use crate::model::Row;
 
-/// What rows are asked for.
+/// Conditions on the rows to find.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Search {
     /// A verdict, `pending`, `in_doubt`, or [`Search::OFF_TARGET`].
     pub(crate) verdict: Option<String>,
-    /// Stands in the id, name, wave, cause, error code or request id.
+    /// Text that id, name, wave, cause, error code or request id contains.
     pub(crate) text: Option<String>,
 }
 
 impl Search {
-    /// Every row that is not on target, settled or not.
+    /// Word for rows that are not on target, settled or not.
     pub(crate) const OFF_TARGET: &str = "off";
 
     fn conditions(&self, run: RunKey) -> Conditions {
@@ -43,7 +43,7 @@ impl Journal {
         self.conn.prepare_cached(&sql)?.query_row(conditions.values(), |row| row.get(0)).map_err(JournalError::from)
     }
 
-    /// In plan order.
+    /// Returns the rows found, in plan order.
     pub(crate) fn found(
         &self,
         run: RunKey,

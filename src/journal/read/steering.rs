@@ -1,4 +1,4 @@
-//! What steers a run, as the journal has it: its stages and how far they came, commands, drift, and what others moved.
+//! Facts that steer a run: its stages and their progress, commands, drift, and rows that others moved.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::journal::tables::event::event;
 use crate::ledger::steered::Steered;
 use crate::waves::{Part, Stage};
 
-/// Rows that were tried and came out alike.
+/// Group of rows that were tried and ended alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tried {
     pub verdict: Verdict,
@@ -25,26 +25,26 @@ pub struct Tried {
     pub n_rows: u64,
 }
 
-/// A row that is not where the sealed plan saw it.
+/// Row that is not in the state that the sealed plan saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drifted {
     pub source_id: String,
-    /// Where the row stands, as `file:line`.
+    /// Location of the row in the plan, as `file:line`.
     pub place: String,
     pub sealed: String,
     pub seen: String,
 }
 
-/// Rows of a stage that are left, by how they stand.
+/// Unsettled rows of a stage, in doubt and pending.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LeftOf {
-    pub in_doubt: Left,
-    pub pending: Left,
+    pub in_doubt: RowsLeft,
+    pub pending: RowsLeft,
 }
 
-/// How many rows, and the ids of the first of them.
+/// Number of rows, and the ids of the first of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Left {
+pub struct RowsLeft {
     pub n_rows: u64,
     pub first: Vec<String>,
 }
@@ -53,13 +53,13 @@ pub struct Left {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Due {
     pub n_rows: u64,
-    /// What most of them were left for, if anybody said, and how many they are.
+    /// Most frequent cause for which rows were left, if any was given, and below the number of rows with it.
     pub left_for: Option<String>,
     pub n_left_for: u64,
 }
 
 impl Journal {
-    /// The stages in which a lane has a row without a verdict, in the order in which they run.
+    /// Returns the stages in which a lane has unsettled rows, in the order in which they run.
     pub fn unsettled_stages_in(&self, run: RunKey, lane: LaneId) -> Result<Vec<(u32, Part)>, JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT DISTINCT wave_no, canary FROM row INDEXED BY row_open
@@ -69,7 +69,7 @@ impl Journal {
         stages.collect::<Result<_, _>>().map_err(JournalError::from)
     }
 
-    /// The stages in which any lane has a row without a verdict, in the order in which they run.
+    /// Returns the stages in which any lane has unsettled rows, in the order in which they run.
     pub fn unsettled_stages(&self, run: RunKey) -> Result<Vec<Stage>, JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT wave_no, canary, min(row) FROM row INDEXED BY row_open
@@ -85,7 +85,7 @@ impl Journal {
         named.collect()
     }
 
-    /// The rows of a wave without a verdict, by lane and part; parts without any are left out.
+    /// Counts the unsettled rows of a wave by lane and part; parts without any are left out.
     pub fn unsettled_in_wave(&self, run: RunKey, wave_no: u32) -> Result<Vec<(LaneId, Part, u64)>, JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT lane, canary, count(*) FROM row INDEXED BY row_open
@@ -96,7 +96,7 @@ impl Journal {
         counts.collect::<Result<_, _>>().map_err(JournalError::from)
     }
 
-    /// What a stage still has to do: how many of its rows are in doubt and how many pending, and the first of each.
+    /// Counts the rows of a stage that are in doubt and that are pending, with the ids of the first `n_named` of each.
     pub fn left_in_stage(&self, run: RunKey, stage: (u32, Part), n_named: u32) -> Result<LeftOf, JournalError> {
         let (wave_no, part) = stage;
         let mut statement = self.conn.prepare_cached(
@@ -118,7 +118,7 @@ impl Journal {
         Ok(left)
     }
 
-    /// The rows of a lane that are due, and what most of them were left for.
+    /// Counts the rows of a lane that are due, and finds the cause for which most of them were left.
     pub fn due_in(&self, run: RunKey, lane: LaneId) -> Result<Due, JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT reason, count(*) AS n_rows, sum(count(*)) OVER () FROM row INDEXED BY row_open
@@ -131,7 +131,7 @@ impl Journal {
         Ok(due.optional()?.unwrap_or_default())
     }
 
-    /// The rows without a verdict, by lane; lanes without any are left out.
+    /// Counts unsettled rows by lane; lanes without any are left out.
     pub fn unsettled_by_lane(&self, run: RunKey) -> Result<Vec<(LaneId, u64)>, JournalError> {
         self.count_by_lane(
             run,
@@ -139,7 +139,7 @@ impl Journal {
         )
     }
 
-    /// How many rows of each lane this run has moved.
+    /// Counts the rows of each lane that this run has moved.
     pub fn changed_by_lane(&self, run: RunKey) -> Result<Vec<(LaneId, u64)>, JournalError> {
         self.count_by_lane(run, "SELECT lane, count(*) FROM row WHERE run = ?1 AND verdict = 'applied' GROUP BY 1")
     }
@@ -150,7 +150,8 @@ impl Journal {
         counts.collect::<Result<_, _>>().map_err(JournalError::from)
     }
 
-    /// Rows that were not touched yet and are not where the sealed plan saw them: how many, and the first of them.
+    /// Counts rows that were looked at and not yet sent, and whose state is not the one that the sealed plan saw, and returns the first
+    /// `limit` of them.
     pub fn drifted(&self, run: RunKey, limit: u32) -> Result<(u64, Vec<Drifted>), JournalError> {
         // `init` and `initialize` are one state.
         let condition = "run = ?1 AND attempts = 0 AND looked = 1 AND doubted = 0 AND verdict IS NULL
@@ -174,12 +175,12 @@ impl Journal {
         Ok((n_rows, first.collect::<Result<_, _>>()?))
     }
 
-    /// When the last row of each stage came to rest that was tried; stages of which none was are left out.
+    /// Returns for each stage the time of the last verdict or attempt among its tried rows; stages without tried rows are left out.
     pub fn stages_at_rest(&self, run: RunKey) -> Result<BTreeMap<(u32, Part), Timestamp>, JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT wave_no, canary, coalesce(settled_at, last_sent_at) FROM row WHERE run = ?1 AND attempts > 0",
         )?;
-        // Nothing is sorted on the way: a launch waits for this, over all rows that it goes on behind.
+        // Nothing is sorted by SQLite: a launch waits for this pass over all rows.
         let mut latest = BTreeMap::<(u32, bool), Option<i64>>::new();
         let mut found = statement.query([run.0])?;
         while let Some(columns) = found.next()? {
@@ -193,7 +194,7 @@ impl Journal {
         Ok(stages.collect())
     }
 
-    /// How rows came out that were tried and are settled, in one stage or in all.
+    /// Counts settled rows that were tried, grouped by ending, in one stage or in all.
     pub fn tried(&self, run: RunKey, stage: Option<(u32, Part)>) -> Result<Vec<Tried>, JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT verdict, http_status, error_code, coalesce(ground = 'unseen', 0) FROM row
@@ -201,8 +202,8 @@ impl Journal {
                  AND (?2 IS NULL OR (wave_no = ?2 AND canary = ?3))",
         )?;
         let (wave_no, canary) = (stage.map(|(wave_no, _)| wave_no), stage.map(|(_, part)| part == Part::Canary));
-        // Nothing is sorted on the way: a launch waits for this, over all rows that it goes on behind. A row mostly came
-        // out as the one before it.
+        // Nothing is sorted by SQLite: a launch waits for this pass over all rows. Most rows ended like the one before, and are
+        // counted without a look-up.
         let mut alike: Option<Tried> = None;
         let mut tried = BTreeMap::new();
         let mut add = |alike: Option<Tried>| {
@@ -238,7 +239,7 @@ impl Journal {
         Ok(tried.collect())
     }
 
-    /// What a lane was answered, and what became of it, in order, until `each` has heard enough.
+    /// Visits the answers of a lane and the verdicts after them, in order, until `each` breaks off.
     pub(crate) fn for_each_answer(
         &self,
         run: RunKey,
@@ -258,7 +259,7 @@ impl Journal {
         Ok(())
     }
 
-    /// What the steering of a run adds up to.
+    /// Returns the sum of a run's steering.
     pub fn steered(&self, run: RunKey) -> Result<Steered, JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT lane, seq, at, kind, row, detail FROM event WHERE run = ?1 AND lane = 0 ORDER BY seq",
@@ -274,7 +275,7 @@ impl Journal {
         Ok(steered)
     }
 
-    /// How many of these sources have no verdict yet.
+    /// Counts those of these sources whose rows have no verdict yet.
     pub fn n_unsettled_of<'a>(&self, run: RunKey, ids: impl Iterator<Item = &'a String>) -> Result<u64, JournalError> {
         let ids = serde_json::to_string(&ids.collect::<Vec<_>>()).expect("strings are JSON");
         self.conn
@@ -286,7 +287,7 @@ impl Journal {
             .map_err(JournalError::from)
     }
 
-    /// Rows that somebody else moved, as far as reads showed it that were made for others.
+    /// Counts rows that somebody else moved, as far as reads made for other rows showed it.
     pub fn n_moved(&self, run: RunKey) -> Result<u64, JournalError> {
         self.conn
             .prepare_cached(

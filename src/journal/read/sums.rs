@@ -33,10 +33,10 @@ pub struct Tally {
 impl Tally {
     #[must_use]
     pub fn on_target(&self) -> u64 {
-        self.of(Verdict::Applied) + self.of(Verdict::Already) + self.unproven_by_choice
+        self.settled_as(Verdict::Applied) + self.settled_as(Verdict::Already) + self.unproven_by_choice
     }
 
-    /// Exit of a run of which nothing is left to do.
+    /// Returns the exit of a run in which nothing is left to do.
     #[must_use]
     pub(crate) fn finished(&self) -> Exit {
         if self.on_target() == self.n_rows() { Exit::Done } else { Exit::NotOnTarget }
@@ -48,7 +48,7 @@ impl Tally {
     }
 
     #[must_use]
-    pub fn of(&self, verdict: Verdict) -> u64 {
+    pub fn settled_as(&self, verdict: Verdict) -> u64 {
         self.verdicts.get(&verdict).copied().unwrap_or(0)
     }
 
@@ -67,9 +67,9 @@ impl Tally {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sums {
     pub tally: Tally,
-    /// In the order in which waves run.
+    /// Counts of each wave, in the order in which waves run.
     pub waves: Vec<WaveTally>,
-    /// In the order of lanes.
+    /// Counts of each lane, in the order of lanes.
     pub lanes: Vec<LaneTally>,
     /// Verdicts that rows have for more than one cause, so that a report has to name the cause. Skipped rows are named anyway.
     pub mixed: Vec<Verdict>,
@@ -151,8 +151,8 @@ impl Journal {
             .conn
             .prepare_cached("SELECT coalesce(sum(throttled), 0) FROM lane WHERE run = ?1")?
             .query_row([run.0], |row| row.get::<_, u64>(0))?;
-        // What nobody wanted proven is on target, and `--only unverified` means it all the same.
-        if tally.unproven_by_choice > 0 && tally.unproven_by_choice < tally.of(Verdict::Unverified) {
+        // `--only unverified` also selects rows whose verification was switched off, although they are on target.
+        if tally.unproven_by_choice > 0 && tally.unproven_by_choice < tally.settled_as(Verdict::Unverified) {
             mixed.are_several(Verdict::Unverified);
         }
         let (waves, lanes) = (waves.into_values().collect(), lanes.into_values().collect());
@@ -166,7 +166,7 @@ impl Journal {
             .map_err(JournalError::from)
     }
 
-    /// Tells whether rows are without a verdict; to count them takes a walk over all.
+    /// Tells whether any row is without a verdict, without a walk over all of them.
     pub fn has_unsettled(&self, run: RunKey) -> Result<bool, JournalError> {
         self.conn
             .prepare_cached("SELECT EXISTS (SELECT 1 FROM row INDEXED BY row_open WHERE run = ?1 AND verdict IS NULL)")?
@@ -192,7 +192,7 @@ struct Mixed {
 }
 
 impl Mixed {
-    /// A row as [`Journal::sums`] reads it.
+    /// Adds a row as [`Journal::sums`] reads it.
     fn add(&mut self, verdict: Verdict, columns: &rusqlite::Row<'_>) -> rusqlite::Result<()> {
         let ground = ground_at(columns, 9)?;
         if ground == Some(Ground::Skipped) || self.several.contains(&verdict) {

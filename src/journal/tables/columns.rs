@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-/// Yes or no, and nothing that only passes for one of them.
+/// Returns a flag: true for 1, false for 0 or NULL, and an error for any other number.
 pub(in crate::journal) fn flag(columns: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<bool> {
     match columns.get::<_, Option<i64>>(at)? {
         None | Some(0) => Ok(false),

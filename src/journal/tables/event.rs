@@ -47,7 +47,7 @@ pub(in crate::journal) fn insert(conn: &Connection, run: RunKey, stamped: &Stamp
     Ok(())
 }
 
-/// Binds the columns of the event at this place of its statement.
+/// Binds the columns of the event at position `at` of its statement.
 fn bind(
     statement: &mut CachedStatement<'_>,
     at: usize,
@@ -62,7 +62,7 @@ fn bind(
     Ok(())
 }
 
-/// Selected as `lane, seq, at, kind, row, detail`.
+/// Returns an event, selected as `lane, seq, at, kind, row, detail`.
 pub(in crate::journal) fn event(columns: &rusqlite::Row<'_>) -> Result<Event, JournalError> {
     let (lane, seq): (u32, u64) = (columns.get(0)?, columns.get(1)?);
     let text = |at| columns.get_ref(at)?.as_str().map_err(rusqlite::Error::from);

@@ -18,13 +18,13 @@ use crate::model::words::Word;
 use crate::model::{Row, RowId, SourceId};
 use crate::values::share::Share;
 
-/// The plan's half of a row, in the order of [`plan_row`].
+/// Columns from the plan, in the order of [`plan_row`].
 pub(in crate::journal) const PLAN: &str = "row, line, source_id, copystate, migrationcycle, expect_copystate,
     expect_migrationcycle, wave, target, name, note, extra, file";
 const N_PLAN: usize = 13;
 
-/// The standing's half but for the rules, which are those of the run. Of the last look no column says that it showed an
-/// unknown source: that is asked of the events where it can matter at all.
+/// Columns of the standing without the rules, which belong to the run. No column says that the last look showed an unknown source:
+/// that is read from the events, for the rows where it can matter.
 macro_rules! sum {
     () => {
         "standing, verdict, started, attempts, throttled, doubted, looked, before_copystate, before_migrationcycle,
@@ -38,14 +38,14 @@ macro_rules! sum {
     };
 }
 
-/// The standing's half, in the order of [`standing`]. Each question has its run as the first parameter: asked of that, the
+/// Columns of the standing, in the order of [`standing`]. Every query has the run as its first parameter: looked up by that, the
 /// rules are found once, and not for each row.
 pub(in crate::journal) const STANDING: &str = concat!(sum!(), ", (SELECT rules FROM run WHERE run.run = ?1)");
 
-/// Yes of a row that is on target, as the views have it too: [`Standing::is_on_target`] when it was stored.
+/// Column that is 1 for a row on target: [`Standing::is_on_target`] when it was stored.
 pub(in crate::journal) const ON_TARGET: &str = "on_target";
 
-/// Statement that puts a row of the plan down.
+/// Statement that inserts a row of the plan.
 pub(in crate::journal) struct Insert<'a>(CachedStatement<'a>);
 
 impl<'a> Insert<'a> {
@@ -95,8 +95,8 @@ impl<'a> Insert<'a> {
     }
 }
 
-/// Makes the first rows of each of these waves its canary: spread over its accounts, in each of them over the first parts
-/// of names (`erp` of `erp-db-01`) as they come, and in plan order behind that.
+/// Marks the canary of each of these waves: as many rows as its share says, taken in turn from its accounts, within an account in
+/// turn from families of names (`erp` of `erp-db-01`), and in plan order within a family.
 pub(in crate::journal) fn send_ahead(
     conn: &Connection,
     run: RunKey,
@@ -136,7 +136,7 @@ pub(in crate::journal) fn load_rules(conn: &Connection, run: RunKey) -> Result<R
         .map_err(JournalError::from)
 }
 
-/// Statement that reads what is stored of a row: looked up once, and not for each row.
+/// Statement that reads the standing of a row, prepared once for many rows.
 pub(in crate::journal) struct Load<'a> {
     run: RunKey,
     rules: Rules,
@@ -155,7 +155,7 @@ impl<'a> Load<'a> {
     }
 }
 
-/// What every change of a standing may touch, and no index knows of.
+/// Columns that any change of a standing may set, and that are in no index.
 const SUMS: &str = "standing = ?3, started = ?4, attempts = ?5, throttled = ?6, doubted = ?7, looked = ?8,
     before_copystate = ?9, before_migrationcycle = ?10, after_copystate = ?11, after_migrationcycle = ?12, http_status = ?13,
     error_code = ?14, error_msg = ?15, request_id = ?16, first_sent_at = ?17, last_sent_at = ?18, settled_at = ?19,
@@ -166,7 +166,7 @@ pub(in crate::journal) fn store_standings(
     run: RunKey,
     standings: &BTreeMap<RowId, Box<Standing>>,
 ) -> Result<(), JournalError> {
-    // A row that was not settled and is not now keeps its place in the index of open rows.
+    // A row that was unsettled and still is keeps its entry in the index of open rows.
     let mut goes_on = conn.prepare_cached(&format!(
         "UPDATE row SET {SUMS} WHERE run = ?1 AND row = ?2 AND verdict IS NULL AND moved_copystate IS NULL
              AND moved_migrationcycle IS NULL"
@@ -235,12 +235,12 @@ fn bind_sums(
     Ok(())
 }
 
-/// A row and its standing, selected as [`PLAN`], [`STANDING`].
+/// Returns a row and its standing, selected as [`PLAN`], [`STANDING`].
 pub(in crate::journal) fn row_and_standing(columns: &rusqlite::Row<'_>) -> rusqlite::Result<(Row, Standing)> {
     Ok((plan_row(columns)?, standing(columns, N_PLAN)?))
 }
 
-/// A row, selected as [`PLAN`].
+/// Returns a row, selected as [`PLAN`].
 pub(in crate::journal) fn plan_row(columns: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     Ok(Row {
         id: RowId(columns.get(0)?),
@@ -315,7 +315,7 @@ fn word(word: Option<&Word>) -> Option<&str> {
 fn word_at(columns: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<Word>> {
     let Some(text) = columns.get_ref(at)?.as_str_or_null()? else { return Ok(None) };
     let word = Word::new(text);
-    // We write a word in one way only.
+    // A word is stored in one spelling only.
     if word.as_str() == text {
         Ok(Some(word))
     } else {
@@ -323,14 +323,14 @@ fn word_at(columns: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<Wo
     }
 }
 
-/// A state of which nothing is known is none: a read always shows at least one of the two fields.
+/// Returns a stored state; `None` where both fields are empty, since a read always shows at least one of them.
 fn seen_at(columns: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<SeenState>> {
     let (copystate, migrationcycle) = (word_at(columns, at)?, word_at(columns, at + 1)?);
     let any = copystate.is_some() || migrationcycle.is_some();
     Ok(any.then_some(SeenState { copystate, migrationcycle }))
 }
 
-/// The phase of a stored standing; a word that is not ours means that somebody else wrote it.
+/// Returns the phase of a stored standing; `None` for a word that only somebody else can have written.
 fn phase_named(standing: &str, verdict: Option<&str>) -> Option<Phase> {
     match (standing, verdict) {
         ("untried", None) => Some(Phase::Untried),

@@ -1,4 +1,4 @@
-//! What a batch of events stands on.
+//! State that a batch of events is checked against and changes.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use crate::event::lane::LaneId;
 use crate::ledger::standing::Standing;
 use crate::model::RowId;
 
-/// Values that the events of a batch are held against: the heads of their lanes and the standings of their rows. Standings are boxed, for they
-/// are large and are moved often.
+/// Heads of the lanes and standings of the rows of a batch, brought up to date event by event. Standings are boxed, because they are
+/// large and are moved often.
 #[derive(Default)]
-pub(crate) struct Known {
+pub(crate) struct Loaded {
     pub(crate) heads: BTreeMap<LaneId, LaneHead>,
     pub(crate) standings: BTreeMap<RowId, Box<Standing>>,
 }
