@@ -278,4 +278,13 @@ mod tests {
         }
         assert_eq!(share_of_open(usize::MAX), 1);
     }
+
+    #[test]
+    fn the_future_of_a_row_is_small_because_it_is_moved_with_its_task() {
+        fn size_of_future<A, B, C, D, E, F, T>(_: impl FnOnce(A, B, C, D, E, F) -> T) -> usize {
+            size_of::<T>()
+        }
+        let size = size_of_future(one::<crate::remote::http::Http>);
+        assert!(size <= 2432, "{size} bytes: box what takes much room for a short time");
+    }
 }

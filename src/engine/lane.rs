@@ -6,7 +6,7 @@
 //! all calls, [`authentication`] how credentials are waited for and renewed.
 
 mod answers;
-mod authentication;
+pub(crate) mod authentication;
 pub(crate) mod clearance;
 pub(crate) mod first_answers;
 pub(crate) mod limits;

@@ -23,8 +23,8 @@ use crate::remote::service::Remote;
 use crate::retry::Enough;
 use crate::wording::amounts::count;
 
-/// Answer to one request, or its absence.
-pub(super) struct Answered {
+/// Request that has left, with its answer or the way in which none came.
+pub(super) struct AnsweredRequest {
     pub(super) outcome: Outcome,
     pub(super) request_id: Option<String>,
     /// Credentials that the request wore.
@@ -106,12 +106,19 @@ enum Verification {
 impl<R: Remote> Call<'_, R> {
     /// Applies an answer to the lane and to the row, and records it. The pass goes back after the lane has heeded the answer, which
     /// may stop the run before another request takes the slot.
-    pub(super) async fn hear(&mut self, attempt: u32, answered: Answered, pass: Pass) -> Result<Outcome, NotRecorded> {
+    pub(super) async fn hear(
+        &mut self,
+        attempt: u32,
+        answered: AnsweredRequest,
+        pass: Pass,
+    ) -> Result<Outcome, NotRecorded> {
         let lane = self.lane;
-        let Answered { outcome, request_id, generation, left_at, took } = answered;
+        let AnsweredRequest { outcome, request_id, generation, left_at, took } = answered;
         self.known.note_request(left_at);
         let ended = self.ended(attempt, outcome.clone(), request_id, took);
-        lane.stop_if_refused_again(&outcome, self.tries.renewed).await?;
+        if self.tries.renewed {
+            lane.stop_if_refused_again(&outcome).await?;
+        }
         let is_refusal = matches!(outcome, Outcome::Rejected { .. });
         if is_refusal {
             self.record_with_consequence(ended.clone(), &outcome).await?;
@@ -119,7 +126,11 @@ impl<R: Remote> Call<'_, R> {
         lane.heed(&outcome, left_at, generation).await?;
         lane.note_answer(&outcome).await?;
         self.queued.leave();
-        self.tries.note(&outcome, lane.goes_on_renewed(&outcome));
+        if lane.goes_on_renewed(&outcome) {
+            self.tries.note_renewed(&outcome);
+        } else {
+            self.tries.note(&outcome);
+        }
         drop(pass);
         if matches!(outcome, Outcome::Accepted { .. }) {
             self.record_with_consequence(ended, &outcome).await?;

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::answer::Answered;
+use super::answer::AnsweredRequest;
 use super::state::{Call, Early, Step};
 use super::turn::InTurn;
 use crate::credentials::identity::Generation;
+use crate::engine::lane::authentication::Credentialed;
 use crate::event::outcome::Outcome;
 use crate::event::row::RowEvent;
 use crate::gate::AtHand;
@@ -53,8 +54,10 @@ impl<R: Remote> Call<'_, R> {
     /// Waits for credentials, without which the lane stops.
     async fn credentialed(&mut self) -> Step<()> {
         let lane = self.lane;
-        let is_credentialed = lane.unless_draining(lane.credentialed()).await.ok_or(Early::End)?;
-        if is_credentialed? { Ok(()) } else { Err(Early::End) }
+        match lane.unless_draining(lane.credentialed()).await.ok_or(Early::End)?? {
+            Credentialed::Ready => Ok(()),
+            Credentialed::Stopped => Err(Early::End),
+        }
     }
 
     /// Looks at the row at hand unless what is known of it permits its intent, and gives the target to send.
@@ -79,18 +82,22 @@ impl<R: Remote> Call<'_, R> {
     }
 
     /// Makes the request. It is let go without an answer if the run is aborted.
-    async fn put(&mut self, sends: &TargetState, left_at: Instant) -> Answered {
+    async fn put(&mut self, sends: &TargetState, left_at: Instant) -> AnsweredRequest {
         let put = pin!(self.lane.put(&self.row.source_id, sends, self.tries.connection));
         let reply = self.lane.unless_aborting(put).await;
         let took: Duration = left_at.elapsed();
         match reply {
             Some(reply) => {
                 let (outcome, request_id, generation) = (reply.outcome, reply.request_id, reply.generation);
-                Answered { outcome, request_id, generation, left_at, took }
+                AnsweredRequest { outcome, request_id, generation, left_at, took }
             }
-            None => {
-                Answered { outcome: Outcome::aborted(), request_id: None, generation: Generation::NONE, left_at, took }
-            }
+            None => AnsweredRequest {
+                outcome: Outcome::aborted(),
+                request_id: None,
+                generation: Generation::NONE,
+                left_at,
+                took,
+            },
         }
     }
 }

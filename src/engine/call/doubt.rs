@@ -31,7 +31,7 @@ struct LooksInDoubt {
 /// Meaning of one more look at a row in doubt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Belief {
-    /// What this look shows is taken for true.
+    /// Effect that is taken for true.
     Holds,
     /// The row was elsewhere and is as before again: somebody may have moved it there and back, so it is not sent by this launch.
     MovedAndBack,

@@ -56,7 +56,7 @@ pub(super) struct Queued {
     pub(super) position: Option<QueuePosition>,
     /// Told what others see of it, where what is sent depends on that.
     pub(super) onlooker: Option<Onlooker>,
-    /// It waited for too long after the look that it shared with others, and has one of its own.
+    /// The row waited for too long after the look that it shared with others; it gets one of its own.
     pub(super) was_held_back: bool,
 }
 
@@ -71,7 +71,7 @@ impl Queued {
 pub(super) struct Tries {
     /// Attempts that count against its patience.
     pub(super) counted: u32,
-    /// What the row's next request goes over: a new one after a request that got no answer, because others that were kept
+    /// Connection for the row's next request: a new one after a request that got no answer, because others that were kept
     /// with it may be dying, too.
     pub(super) connection: Connection,
     /// The last answer refused our credentials, and others were got.
@@ -79,13 +79,20 @@ pub(super) struct Tries {
 }
 
 impl Tries {
-    /// Notes an answer. After `renewed` the same request is made once more, at no cost to the row.
-    pub(super) fn note(&mut self, outcome: &Outcome, renewed: bool) {
+    /// Notes an answer.
+    pub(super) fn note(&mut self, outcome: &Outcome) {
         self.connection = Connection::after(outcome);
-        self.renewed = renewed;
-        if retry::counts(outcome) && !renewed {
+        self.renewed = false;
+        if retry::counts(outcome) {
             self.counted += 1;
         }
+    }
+
+    /// Notes an answer that refused our credentials, for which others were got: the same request is made once more, at no cost
+    /// to the row.
+    pub(super) fn note_renewed(&mut self, outcome: &Outcome) {
+        self.connection = Connection::after(outcome);
+        self.renewed = true;
     }
 }
 
@@ -107,7 +114,7 @@ pub(super) enum Early {
     End,
     /// The call begins again from where its row stands now.
     Restart,
-    /// Nothing can be recorded any more.
+    /// The journal takes no more events.
     Closed(NotRecorded),
 }
 

@@ -22,7 +22,7 @@ use crate::judge::Reason;
 use crate::recorder::NotRecorded;
 use crate::remote::service::Remote;
 
-/// Everything that a row holds for one attempt, from its turn to the record of its answer.
+/// Positions and permits that a row holds for one attempt, from its turn to the record of its answer.
 pub(super) struct InTurn<'a> {
     #[expect(dead_code, reason = "held for as long as the turn is")]
     under_way: UnderWayGuard<'a>,
@@ -48,7 +48,7 @@ enum HeldBack {
     Hindered(Hindered),
     /// The look that decides grew old while the row waited for leave.
     Expired,
-    /// What was seen of the row had grown old by the time that it had leave.
+    /// The look that decides had grown old by the time that the row had leave.
     SeenTooLongAgo,
     /// The lane was told to wait, or to go slower.
     PutOff,

@@ -11,27 +11,36 @@ use crate::event::outcome::Outcome;
 use crate::recorder::NotRecorded;
 use crate::remote::service::Remote;
 
+/// Result of a wait for credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Credentialed {
+    /// There is a proof for requests.
+    Ready,
+    /// None can be had, and the lane has stopped.
+    Stopped,
+}
+
 impl<R: Remote> Lane<R> {
-    /// Waits until there is a proof for requests. Returns false if none can be had, and the lane has stopped.
-    pub(crate) async fn credentialed(&self) -> Result<bool, NotRecorded> {
+    /// Waits until there is a proof for requests. The lane stops if none can be had.
+    pub(crate) async fn credentialed(&self) -> Result<Credentialed, NotRecorded> {
         let mut tries = 0;
         loop {
             let error = match self.remote.ready().await {
-                Ok(()) => return Ok(true),
+                Ok(()) => return Ok(Credentialed::Ready),
                 Err(error) => error,
             };
             tries += 1;
             let CredentialsError::Unreachable { .. } = error else {
                 self.halt(LaneStop::Unauthenticated, error.to_string()).await?;
-                return Ok(false);
+                return Ok(Credentialed::Stopped);
             };
             if tries >= self.settings.patience.attempts {
                 self.halt(LaneStop::NoCredentials, error.to_string()).await?;
-                return Ok(false);
+                return Ok(Credentialed::Stopped);
             }
             let wait = self.settings.patience.wait(tries, rand::random());
             if self.stop.unless_draining(sleep(wait)).await.is_none() {
-                return Ok(false);
+                return Ok(Credentialed::Stopped);
             }
         }
     }
@@ -50,10 +59,10 @@ impl<R: Remote> Lane<R> {
         }
     }
 
-    /// Stops the lane for a request that was refused in renewed credentials too, whatever other requests were answered. Called
-    /// before the lane heeds the outcome, so that nothing is renewed for it again.
-    pub(crate) async fn stop_if_refused_again(&self, outcome: &Outcome, renewed: bool) -> Result<(), NotRecorded> {
-        if renewed && outcome.refuses_us() {
+    /// Stops the lane if a request in renewed credentials was refused too, whatever others were told. Called before the lane heeds
+    /// the outcome, so that nothing is renewed for it again.
+    pub(crate) async fn stop_if_refused_again(&self, outcome: &Outcome) -> Result<(), NotRecorded> {
+        if outcome.refuses_us() {
             self.halt(LaneStop::Unauthenticated, format!("{outcome}; with new credentials too")).await?;
         }
         Ok(())

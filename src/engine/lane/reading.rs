@@ -3,6 +3,7 @@
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
+use super::authentication::Credentialed;
 use super::state::Lane;
 use crate::credentials::identity::Generation;
 use crate::engine::look_request::{LookAnswer, LookRequest, Urgency};
@@ -98,8 +99,9 @@ impl<R: Remote> Lane<R> {
         loop {
             let slot = self.stop.unless_shut(self.gate.slot_for_read()).await.ok_or(ReadFailed::LetGo)?;
             let credentialed = self.stop.unless_aborting(self.credentialed()).await.ok_or(ReadFailed::LetGo)?;
-            if !credentialed? {
-                return Err(ReadFailed::LetGo);
+            match credentialed? {
+                Credentialed::Ready => (),
+                Credentialed::Stopped => return Err(ReadFailed::LetGo),
             }
             let pass = self.stop.unless_shut(self.gate.pass_for_read(slot)).await;
             // The lane may have stopped while this waited.
@@ -107,8 +109,10 @@ impl<R: Remote> Lane<R> {
             let left_at = pass.left_at;
             let read = self.stop.unless_aborting(send(connection)).await.ok_or(ReadFailed::LetGo)?;
             let value = value(read.value);
-            if let Err(outcome) = &value {
-                self.stop_if_refused_again(outcome, renewed).await?;
+            if let Err(outcome) = &value
+                && renewed
+            {
+                self.stop_if_refused_again(outcome).await?;
             }
             let told = self.told(value, left_at, read.request_id, read.generation).await?;
             drop(pass);
