@@ -15,7 +15,7 @@ use crate::journal::succession::Identity;
 use crate::journal::{Journal, JournalError};
 use crate::ssh::signature::{Signer, is_among};
 
-/// A run in which no fault was found.
+/// Run in which no fault was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
     pub run: String,
@@ -36,11 +36,11 @@ pub struct Verified {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProvenBy {
-    /// The run's parts agree with each other, which anyone who can write the file could bring about.
+    /// Agreement of the run's parts with each other, which anyone who can write the file could bring about.
     Itself,
-    /// An anchor that was kept elsewhere belongs to the run, or to one that names it as it is.
+    /// Anchor, kept elsewhere, of the run or of one that names it as it is.
     Anchor,
-    /// A signature by a given key covers the run, or one that names it as it is.
+    /// Signature by a given key of the run, or of one that names it as it is.
     Signature,
 }
 

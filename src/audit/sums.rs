@@ -27,7 +27,7 @@ const PAGE: u32 = 500;
 /// Rows that a thread compares at a time.
 const PORTION: u32 = 20_000;
 
-/// Reads an event, or returns the finding that this program cannot.
+/// Reads an event; the error is the finding that this program cannot read it.
 pub(super) fn read(event: &StoredEvent<'_>) -> Result<EventKind, Finding> {
     let (lane, seq) = (event.lane, event.seq);
     // Minor versions may add kinds without a new schema.
@@ -58,7 +58,7 @@ impl Portions {
     }
 }
 
-/// Compares the rows of all portions that are still to be had. Returns the findings by the number of their portion.
+/// Compares the rows of all portions that no thread has taken yet. Returns the findings by the number of their portion.
 pub(super) fn check(
     journal: &Journal,
     run: &RunRecord,
@@ -409,6 +409,8 @@ impl OwnSums {
         }
     }
 
+    /// Compares the record of each lane with its events. Events come lane by lane, so that the order of a stop and of a later launch,
+    /// which clears it, is not known: in a run of several launches an empty `stopped` is accepted, also where the last one stopped.
     pub(super) fn compare_lanes(&self, lanes: &[LaneRecord], findings: &mut Findings) {
         self.compare_number_of_lanes(lanes, findings);
         for lane in lanes {

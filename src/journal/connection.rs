@@ -41,7 +41,7 @@ pub(super) enum Access {
     Write,
     /// With the files that SQLite keeps beside it, so that another process may be writing.
     Read,
-    /// As a file that does not change: it has no log, and none can be made beside it.
+    /// Immutable file: it has no log, and none can be made beside it.
     ///
     /// source: sqlite.org/wal.html#readonly
     ReadStill,

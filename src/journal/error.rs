@@ -52,22 +52,22 @@ pub enum JournalError {
     Migration(String),
     #[error("the journal is damaged: {0}")]
     Damaged(String),
-    /// Our objects are there as we made them, and others as well.
+    /// Objects besides ours, which are as we made them.
     #[error(transparent)]
     Added(Additions),
-    /// An object of ours is not as we made it, or a foreign one may have acted on what is recorded.
+    /// Object of ours that is not as we made it, or a foreign one that may have acted on what is recorded.
     #[error(transparent)]
     Schema(SchemaAltered),
     /// Copy of one run, for others to read.
     #[error("the journal is an excerpt: a copy of one run for others to read, from which the other runs were left out")]
     Excerpt,
-    /// A file beside the journal that SQLite would apply to it, or silently ignore.
+    /// File beside the journal that SQLite would apply to it, or silently ignore.
     #[error("`{}`, beside the journal, {what}", path.display())]
     Beside { path: PathBuf, what: &'static str },
-    /// A row that is about to be sent or settled is stored otherwise than its events add up to: somebody else wrote it.
+    /// Stored standing of a row, about to be sent or settled, that is not the sum of its events: somebody else wrote it.
     #[error("row {row} is not what its events say ({columns})")]
     NotAsTold { row: RowId, columns: String },
-    /// Another writer changed a run that this process alone writes to.
+    /// Foreign write to a run that this process alone writes to.
     #[error("the journal does not hold any more what was recorded last")]
     NotOurs,
     #[error("the disk is full: the journal cannot be written")]
@@ -127,13 +127,13 @@ fn is_about_what_is_there(msg: &str) -> bool {
 /// Part of a journal that an error is about, which decides what can be done against it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Blamed {
-    /// The content is not what was written.
+    /// Content that is not what was written.
     Content,
-    /// What is to be written does not fit to the content, one of which is wrong.
+    /// Conflict of a write with the content, either of which may be wrong.
     ContentOrWrite,
-    /// Nothing can be written at the file's place.
+    /// Place at which nothing can be written.
     ReadOnlyPlace,
-    /// Another process has locked the file just now.
+    /// Lock that another process holds on the file just now.
     Lock,
     Other,
 }

@@ -22,7 +22,7 @@ pub enum Reopen {
     OffTarget,
     /// Rows that one of these selects.
     Only(Vec<Only>),
-    /// These rows, whatever their verdicts.
+    /// Rows by number, with any verdict.
     Rows(BTreeSet<RowId>),
 }
 
