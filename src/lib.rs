@@ -64,14 +64,16 @@
 //!    [`waves`] is how a plan is carried out besides its rows, as data: stages, halt rules, window, forecast. [`control`] is
 //!    what may be said to a run while it goes. `steering` decides by both when stages begin, how fast they go and when the run
 //!    stops; `engine::driver` carries that out.
-//! 4. `gate`: where a request waits for leave to go, and in which order. `retry`: patience. `remote`: how requests leave and how answers
-//!    become outcomes. `transport`: how bytes leave and come back. [`credentials`]: who we are.
+//! 4. `gate`: where a request waits for leave to go, and in which order. `retry`: patience. `remote`: `service` is what the engine may ask
+//!    for, `http` sends it, `classify` and `reads` make outcomes of answers. `transport`: bytes out and back, and secrets that no text
+//!    repeats. [`credentials`]: `chain` finds an identity, `identity` proves it with each request.
 //! 5. [`plan`]: bytes to rows, or every problem; `plan::file` is the plan file with waves and policy, [`plan::sealed`] what
-//!    people agreed to. `preflight`: `look` before touching, and `difference`, what would happen, as data.
+//!    people agreed to. `preflight`: `look` before touching, `prospect` of each row, and their sum in `difference`, as data.
 //! 6. [`journal`]: the SQLite file. `log`: where a batch of events is committed before it is in the journal, and the steps of an
 //!    append. `recorder`: the one writer of a run, and who is told of what it wrote. [`audit`]: proof that it was not altered.
-//! 7. `observe`: what people and programs see of a run while it goes. [`report`]: what is read back. `console`: who is told, and the only way to a terminal or a pipe.
-//!    `serve` shows it to browsers while it happens.
+//! 7. `observe`: what people and programs see of a run while it goes. [`report`]: what is read back: `summary` as data, a
+//!    file for each format, `advice` and `next` for the commands to type next. `serve`: the same for browsers while it happens.
+//!    `console`: who is told, and the only way to a terminal or a pipe.
 //! 8. `inventory`, `doctor`: looking around without a run. [`rehearsal`]: what a night would come to. [`rollback`]: the way
 //!    back.
 //! 9. `settings`, `lock`, `memory` and `verb`: ground of every verb. `launch`: a run carried out, from its checks to its summary.
@@ -83,6 +85,7 @@
 //!
 //! | term | means |
 //! |---|---|
+//! | *room* | a module of the crate's root, with the files in its folder |
 //! | *plan*, *row* | the input; one line of it, known by its source id |
 //! | *run*, *launch* | the carrying out of one plan to its end; one start of the process for it |
 //! | *lane* | one account at one endpoint, with its credentials, limits and counts; lane 0 is the run's own |
@@ -91,23 +94,35 @@
 //! | *outcome* | the end of an attempt: accepted, rejected, unauthenticated, throttled, unsent or lost |
 //! | *in doubt* | sent, answer unknown: read before it is sent again |
 //! | *look*, *verification* | a read that decides whether to send; one that proves an effect |
+//! | *preflight*, *prospect* | the looks before a launch sends; what would then happen to a row |
 //! | *standing*, *verdict* | a row's place between untried and settled; a settled row's final word |
+//! | *ground*, *cause* | the fact that a verdict rests on, where the verdict alone does not decide what to do; the word by which rows that are off target are counted together |
+//! | *on target* | where the plan wants the row, by its verdict and ground |
 //! | *gate*, *slot*, *pace*, *cool-down* | the wait for leave to send: room on the wire, the grid of tokens, an instant before which nothing goes |
 //! | *at hand* | of a change: near enough to its leave that its intent is recorded |
 //! | *queue position* | a place in a queue, held until it is given up; the first ones go |
 //! | *clearance* | the answer to a change that is about to leave: granted, one of few, paused, skipped or draining |
 //! | *lesson*, *probe* | a rate that answers taught; a try of more than that |
 //! | *patience* | the policy of retries, as data |
+//! | *proof*, *generation* | the token or signature that goes with a request; its number among the successive ones of a lane |
+//! | *dialect* | an edition of the vendor's API: which fields and words a change may have |
 //! | *wave*, *canary*, *soak* | a part of a plan that begins by itself; its first rows; the wait after it |
 //! | *turn* | a row's number among those that were tried |
+//! | *stage* | the canary or the rest of a wave: one step of a run |
 //! | *order* | a decision of steering that a lane or the driver carries out |
+//! | *halt rule*, *window*, *deadline* | the failures after which a run stops; the hours in which it may send; the time after which it may not |
 //! | *estimate* | the time that is left, or that a plan needs |
 //! | *drain*, *abort* | start nothing new and wait for answers; also let go of what is on the wire |
 //! | *journal*, *ledger* | the events in order, in SQLite; their sum |
+//! | *log* | the place in which a batch of events is committed; the journal itself, as long as one machine writes |
+//! | *stamp*, *project* | number, date and chain an event; write what follows from it into the journal's other tables |
+//! | *chain*, *head* | the hashes of a lane's events, each over the one before; the last of them |
 //! | *fact*, *gauge* | an event, stored because a later launch depends on it; a figure of the moment, never stored |
 //! | *seal*, *approval*, *release* | a plan with the states seen; a person's consent to it; a person's leave for one wave |
-//! | *anchor* | the short code of a journal's head, to be kept elsewhere |
+//! | *drift* | servers that are no longer in the states that a sealed plan was made for |
+//! | *anchor* | the short code of a run's heads, to be kept elsewhere |
 //! | *bundle* | a run's evidence in one ZIP, with its own checker |
+//! | *rehearsal*, *night* | a plan carried out in the sandbox, on a simulated clock; a whole test case of plan, scenario and steps |
 //!
 //! Whom the program trusts with what, and what its files cannot prove, is told in [`threat_model`].
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::classify::{self, Answer};
-use super::service::{Inventoried, Listed, PAGE, Page, Read, Remote, Reply, Shown};
+use super::service::{Inventoried, Listed, PAGE, Page, Read, Remote, Reply, SourceShown};
 use super::{quota, reads, wire};
 use crate::credentials::error::CredentialsError;
 use crate::credentials::identity::{Credentials, Generation, Renewal};
@@ -153,13 +153,13 @@ impl Remote for Http {
         Reply { outcome, request_id, took: sent_at.elapsed(), generation }
     }
 
-    async fn show(&self, source: &SourceId, connection: Connection) -> Read<Shown> {
+    async fn show(&self, source: &SourceId, connection: Connection) -> Read<SourceShown> {
         let sent_at = Instant::now();
         let path = format!("/v3/sources/{}", encoded(source.as_str()));
         let (generation, answer) = self.send(bare("GET", path), connection).await;
         let (value, request_id) = match answer {
             Ok(answer) => (reads::shown(&answer, source), classify::request_id(&answer)),
-            Err(outcome) => (Shown::Failed(outcome), None),
+            Err(outcome) => (SourceShown::Failed(outcome), None),
         };
         Read { value, request_id, took: sent_at.elapsed(), generation }
     }

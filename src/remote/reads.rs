@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::classify::{Answer, error_in_success};
-use super::service::{InInventory, Inventoried, Listed, Page, Shown};
+use super::service::{InInventory, Inventoried, Listed, Page, SourceShown};
 use super::wire::{Described, Descriptions, Plain, Scalar, Server, Servers};
 use crate::event::outcome::Outcome;
 use crate::model::SourceId;
@@ -16,26 +16,26 @@ use crate::model::words::Word;
 use crate::transport::secrets::Secrets;
 
 /// State of one source, as the service showed it.
-pub(crate) fn shown(answer: &Answer, source: &SourceId) -> Shown {
+pub(crate) fn shown(answer: &Answer, source: &SourceId) -> SourceShown {
     if answer.says_no_such_source() {
-        return Shown::Absent;
+        return SourceShown::Absent;
     }
     let body = match answer.success_text() {
         Ok(body) => body,
-        Err(outcome) => return Shown::Failed(outcome),
+        Err(outcome) => return SourceShown::Failed(outcome),
     };
     match serde_json::from_str::<Server<'_>>(&body) {
-        Ok(server) if server.says_nothing() => Shown::Failed(answer.not_the_right_json(&body)),
-        Ok(server) if !server.is_about(source) => Shown::Failed(match error_in_success(&body) {
+        Ok(server) if server.says_nothing() => SourceShown::Failed(answer.not_the_right_json(&body)),
+        Ok(server) if !server.is_about(source) => SourceShown::Failed(match error_in_success(&body) {
             Some(error) => answer.error_with_success(error),
             None if server.id.0.is_none() => answer.lost(None, "the answer does not say which source it is about"),
             None => answer.lost(None, "the answer is about another source"),
         }),
         Ok(server) => match error_in_success(&body) {
-            Some(error) => Shown::Failed(answer.error_with_success(error)),
-            None => Shown::Seen(without_secrets(server.seen(), &answer.secrets)),
+            Some(error) => SourceShown::Failed(answer.error_with_success(error)),
+            None => SourceShown::Seen(without_secrets(server.seen(), &answer.secrets)),
         },
-        Err(_) => Shown::Failed(answer.not_the_right_json(&body)),
+        Err(_) => SourceShown::Failed(answer.not_the_right_json(&body)),
     }
 }
 
@@ -177,11 +177,11 @@ mod tests {
             r#"{"id":"VM-1","state":"SYNCING","migration_cycle":"syncing","name":"x"}"#,
             r#"{"id":"vm-1","state":"syncing","migration_cycle":"syncing","error_code":""}"#,
         ] {
-            let Shown::Seen(seen) = look(&answer(200, body)) else { panic!("{body}") };
+            let SourceShown::Seen(seen) = look(&answer(200, body)) else { panic!("{body}") };
             assert_eq!(seen.to_string(), "syncing/syncing");
         }
         assert!(
-            matches!(look(&answer(200, r#"{"id":"vm-1","state":null}"#)), Shown::Seen(seen) if seen.copystate.is_none())
+            matches!(look(&answer(200, r#"{"id":"vm-1","state":null}"#)), SourceShown::Seen(seen) if seen.copystate.is_none())
         );
     }
 
@@ -203,10 +203,10 @@ mod tests {
             answer(503, ""),
         ] {
             let seen = look(&unreadable);
-            assert!(matches!(&seen, Shown::Failed(outcome) if kind(outcome) == Is::Lost), "{seen:?}");
+            assert!(matches!(&seen, SourceShown::Failed(outcome) if kind(outcome) == Is::Lost), "{seen:?}");
         }
         let failed = look(&answer(200, r#"{"error_code":"SMS.6301","error_msg":"busy"}"#));
-        assert!(matches!(failed, Shown::Failed(outcome) if outcome.code() == Some("SMS.6301")));
+        assert!(matches!(failed, SourceShown::Failed(outcome) if outcome.code() == Some("SMS.6301")));
     }
 
     #[test]
@@ -233,7 +233,7 @@ mod tests {
             (false, answer(500, r#"{"error_msg":"source not found"}"#)),
             (false, failing(401, "SMS.2216")),
         ] {
-            assert_eq!(look(&answer) == Shown::Absent, absent, "{} {}", answer.status, change(&answer));
+            assert_eq!(look(&answer) == SourceShown::Absent, absent, "{} {}", answer.status, change(&answer));
         }
     }
 

@@ -31,7 +31,7 @@ pub(crate) struct Read<T> {
 
 /// Result of asking for one source by its id.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Shown {
+pub(crate) enum SourceShown {
     Seen(SeenState),
     /// The service knows no such source.
     Absent,
@@ -100,7 +100,7 @@ pub(crate) trait Remote: Send + Sync + 'static {
     fn put(&self, source: &SourceId, sends: &TargetState, connection: Connection)
     -> impl Future<Output = Reply> + Send;
 
-    fn show(&self, source: &SourceId, connection: Connection) -> impl Future<Output = Read<Shown>> + Send;
+    fn show(&self, source: &SourceId, connection: Connection) -> impl Future<Output = Read<SourceShown>> + Send;
 
     /// Reads up to [`PAGE`] sources from `offset` on.
     fn page(&self, offset: u32, connection: Connection) -> impl Future<Output = Read<Listed>> + Send;

@@ -13,7 +13,7 @@ use crate::gate::AtHand;
 use crate::model::state::{Fields, SeenState};
 use crate::model::{Row, SourceId};
 use crate::recorder::NotRecorded;
-use crate::remote::service::{self, Listed, Page, Remote, Shown};
+use crate::remote::service::{self, Listed, Page, Remote, SourceShown};
 use crate::transport::client::Connection;
 
 /// Reason for which a read gave nothing.
@@ -183,16 +183,16 @@ impl<R: Remote> Lane<R> {
 }
 
 /// State that an answer shows; one that lacks a field that its look needs counts as no answer.
-fn shown(shown: Shown, needs: Fields) -> Result<Option<SeenState>, Outcome> {
+fn shown(shown: SourceShown, needs: Fields) -> Result<Option<SeenState>, Outcome> {
     match shown {
-        Shown::Seen(seen) => match seen.lacks(needs) {
+        SourceShown::Seen(seen) => match seen.lacks(needs) {
             None => Ok(Some(seen)),
             Some(field) => {
                 let cause = format!("the answer shows no `{field}`");
                 Err(Outcome::Lost { status: Some(200), code: None, cause })
             }
         },
-        Shown::Absent => Ok(None),
-        Shown::Failed(outcome) => Err(outcome),
+        SourceShown::Absent => Ok(None),
+        SourceShown::Failed(outcome) => Err(outcome),
     }
 }

@@ -2,7 +2,7 @@ use super::*;
 use crate::event::outcome::StatedQuota;
 use crate::model::SourceId;
 use crate::remote::reads::{listed, shown};
-use crate::remote::service::Shown;
+use crate::remote::service::SourceShown;
 
 pub(in crate::remote) fn answer(status: u16, body: &str) -> Answer {
     Answer {
@@ -49,7 +49,7 @@ pub(in crate::remote) fn kind(outcome: &Outcome) -> Is {
     }
 }
 
-pub(in crate::remote) fn look(answer: &Answer) -> Shown {
+pub(in crate::remote) fn look(answer: &Answer) -> SourceShown {
     shown(answer, &SourceId::new("vm-1").unwrap())
 }
 
@@ -203,14 +203,14 @@ fn what_each_status_and_body_means_for_row_and_lane() {
             assert_eq!(cell(&change(&answer)), *expected, "change: {status} {body}");
             let (read, expected) = match (look(&answer), *expected) {
                 // The service's own, with a code that says nothing else.
-                (Shown::Absent, expected) => {
+                (SourceShown::Absent, expected) => {
                     assert!(status == 404 && body.contains("SMS.9999"), "{status} {body}");
                     ("no".to_owned(), expected)
                 }
                 // A success without a source shows nothing.
-                (Shown::Failed(outcome), "ok") => (cell(&outcome), "?"),
-                (Shown::Failed(outcome), expected) => (cell(&outcome), expected),
-                (Shown::Seen(_), _) => panic!("{status} {body}"),
+                (SourceShown::Failed(outcome), "ok") => (cell(&outcome), "?"),
+                (SourceShown::Failed(outcome), expected) => (cell(&outcome), expected),
+                (SourceShown::Seen(_), _) => panic!("{status} {body}"),
             };
             assert_eq!(read, expected, "read: {status} {body}");
         }

@@ -36,7 +36,7 @@ fn answers(text: impl AsRef<[u8]>) -> Does {
     Does::Answer(text.as_ref().to_vec())
 }
 
-struct Server {
+struct ScriptedServer {
     address: SocketAddr,
     /// The requests that were read in full, in order.
     requests: mpsc::UnboundedReceiver<String>,
@@ -45,7 +45,7 @@ struct Server {
 }
 
 /// Starts a server whose n-th connection does the n-th action, and every later one the last.
-async fn server(script: Vec<Does>) -> Server {
+async fn server(script: Vec<Does>) -> ScriptedServer {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (request_seen, requests) = mpsc::unbounded_channel();
@@ -62,7 +62,7 @@ async fn server(script: Vec<Does>) -> Server {
             });
         }
     });
-    Server { address, requests, closed }
+    ScriptedServer { address, requests, closed }
 }
 
 async fn act(stream: &mut TcpStream, does: Does, request_seen: &mpsc::UnboundedSender<String>) {
@@ -139,7 +139,7 @@ async fn a_refused_port_is_unsent() {
     let http = http(&format!("http://{address}"), PATIENT);
     let unsent = Outcome::Unsent { cause: "connection refused".to_owned() };
     assert_eq!(http.put(&vm(), &stopped(), Connection::Any).await.outcome, unsent);
-    assert_eq!(http.show(&vm(), Connection::Any).await.value, Shown::Failed(unsent.clone()));
+    assert_eq!(http.show(&vm(), Connection::Any).await.value, SourceShown::Failed(unsent.clone()));
     assert_eq!(http.page(0, Connection::Any).await.value, Listed::Failed(unsent));
 }
 
@@ -298,7 +298,7 @@ async fn reads_ask_by_id_and_by_page() {
     let mut server = server(vec![ok(shown), ok(&page)]).await;
     let http = http(&format!("http://{}", server.address), PATIENT);
     let seen = SeenState { copystate: stopped().copystate, migrationcycle: stopped().migrationcycle };
-    assert_eq!(http.show(&vm(), Connection::Any).await.value, Shown::Seen(seen.clone()));
+    assert_eq!(http.show(&vm(), Connection::Any).await.value, SourceShown::Seen(seen.clone()));
     let listed = http.page(LAST_OFFSET, Connection::Any).await.value;
     assert_eq!(
         listed,
