@@ -409,8 +409,9 @@ impl OwnSums {
         }
     }
 
-    /// Compares the record of each lane with its events. Events come lane by lane, so that the order of a stop and of a later launch,
-    /// which clears it, is not known: in a run of several launches an empty `stopped` is accepted, also where the last one stopped.
+    /// Compares the record of each lane with its events. Events come lane by lane, so that the order of a stop and of a later
+    /// launch, which clears it, is not known: in a run of several launches an empty `stopped` is accepted, also where the last
+    /// one stopped.
     pub(super) fn compare_lanes(&self, lanes: &[LaneRecord], findings: &mut Findings) {
         self.compare_number_of_lanes(lanes, findings);
         for lane in lanes {

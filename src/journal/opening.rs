@@ -72,8 +72,8 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Tells whether later writes by others are seen. A journal that nobody could write to when it was opened is read as a file that
-    /// does not change.
+    /// Tells whether later writes by others are seen. A journal that nobody could write to when it was opened is read as a file
+    /// that does not change.
     #[must_use]
     pub(crate) fn sees_changes(&self) -> bool {
         match self.access {
@@ -149,8 +149,8 @@ impl Journal {
         JournalFiles::at(&self.path).map_err(|source| JournalError::Unreadable { path: self.path.clone(), source })
     }
 
-    /// Writes the log back into the file, as far as its readers permit. Returns false if they hold some of it: until they let go, the
-    /// log grows with every commit.
+    /// Writes the log back into the file, as far as its readers permit. Returns false if they hold some of it: until they let go,
+    /// the log grows with every commit.
     ///
     /// source: `sqlite.org/pragma.html#pragma_wal_checkpoint`
     pub(crate) fn write_back(&self) -> Result<bool, JournalError> {
@@ -226,8 +226,8 @@ impl Journal {
         })
     }
 
-    /// Checks that it is a journal of ours and that its size is a whole number of pages: SQLite notices a missing page, but not half
-    /// a page.
+    /// Checks that it is a journal of ours and that its size is a whole number of pages: SQLite notices a missing page, but not
+    /// half a page.
     fn recognise(&self) -> Result<(), JournalError> {
         schema::recognise(&self.conn)?;
         let page: u64 = self.conn.pragma_query_value(None, "page_size", |row| row.get(0))?;
@@ -240,8 +240,8 @@ impl Journal {
         }
     }
 
-    /// Checks all pages if a run is still marked as running, which means that its launch died; files over [`QUICK_CHECK_BELOW`] are
-    /// not checked.
+    /// Checks all pages if a run is still marked as running, which means that its launch died; files over [`QUICK_CHECK_BELOW`]
+    /// are not checked.
     fn check_after_unclean_end(&self) -> Result<(), JournalError> {
         let unclean: bool =
             self.conn.query_row("SELECT EXISTS (SELECT 1 FROM run WHERE running = 1)", [], |row| row.get(0))?;

@@ -222,8 +222,8 @@ impl JournalFiles {
         if is_as_before { Err(gone(how)) } else { Ok(size) }
     }
 
-    /// Tells whether the last write to the file came from the log, which the index notes before it begins; `None` while the index cannot
-    /// be read.
+    /// Tells whether the last write to the file came from the log, which the index notes before it begins; `None` while the index
+    /// cannot be read.
     fn was_written_back(&self, before: &Index) -> Option<bool> {
         let after = self.index()?.backfill;
         Some(after.is_under_way() || before.backfill != after || self.last.backfill != Some(after))
@@ -235,7 +235,8 @@ impl JournalFiles {
         Index::read(&bytes)
     }
 
-    /// Returns the other processes that read in the log now, and so keep it from being restarted; `None` if the system does not tell.
+    /// Returns the other processes that read in the log now, and so keep it from being restarted; `None` if the system does not
+    /// tell.
     ///
     /// source: `proc_locks(5)`; sqlite.org/walformat.html (section 2.3): who reads holds one of five bytes of the index.
     pub(crate) fn readers(&self) -> Option<Vec<String>> {

@@ -65,8 +65,8 @@ impl StoredEvent<'_> {
         from_stored_form(self.kind, self.row, self.detail)
     }
 
-    /// Tells whether its stored text is the one that this program writes for the event `read` from it. Fields that came later are left
-    /// out at their defaults, so that texts of earlier versions are the same. `text` is a buffer that can be used again.
+    /// Tells whether its stored text is the one that this program writes for the event `read` from it. Fields that came later are
+    /// left out at their defaults, so that texts of earlier versions are the same. `text` is a buffer that can be used again.
     #[must_use]
     pub fn is_spelled_as_written(&self, read: &EventKind, text: &mut String) -> bool {
         let Stored { kind, row, detail } = stored_form(read, text);
@@ -170,9 +170,9 @@ impl Journal {
         page.collect::<Result<_, _>>().map_err(JournalError::from)
     }
 
-    /// Returns a digest over the layout of a run: path and time of its plan, and for each row its line, lane, wave, part (canary or
-    /// rest) and the state that a sealed plan saw. It covers one line of JSON for the run and one for each row; a row from a file of
-    /// its own has that file as a third part.
+    /// Returns a digest over the layout of a run: path and time of its plan, and for each row its line, lane, wave, part (canary
+    /// or rest) and the state that a sealed plan saw. It covers one line of JSON for the run and one for each row; a row from a
+    /// file of its own has that file as a third part.
     pub fn layout(&self, run: RunKey) -> Result<String, JournalError> {
         let mut hash = Sha256::new();
         let mut line = Vec::new();

@@ -15,8 +15,8 @@ use crate::journal::tables::columns::{flag, time_at};
 use crate::journal::tables::event::event;
 use crate::journal::tables::lane::wait_ends;
 
-/// Longest wait that is believed of a service, and longest time between two requests that is believed of a quota. Longer ones stay in
-/// the journal and are not obeyed.
+/// Longest wait that is believed of a service, and longest time between two requests that is believed of a quota. Longer ones
+/// stay in the journal and are not obeyed.
 const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
 /// Account at an endpoint, as table `lane` has it.
@@ -83,8 +83,8 @@ impl Journal {
         lanes.collect::<Result<_, _>>().map_err(JournalError::from)
     }
 
-    /// Returns the quota that any run learned last at this endpoint for this account; `None` if it is out of bounds. Fails if it is not
-    /// the one in the lane's events.
+    /// Returns the quota that any run learned last at this endpoint for this account; `None` if it is out of bounds. Fails if it
+    /// is not the one in the lane's events.
     pub fn learned_quota(&self, endpoint: &str, account: &str) -> Result<Option<LearnedQuota>, JournalError> {
         let found = self
             .conn
@@ -147,9 +147,9 @@ impl Journal {
         Ok(JournalError::Damaged(format!("run {id}, lane {lane}: {what} is not what its events say")))
     }
 
-    /// Returns the rest of the longest wait that the service asked of this account at this endpoint, in any run. The present is at least
-    /// the time of the lane's last event, so that a clock that was set back makes no wait longer. Waits over [`LONGEST_WAIT`] do not
-    /// count. Fails if a wait is not the one in the lane's events.
+    /// Returns the rest of the longest wait that the service asked of this account at this endpoint, in any run. The present is
+    /// at least the time of the lane's last event, so that a clock that was set back makes no wait longer. Waits over a day do
+    /// not count. Fails if a wait is not the one in the lane's events.
     pub fn cools_for(&self, endpoint: &str, account: &str, now: Timestamp) -> Result<Duration, JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT run, lane, cooled_until,

@@ -126,7 +126,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Returns the row with this id, compared without case. An older journal may have two spellings of one id: the exact one goes first.
+    /// Returns the row with this id, compared without case. An older journal may have two spellings of one id: the exact one goes
+    /// first.
     pub fn row_of_source(&self, run: RunKey, source: &str) -> Result<Option<(Row, Standing)>, JournalError> {
         let sql = format!(
             "SELECT {}, {} FROM row INDEXED BY row_source WHERE run = ?1 AND source_id = ?2 COLLATE NOCASE

@@ -150,8 +150,8 @@ impl Journal {
         counts.collect::<Result<_, _>>().map_err(JournalError::from)
     }
 
-    /// Counts rows that were looked at and not yet sent, and whose state is not the one that the sealed plan saw, and returns the first
-    /// `limit` of them.
+    /// Counts rows that were looked at and not yet sent, and whose state is not the one that the sealed plan saw, and returns the
+    /// first `limit` of them.
     pub fn drifted(&self, run: RunKey, limit: u32) -> Result<(u64, Vec<Drifted>), JournalError> {
         // `init` and `initialize` are one state.
         let condition = "run = ?1 AND attempts = 0 AND looked = 1 AND doubted = 0 AND verdict IS NULL
@@ -175,7 +175,8 @@ impl Journal {
         Ok((n_rows, first.collect::<Result<_, _>>()?))
     }
 
-    /// Returns for each stage the time of the last verdict or attempt among its tried rows; stages without tried rows are left out.
+    /// Returns for each stage the time of the last verdict or attempt among its tried rows; stages without tried rows are left
+    /// out.
     pub fn stages_at_rest(&self, run: RunKey) -> Result<BTreeMap<(u32, Part), Timestamp>, JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT wave_no, canary, coalesce(settled_at, last_sent_at) FROM row WHERE run = ?1 AND attempts > 0",
