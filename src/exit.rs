@@ -119,7 +119,7 @@ impl Exit {
         }
     }
 
-    /// Words for the signal that ended it, if one did.
+    /// Returns words for the signal that ended the process; `None` for any other exit.
     #[must_use]
     pub fn signal(self) -> Option<&'static str> {
         match self {
@@ -143,7 +143,7 @@ impl Exit {
     #[must_use]
     pub fn after_a_change(self) -> Exit {
         match self {
-            // The launch began, so the input was good enough, and what failed since is a fault of ours.
+            // The launch began, so that the input was valid: the failure is internal.
             Exit::Usage | Exit::Locked => Exit::Internal,
             Exit::Refused | Exit::Unreachable => Exit::Halted,
             Exit::Done

@@ -103,7 +103,7 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    /// Takes a lock. `what` completes "another launch holds …"; the journal is recorded for whoever is refused. A missing lock file
+    /// Takes a lock. `what` completes "another launch holds …"; the journal is recorded, to be told to a process that is refused. A missing lock file
     /// is made with the rights of `mode`.
     pub(crate) fn take(path: &Path, mode: u32, what: &str, journal: &Path) -> Result<Self, LockError> {
         let failed = |source| LockError::Io { path: path.to_owned(), source };

@@ -1,10 +1,11 @@
-//! Hands the arguments to the library, and its verdict to the operating system.
+//! Entry of the program: passes the arguments to the library, and its exit code to the operating system.
 
 use std::process::ExitCode;
 
 use tikv_jemallocator::Jemalloc;
 
-/// What one thread takes another gives back, a hundred times a row: with the C library's allocator they wait for each other.
+/// Allocator for memory that one thread allocates and another frees, a hundred times a row: with that of the C library the threads
+/// wait for each other.
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 

@@ -77,7 +77,7 @@ fn text_of(panic: &(dyn Any + Send)) -> String {
     text.unwrap_or("a panic without a text").to_owned()
 }
 
-/// Prints the document of a verb that printed no other.
+/// Prints the document of a failure, for a verb that printed no other. Returns a worse exit if it cannot be printed.
 fn tell(failure: &Failure, exit: Exit) -> Exit {
     match console::document(Form::Json, |out| failure.write_json(out)) {
         Ok(()) => exit,

@@ -1,4 +1,4 @@
-//! Ground of every verb: its inputs, the journal and the run that are meant, its results, and every error that can end it.
+//! Ground of every verb: its inputs, the choice of journal, run and row, its results, and every error that can end it.
 
 pub(crate) mod advice;
 pub(crate) mod approval;

@@ -58,7 +58,7 @@ fn origin(context: &Context) -> CredentialsOrigin {
     }
 }
 
-/// Settings files that were read, each with whose it is.
+/// Paths of the settings files that were read, each with its authority in words.
 type Files = [(String, String)];
 
 fn document(

@@ -112,8 +112,7 @@ fn give(
     }
 }
 
-/// Waits whether a withdrawn command takes effect nevertheless: a launch may have read it before. A launch that has ended has
-/// not.
+/// Waits in case a withdrawn command takes effect nevertheless, because a launch has read it before. A launch that has ended did not.
 fn withdrawn(context: &Context, journal: &Journal, run: &RunRecord, control: i64) -> Result<(), CommandError> {
     let since = Instant::now();
     loop {

@@ -251,7 +251,7 @@ async fn look_up(patient: &mut Patient, (host, port): &(String, u16), wait: Dura
     }
 }
 
-/// Adds what one read of the first page shows.
+/// Adds the findings of one read of the first page.
 fn reading(patient: &mut Patient, by_tls: bool, looked: Result<Looked, Outcome>) -> Exit {
     let Looked { date, page } = match looked {
         Ok(looked) => looked,
@@ -351,7 +351,7 @@ fn words<'a>(patient: &mut Patient, seen: impl Iterator<Item = &'a SeenState>) {
     }
 }
 
-/// Adds what earlier runs learned about the quota.
+/// Adds the quota that earlier runs learned.
 fn learned(context: &Context, settings: &Settings, profile: Option<&str>, patient: &mut Patient) {
     let Some(endpoint) = &settings.destination else { return };
     let account = settings.account.as_deref().or(profile).unwrap_or(UNNAMED);

@@ -1,4 +1,4 @@
-//! `plan` does the same as `run` up to the question, over a journal that is thrown away.
+//! `plan` does the same as `run` up to the question, in a journal that is thrown away.
 
 use sealing::SealTo;
 

@@ -1,4 +1,4 @@
-//! `reconcile` looks at what is in doubt, and sends nothing.
+//! `reconcile` reads the states of rows in doubt, and sends nothing.
 
 use crate::exit::Exit;
 use crate::launch::ready::Ready;

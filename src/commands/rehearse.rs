@@ -1,5 +1,5 @@
-//! `rehearse`: the real engine with the real plan against the sandbox, on a clock that skips idle time. Requests go to a sandbox
-//! inside the process, over no wire: nothing of it can reach a service.
+//! `rehearse` runs the plan against the sandbox, on a clock that skips idle time. The sandbox is in this process and is called without
+//! a network, so that no request can reach a service.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! `report` writes what became of a run, in one of several formats.
+//! `report` writes the report of a run, in one of several formats.
 
 use std::path::Path;
 

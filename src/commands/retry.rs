@@ -29,7 +29,7 @@ pub(super) fn retry(
     Ready::to_go_on(context, found, request)?.open()?.launch()
 }
 
-/// Rows that are opened again, and those of them that were skipped: nothing that is not named.
+/// Chooses the rows to open again, and the skipped rows among them, which have to be named. Tells of named rows that are on target.
 fn reopened_by(
     context: &Context,
     RunToTakeUp { journal, run }: &RunToTakeUp,

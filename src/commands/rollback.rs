@@ -34,7 +34,7 @@ pub(super) fn rollback(
     let journal = Journal::open_to_read(&context.settings.journal)?;
     beforehand::runs(&journal)?;
     let run = meant::run_to_change(context, &journal, run, Otherwise::LaunchedLast)?;
-    // The plan that it writes is meant to be sent.
+    // Checked as for a launch, because the plan is written to be run.
     beforehand::run(&journal, &run, CheckFor::Launch)?;
     if run.running && Holder::look_up(&context.settings.journal, &run) == Holder::Alive {
         context.console.warn(&format!("run {} goes on: what it changes from here on is not in this plan", run.id));

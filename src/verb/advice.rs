@@ -32,7 +32,7 @@ impl CommandError {
         self.entry().exit
     }
 
-    /// Advice, with the variable that says what cannot be used: nobody sees that where they type.
+    /// Returns the advice, with the environment variable that names the unusable thing: unlike a flag, it is not visible in the command.
     pub(crate) fn hint(&self, here: &Here) -> Option<String> {
         self.entry().hint(here)
     }
@@ -267,17 +267,17 @@ fn hint_of_doctor(here: &Here) -> String {
     format!("`{}` looks at endpoint, clock and credentials", here.asks("doctor"))
 }
 
-/// Count of what was sent, and what is known of it in the journal, before what the error itself has to say.
+/// Hint of an error after changes: their count, and whether the journal has them, before the hint of the error itself.
 fn hint_after_changes(late: &AfterChanges, here: &Here) -> Option<String> {
     let AfterChanges { n_sent, error } = late;
     let hint = error.hint(here);
     if matches!(**error, CommandError::JournalGone(_) | CommandError::JournalAltered(_)) {
-        // It says so itself.
+        // The text of these errors has the count.
         return hint;
     }
     let is_damaged = matches!(&**error, CommandError::Journal(error) if error.is_about_content());
     let has_each = if is_damaged { "" } else { ", and the journal has each" };
-    // Of what was about to leave as the journal failed, nobody could write down that it did not.
+    // A change that was about to leave when the journal failed is counted, and may not have left.
     let at_most = if matches!(**error, CommandError::Journal(_)) { "at most " } else { "" };
     let sent = format!("{at_most}{} left before that{has_each}", count(*n_sent, "change"));
     Some(hint.map_or(sent.clone(), |hint| format!("{sent}; {hint}")))

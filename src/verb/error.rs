@@ -1,4 +1,4 @@
-//! Everything that can keep a verb from its work. How the program ends for it, and what to do next, is in `advice`.
+//! Errors that end a verb. Exit and hint of each are in `advice`.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use crate::transport::client::TransportError;
 use crate::wording::amounts::{bounded, count};
 use crate::wording::plain::plain;
 
-/// Reason for which a verb cannot do its work.
+/// Error that ends a verb.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommandError {
     #[error(transparent)]
@@ -93,7 +93,7 @@ pub(crate) enum CommandError {
     DashIsNoFile,
     #[error("the live states could not be looked at: {reason}")]
     NotLooked { exit: Exit, reason: String },
-    /// A verb that shows what it would do, and could not see it.
+    /// The end of a verb that only shows the difference, and could not read the states for it.
     #[error("{reason}")]
     Stopped { exit: Exit, reason: String },
     #[error(transparent)]
@@ -219,7 +219,7 @@ impl From<AuditError> for CommandError {
     }
 }
 
-/// Ids that are like one that is not there.
+/// Suggestion of ids that are like an unknown one; empty if there are none.
 fn did_you_mean(near: &[String]) -> String {
     let quoted: Vec<String> = near.iter().map(|id| format!("`{}`", plain(id))).collect();
     if quoted.is_empty() { String::new() } else { format!(" (did you mean {}?)", quoted.join(", ")) }

@@ -57,18 +57,18 @@ impl Here {
         }
     }
 
-    /// Returns the variable that sets this, where no flag does.
+    /// Returns the environment variable that sets this, if no flag does.
     pub(crate) fn variable(&self, setting: &str) -> Option<&str> {
         self.variables.iter().find(|(name, _, _)| *name == setting).map(|(_, variable, _)| variable.as_str())
     }
 
-    /// Returns the variable with this value.
+    /// Returns the environment variable with this value, if no flag sets the same.
     pub(crate) fn variable_that_names(&self, value: &OsStr) -> Option<&str> {
         self.variables.iter().find(|(_, _, has)| has == value).map(|(_, variable, _)| variable.as_str())
     }
 
-    /// Returns two ways on for a user without credentials for an endpoint: a try of the sandbox, if the endpoint was given
-    /// here, and the command that shows where credentials are looked for.
+    /// Returns two ways on for a user without credentials for an endpoint: the sandbox, if the endpoint was given by a flag, and the
+    /// command that shows the sources of credentials.
     pub(crate) fn tries_elsewhere(&self, endpoint: &str) -> (&'static str, String) {
         if self.way.is_empty() {
             // The endpoint comes from the journal or the settings.
@@ -99,7 +99,7 @@ impl Here {
         format!("cutover approve {sealed} --as NAME{key}{}", self.config)
     }
 
-    /// Returns the command that runs a plan. It answers its question by a flag where nobody can be asked.
+    /// Returns the command that runs a plan. It answers its question by a flag without a terminal.
     pub(crate) fn runs(&self, plan: &Path, irreversible: bool) -> String {
         let leave = [(IRREVERSIBLE, irreversible), (YES, !console::can_ask())];
         let leave = leave.into_iter().filter(|(_, is_given)| *is_given);

@@ -1,7 +1,7 @@
 //! Choice of the run and the row that a verb is about, when a person names them by a part, or not at all.
 //!
-//! In an emergency nobody looks up an id: the run that goes on is meant. A run goes on if its lock is held, which ends with
-//! the process; the journal's word does not count.
+//! In an emergency nobody looks up an id: without a name, the run that goes on is chosen. A run goes on if its lock is held, because
+//! a lock ends with its process, and a killed launch leaves no end in the journal.
 
 use std::path::Path;
 
@@ -129,7 +129,7 @@ fn chosen(
     Ok(run)
 }
 
-/// Returns the runs launched after the one that is meant, and those made after it, whenever they claim to have been launched.
+/// Returns the runs that were launched after the chosen one, and those made after it, whatever launch time is stored for them.
 fn passed_over(runs: &[Launched], at: usize) -> Vec<&RunRecord> {
     let meant = runs[at].run.key.number();
     let is_newer = |(place, launched): &(usize, &Launched)| *place < at || launched.run.key.number() > meant;
@@ -141,7 +141,7 @@ fn candidate(journal: &Path, launched: &Launched) -> Candidate {
     Candidate { goes_on: goes_on(journal, run), is_open: *is_open, is_refused: *is_refused }
 }
 
-/// Tells whether a launch holds the run. The journal's word counts only where the lock cannot be tested.
+/// Tells whether a launch holds the run. Only if the lock cannot be tested, the journal decides.
 pub(crate) fn goes_on(journal: &Path, run: &RunRecord) -> bool {
     lock::is_held(&lock::of_run(journal, &run.id)).unwrap_or(run.running)
 }

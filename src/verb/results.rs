@@ -27,8 +27,7 @@ pub(crate) fn write_report(
     })
 }
 
-/// Writes a result to a file unchanged, whole or not at all. A path that leads to a terminal, under whatever name, gets the
-/// text that is safe for one.
+/// Writes a result to a file unchanged, whole or not at all. If the path leads to a terminal, control characters are spelled out.
 pub(crate) fn write_fit<E: From<io::Error>>(
     path: &Path,
     like: &Path,

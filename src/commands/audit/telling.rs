@@ -6,7 +6,7 @@ use crate::verb::context::Context;
 use crate::verb::error::CommandError;
 use crate::verb::results::{print, print_json};
 
-/// Prints the result as text or JSON, as asked; where the exit code is the whole answer, only faults.
+/// Prints the result as text or JSON; with `--quiet`, where the exit code is the answer, only faults.
 pub(super) fn tell(context: &Context, audit: &Audit) -> Result<(), CommandError> {
     if context.console.answers_by_code() {
         if !audit.is_ok() {

@@ -1,4 +1,4 @@
-//! `plan -o`: a plan is sealed as it was looked at.
+//! `plan -o`: seals a plan with the states that were seen.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -19,14 +19,14 @@ use crate::wording::amounts::count;
 use crate::wording::plain::shown;
 use crate::wording::shell::shell_path;
 
-/// Place that a sealed plan goes to, and in whose name.
+/// Destination of a sealed plan, and the name of the person who seals it.
 pub(in crate::commands) struct SealTo<'a> {
     pub(in crate::commands) path: &'a Path,
     pub(in crate::commands) name: Option<&'a str>,
     pub(in crate::commands) force: bool,
 }
 
-/// Tried before the work.
+/// Checks the destination, before the work.
 pub(in crate::commands) fn must_be_free(to: &SealTo<'_>) -> Result<(), CommandError> {
     if to.path == Path::new("-") {
         return Err(CommandError::DashIsNoFile);
@@ -37,7 +37,7 @@ pub(in crate::commands) fn must_be_free(to: &SealTo<'_>) -> Result<(), CommandEr
     check_destination(to.path).map_err(bad_destination(to.path))
 }
 
-/// Writes the plan as it was looked at: its rows, its terms, the states that were seen.
+/// Writes the sealed plan: its rows, its terms, and the states that were seen.
 pub(in crate::commands) fn seal(
     plan: &PlanToLaunch<'_>,
     launched: &LaunchedApart,
@@ -47,7 +47,7 @@ pub(in crate::commands) fn seal(
     let (journal, lanes) = (launched.journal()?, launched.places.clone());
     let sealed_by = match to.name {
         Some(name) if sealed::is_a_name(name) => name.to_owned(),
-        // Who agrees must be able to be somebody else.
+        // Approvals are compared with the name of the sealer.
         Some(_) => return Err(CommandError::NoName),
         None if terms.require_approvals > 0 => return Err(CommandError::NoName),
         None => crate::whoami::user(),
@@ -84,7 +84,7 @@ pub(in crate::commands) fn seal(
     let needed = match head.terms.require_approvals {
         0 => String::new(),
         1 => format!("it needs 1 approval: {approve}"),
-        // Who sealed it is not asked twice.
+        // With several approvals, the sealer gives none of them.
         n => format!("it needs {n} approvals, none of them by {sealed_by}: {approve}"),
     };
     let next = if needed.is_empty() { "next" } else { "then" };

@@ -17,7 +17,7 @@ use crate::wording::printout::Printout;
 use crate::wording::sieve::Form;
 
 pub(super) fn show(context: &Context, id: &str) -> Result<Exit, CommandError> {
-    // An empty text would be the beginning of every id.
+    // An empty text is a prefix of every id.
     if id.is_empty() {
         return Err(bad(id)(BadSourceId::Empty));
     }

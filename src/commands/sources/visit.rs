@@ -16,7 +16,7 @@ use crate::verb::context::Context;
 use crate::verb::error::CommandError;
 use crate::verb::runtime::runtime;
 
-/// Looks around in the account of rows that name no target. The sandbox has an estate of its own making there.
+/// Reads the inventory of the account of rows that name no target. In the sandbox its sources are made up.
 pub(super) fn visit(
     context: &Context,
     look: impl AsyncFnOnce(&Inventory) -> Result<Exit, CommandError>,

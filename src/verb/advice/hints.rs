@@ -8,7 +8,7 @@ use crate::ssh::signature::SignatureError;
 use crate::verb::here::Here;
 use crate::wording::shell::{shell_path, shell_word};
 
-/// Advice against going on with an earlier copy, by which what was sent since would look as if it had been there before.
+/// Way on without an earlier copy of the journal: by that, changes sent since would count as states found before the run.
 pub(super) const LOOKS_ANEW: &str =
     "`cutover plan PLAN` looks at what is there now, and `cutover run PLAN --new --journal NEW` goes on from that";
 
@@ -69,7 +69,7 @@ pub(super) fn hint_of_planted(path: &Path) -> String {
     format!("see who put it there (`ls -l {shown}`), and take it away: `rm {shown}`")
 }
 
-/// Place to look at what holds a lock: in its journal, where it names that.
+/// Command that shows the run that holds a lock, by the journal that its owner recorded, or else that of this command.
 pub(super) fn hint_of_owner(owner: Option<&Owner>, here: &Here) -> String {
     let journal = owner.and_then(|owner| owner.journal.as_deref());
     let elsewhere = |journal| format!("cutover status{}", journal_flag(journal));
