@@ -15,7 +15,7 @@ use crate::journal::read::rows::Which;
 use crate::journal::{Journal, JournalError};
 use crate::ledger::standing::Standing;
 use crate::model::{Row, RowId};
-use crate::recorder::NotRecorded;
+use crate::recorder::refusal::{NotRecorded, unless_to_lane};
 use crate::remote::service::Remote;
 use crate::waves::Stage;
 
@@ -106,12 +106,12 @@ pub(crate) async fn run<R: Remote>(
 
 /// Tells that an account that has not stopped has rows in the stage.
 async fn goes_on_in<R: Remote>(lanes: &[Arc<Lane<R>>], book: &Book, stage: &Stage) -> Result<bool, EngineError> {
-    if lanes.iter().all(|lane| lane.stopped().is_none()) {
+    if lanes.iter().all(|lane| lane.goes_on()) {
         return Ok(true);
     }
     let (wave_no, part) = (stage.wave_no, stage.part);
     let left = book.read(move |journal, run| journal.unsettled_in_wave(run, wave_no)).await?;
-    let goes = |id: LaneId| lanes.iter().any(|lane| lane.id == id && lane.stopped().is_none());
+    let goes = |id: LaneId| lanes.iter().any(|lane| lane.id == id && lane.goes_on());
     Ok(left.iter().any(|(id, of, _)| *of == part && goes(*id)))
 }
 
@@ -247,11 +247,8 @@ fn ending<R: Remote>(
         lane.drain_run(DrainReason::Panicked);
         return Ok(());
     };
-    match *recorded {
-        // The lane drains; its other calls come to their ends.
-        Ok(()) | Err(NotRecorded::ToLane) => Ok(()),
-        Err(closed @ NotRecorded::ToAll) => Err(closed.into()),
-    }
+    // A refused lane drains; its other calls come to their ends.
+    Ok(unless_to_lane(*recorded)?)
 }
 
 async fn one<R: Remote>(

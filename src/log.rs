@@ -7,7 +7,7 @@
 pub(crate) mod alone;
 pub(crate) mod appending;
 #[cfg(test)]
-mod memory;
+pub(crate) mod memory;
 pub(crate) mod seam;
 pub(crate) mod stamp;
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::lock::{Lock, LockError};
 use crate::model::dialect::unknown_words;
 use crate::model::state::SeenState;
 use crate::model::words::Word;
-use crate::recorder::LOG_IS_LARGE;
+use crate::recorder::watch::LOG_IS_LARGE;
 use crate::remote::http::{Http, Looked};
 use crate::settings::Settings;
 use crate::settings::parse::Destination;

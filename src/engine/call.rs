@@ -10,7 +10,7 @@
 use crate::event::outcome::Outcome;
 use crate::event::row::RowEvent;
 use crate::ledger::standing::Phase;
-use crate::recorder::NotRecorded;
+use crate::recorder::refusal::NotRecorded;
 use crate::remote::service::Remote;
 
 mod agreement;

@@ -12,7 +12,7 @@ use super::driver::Driver;
 use crate::control::{By, Command, GivenCommand};
 use crate::journal::Journal;
 use crate::journal::commands::Unreadable;
-use crate::recorder::NotRecorded;
+use crate::recorder::refusal::NotRecorded;
 use crate::whoami::Who;
 
 /// Interval between two looks. A command takes effect within half a second.

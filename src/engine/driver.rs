@@ -23,7 +23,8 @@ use crate::journal::{Journal, JournalError};
 use crate::judge::Reason;
 use crate::ledger::standing::{Phase, Standing};
 use crate::model::SourceId;
-use crate::recorder::{NotRecorded, Recorder};
+use crate::recorder::Recorder;
+use crate::recorder::refusal::NotRecorded;
 use crate::steering::SteeringState;
 use crate::steering::admission::MOST_NAMED;
 use crate::steering::counts::{TryResult, Turn};
@@ -123,7 +124,7 @@ impl Driver {
     pub(crate) fn clearance(&self, lane: &Stop, source: &SourceId, standing: &Standing) -> Clearance {
         if let Some(reason) = self.skipped(source, standing) {
             Clearance::Skipped(reason)
-        } else if lane.is_draining() {
+        } else if lane.is_draining() || !self.recorder.holds_run() {
             Clearance::Draining
         } else if *self.paused.borrow() {
             Clearance::Paused

@@ -16,7 +16,7 @@ use crate::judge::effect::{Effect, on_target};
 use crate::ledger::standing::{Phase, Standing};
 use crate::model::state::SeenState;
 use crate::model::{Row, SourceId};
-use crate::recorder::NotRecorded;
+use crate::recorder::refusal::NotRecorded;
 use crate::remote::service::Remote;
 
 /// Maximum time for which reads may be behind: one that leaves later than this after a change shows it.

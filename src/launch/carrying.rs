@@ -25,7 +25,7 @@ use crate::event::run::RunEvent;
 use crate::journal::{Journal, JournalError};
 use crate::ledger::standing::Phase;
 use crate::observe::progress::Gauges;
-use crate::recorder::NotRecorded;
+use crate::recorder::refusal::{NotRecorded, unless_to_lane};
 use crate::remote::http::Http;
 use crate::report::cut_off;
 use crate::report::next::given::GivenByHand;
@@ -108,13 +108,15 @@ impl Launch {
         }
         for lane in lanes {
             let own = || reopened.iter().filter(|(id, _, _)| *id == lane.id);
-            let mut first = lane.first_answers().await;
-            own().for_each(|(_, row, _)| first.reopened(*row));
-            drop(first);
             let kinds = own().map(|(_, row, _)| RowEvent::Reopened { cause: cause.clone() }.about(*row));
+            record_any(lane, kinds.collect()).await?;
+            if lane.is_refused() {
+                continue;
+            }
             let is_off_target = |(_, _, standing): &&Reopened| !standing.is_on_target();
             progress.opened_again(own().filter(is_off_target).count() as u64);
-            record_any(lane, kinds.collect()).await?;
+            let mut first = lane.first_answers().await;
+            own().for_each(|(_, row, _)| first.reopened(*row));
         }
         Ok(())
     }
@@ -154,14 +156,15 @@ async fn put_back(lanes: &Lanes, reopened: &[Reopened]) -> Result<(), Halted> {
     Ok(())
 }
 
+/// Records events of one lane, if there are any. A lane of which they are refused sends nothing more, and the others go on.
 async fn record_any(lane: &Lane<Http>, kinds: Vec<EventKind>) -> Result<(), NotRecorded> {
-    if kinds.is_empty() { Ok(()) } else { lane.record(kinds, None).await }
+    if kinds.is_empty() { Ok(()) } else { unless_to_lane(lane.record(kinds, None).await) }
 }
 
 fn gauge(lanes: &Lanes, driver: &Arc<Driver>) -> impl Fn() -> Gauges + Send + 'static {
     let (lanes, driver) = (lanes.to_vec(), Arc::clone(driver));
     move || {
-        let going = || lanes.iter().filter(|lane| lane.stopped().is_none());
+        let going = || lanes.iter().filter(|lane| lane.goes_on());
         // The run waits only while all of its accounts cool down.
         let cooling = going().map(|lane| lane.gauges().cooling.unwrap_or_default()).min();
         Gauges {

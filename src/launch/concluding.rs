@@ -20,7 +20,8 @@ use crate::event::run::{DrainReason, RunEvent};
 use crate::exit::Exit;
 use crate::journal::read::steering::Due;
 use crate::journal::{Journal, JournalError};
-use crate::recorder::{NotRecorded, Recorder, Writing};
+use crate::recorder::refusal::NotRecorded;
+use crate::recorder::{Recorder, Writing};
 use crate::report::next::NextCommands;
 use crate::verb::error::CommandError;
 
@@ -45,6 +46,7 @@ impl Launch {
                 return self.failed_in(faults.losing.lost(), finished.err().unwrap_or(error));
             }
         };
+        let is_any_refused = work.lanes.iter().any(|lane| lane.is_refused());
         let (writing, sandboxes) = background.end_tasks();
         work.progress.finish();
         drop(work);
@@ -53,7 +55,14 @@ impl Launch {
             sandbox.stop().await;
         }
         let journal = faults.whole_journal(self.sent.n())?;
-        finished?;
+        let (exit, reason) = match finished {
+            // Which account that is, is known here alone.
+            Err(CommandError::Journal(error @ JournalError::Illegal(_))) if is_any_refused => {
+                let said = reason.into_iter().chain([error.to_string()]).collect::<Vec<_>>().join("; ");
+                (exit.worst(Exit::Integrity), Some(said))
+            }
+            finished => finished.map(|()| (exit, reason))?,
+        };
         // Recording the end may itself have found the journal gone, or failed to write the event out.
         let late: Vec<MachineFault> =
             faults.known(self.sent.n()).into_iter().filter(|fault| !known.contains(fault)).collect();
@@ -77,6 +86,9 @@ impl Launch {
             (Ok(()), None) => self.conclude(work, faults, &work.of_run.book, broken).await,
             // The copy is whole: an error after the copy was made concerns the lost file alone.
             (Ok(()) | Err(Halted::Error(_)), Some(copy)) => self.conclude(work, faults, &copy, broken).await,
+            (Err(Halted::With(Exit::Integrity, reason)), _) => {
+                Ok(halted(Exit::Integrity, refused_lanes(&work.lanes).unwrap_or(reason)))
+            }
             (Err(Halted::With(exit, reason)), _) => Ok(halted(exit, reason)),
             (Err(Halted::Refused(_, reason)), _) => Ok(halted(Exit::Refused, reason)),
             (Err(Halted::Error(error)), None) => Err(error),
@@ -121,7 +133,7 @@ impl Launch {
     async fn due(&self, lanes: &Lanes, book: &Book) -> Result<Vec<Due>, JournalError> {
         let mut due = Vec::new();
         if self.request.consent != Consent::NothingIsSent {
-            for id in lanes.iter().filter(|lane| lane.stopped().is_none() && !lane.is_refused()).map(|lane| lane.id) {
+            for id in lanes.iter().filter(|lane| lane.goes_on()).map(|lane| lane.id) {
                 due.push(book.read(move |journal, run| journal.due_in(run, id)).await?);
             }
         }

@@ -62,7 +62,7 @@ impl Launch {
             self.ask(stop, &difference).await?;
         }
         if difference.n_to_settle() > 0 {
-            for lane in lanes.iter().filter(|lane| lane.stopped().is_none()) {
+            for lane in lanes.iter().filter(|lane| lane.goes_on()) {
                 settle(lane, book).await?;
             }
         }

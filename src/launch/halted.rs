@@ -5,7 +5,7 @@ use crate::event::run::Refusal;
 use crate::exit::Exit;
 use crate::journal::JournalError;
 use crate::preflight::error::PreflightError;
-use crate::recorder::NotRecorded;
+use crate::recorder::refusal::NotRecorded;
 use crate::verb::error::CommandError;
 
 /// Early end of a launch, with its reason in words.

@@ -20,8 +20,8 @@ use crate::verb::context::Context;
 use crate::verb::error::CommandError;
 use crate::waves::{Part, WaveTerms};
 
-/// A launch of `From`: of a plan or of a run. Settings, plan or run, terms, approvals and accounts were checked, in this order, so
-/// that what is wrong with the plan is said before anybody is asked for credentials.
+/// A launch of `From`: of a plan or of a run. Whatever the plan or the run alone can be refused for is said before anybody is asked for
+/// credentials or consent; a launch that sends nothing needs neither approvals nor consent.
 pub(crate) struct Ready<From> {
     from: From,
     prepared: Prepared,

@@ -18,7 +18,7 @@ use crate::journal::place::{Gone, How, JournalFiles};
 use crate::journal::{Journal, JournalError, RunKey};
 use crate::recorder::kept::Kept;
 use crate::recorder::sent::Sent;
-use crate::recorder::{Rescue, Watch};
+use crate::recorder::watch::{Rescue, Watch};
 use crate::verb::error::CommandError;
 use crate::wording::amounts::count;
 use crate::wording::plain::plain;
@@ -117,7 +117,7 @@ impl Losing {
             place: journal.place()?,
             gone: Box::new(gone),
             check: Box::new(check),
-            hold: Box::new(hold),
+            compare: Box::new(hold),
             kept,
             sent,
             held: Box::new(log_held),

@@ -1,10 +1,10 @@
-//! The log of a machine that is alone: the journal itself. The batch becomes durable with the journal's own transaction, so that
-//! there is no second commit and no second sync.
+//! The log of a machine that is alone: the journal itself. A batch becomes durable with the journal's own transaction: there is no
+//! second commit and no second sync.
 
 use jiff::Timestamp;
 
 use super::appending::append;
-use super::seam::{Log, Replaced};
+use super::seam::{Committed, Hold, Log, Replaced};
 use super::stamp::{NotTaken, take};
 use crate::event::Event;
 use crate::event::kind::EventKind;
@@ -14,22 +14,22 @@ use crate::journal::stamped::Stamped;
 use crate::journal::stored::StoredEvent;
 use crate::journal::{Journal, JournalError, RunKey};
 
+/// The journal as its own log.
 pub(crate) struct Alone;
 
 impl Log for Alone {
-    /// Nothing to do: what follows in the journal's transaction is the commit, and that refuses a head which another connection has
-    /// moved.
-    fn commit(&mut self, _: &Stamped) -> Result<(), Replaced> {
-        Ok(())
+    /// Does nothing: the commit of the journal's transaction follows, and that refuses a lane's head which another connection has moved.
+    fn commit(&mut self, _: &Stamped) -> Result<Committed, Replaced> {
+        Ok(Committed::WithJournal)
     }
 
-    /// Always: nobody else carries the run as long as this process has its lock.
-    fn hold(&self) -> bool {
-        true
+    /// Returns a leave that the log never withdraws: nobody else carries the run as long as this process has its lock.
+    fn hold(&self) -> Hold {
+        Hold::default()
     }
 }
 
-/// Appending to a run that no launch carries meanwhile.
+/// Appends to a run that no launch carries meanwhile.
 impl Journal {
     /// Appends events to their lanes, durable when this returns. A history that cannot have happened is refused
     /// whole, and nothing is written.
@@ -41,7 +41,7 @@ impl Journal {
         self.append_at(run, kinds.into_iter().map(|(lane, kind)| (lane, None, kind)))
     }
 
-    /// The same of one event of the run itself: no launch carries it, or its journal is another one now.
+    /// Appends one event of the run itself, as [`Journal::append`] does.
     pub(crate) fn append_of_run(&mut self, run: RunKey, event: RunEvent) -> Result<Event, JournalError> {
         let mut events = [Event::unnumbered(LaneId::RUN, None, event.into())];
         append(self.begin_append(run)?, &mut Alone, &mut events)?;
@@ -49,7 +49,7 @@ impl Journal {
         Ok(event)
     }
 
-    /// The same, with the time of each event; none: now.
+    /// Appends events that have times of their own, as [`Journal::append`] does; an event without one gets the time of the append.
     pub fn append_at(
         &mut self,
         run: RunKey,

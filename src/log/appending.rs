@@ -1,18 +1,21 @@
 //! An append, step by step: stamp, commit, project.
 
-use super::seam::{Log, Replaced};
+use super::seam::{Committed, Log, Replaced};
 use super::stamp::{Illegal, stamp};
 use crate::event::Event;
 use crate::journal::JournalError;
 use crate::journal::append::Append;
 
-/// Nothing of a batch was appended, and why.
+/// Reason for which a batch is not in the journal.
 #[derive(Debug)]
 pub(crate) enum NotAppended {
     /// An event of it cannot follow those before it. The others may be appended without it.
     Illegal(Illegal),
     Replaced,
+    /// The journal failed, and the log has nothing of the batch.
     Journal(JournalError),
+    /// The journal failed, and the log has the batch.
+    NotProjected(JournalError),
 }
 
 impl From<Replaced> for NotAppended {
@@ -32,7 +35,7 @@ impl From<NotAppended> for JournalError {
         match why {
             NotAppended::Illegal(Illegal { nth: _, step }) => step.into(),
             NotAppended::Replaced => JournalError::NotOurs,
-            NotAppended::Journal(error) => error,
+            NotAppended::Journal(error) | NotAppended::NotProjected(error) => error,
         }
     }
 }
@@ -42,7 +45,9 @@ impl From<NotAppended> for JournalError {
 pub(crate) fn append(mut to: Append<'_>, log: &mut dyn Log, events: &mut [Event]) -> Result<(), NotAppended> {
     to.load(events)?;
     let stamped = stamp(&mut to.known, events).map_err(NotAppended::Illegal)?;
-    log.commit(&stamped)?;
-    to.project(&stamped, events)?;
-    Ok(to.finish()?)
+    let committed = log.commit(&stamped)?;
+    to.project(&stamped, events).and_then(|()| to.finish()).map_err(|error| match committed {
+        Committed::Apart => NotAppended::NotProjected(error),
+        Committed::WithJournal => NotAppended::Journal(error),
+    })
 }

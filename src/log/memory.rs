@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::seam::{Log, Replaced};
+use super::seam::{Committed, Hold, Log, Replaced};
 use crate::event::lane::LaneId;
 use crate::journal::chain::Hash;
 use crate::journal::stamped::Stamped;
@@ -11,57 +11,57 @@ use crate::journal::stored::StoredEvent;
 
 /// Text of one event as it was committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Line {
+pub(crate) struct LogLine {
     pub(super) lane: LaneId,
     pub(super) seq: u64,
     pub(super) at_ms: i64,
-    pub(super) kind: String,
+    pub(crate) kind: String,
     pub(super) row: Option<u32>,
     pub(super) detail: String,
     pub(super) prev: Hash,
     pub(super) hash: Hash,
 }
 
-impl Line {
+impl LogLine {
     pub(super) fn new(event: &StoredEvent<'_>) -> Self {
         let &StoredEvent { lane, seq, at_ms, kind, row, detail, prev, hash } = event;
         Self { lane, seq, at_ms, kind: kind.to_owned(), row, detail: detail.to_owned(), prev, hash }
     }
 
     pub(super) fn stored(&self) -> StoredEvent<'_> {
-        let Line { lane, seq, at_ms, ref kind, row, ref detail, prev, hash } = *self;
+        let LogLine { lane, seq, at_ms, ref kind, row, ref detail, prev, hash } = *self;
         StoredEvent { lane, seq, at_ms, kind, row, detail, prev, hash }
     }
 }
 
 #[derive(Clone, Default)]
-pub(super) struct Shared(Arc<Mutex<Vec<Line>>>);
+pub(crate) struct Shared(Arc<Mutex<Vec<LogLine>>>);
 
 impl Shared {
-    pub(super) fn lines(&self) -> MutexGuard<'_, Vec<Line>> {
+    pub(crate) fn lines(&self) -> MutexGuard<'_, Vec<LogLine>> {
         self.0.lock().unwrap()
     }
 }
 
-pub(super) struct Memory {
+pub(crate) struct Memory {
     shared: Shared,
     /// Events that the log has as far as this writer knows.
     n_known: usize,
-    is_replaced: bool,
+    hold: Hold,
 }
 
 impl Memory {
     /// A writer that goes on behind all that is there.
-    pub(super) fn new(shared: &Shared) -> Self {
-        Self { shared: shared.clone(), n_known: shared.lines().len(), is_replaced: false }
+    pub(crate) fn new(shared: &Shared) -> Self {
+        Self { shared: shared.clone(), n_known: shared.lines().len(), hold: Hold::default() }
     }
 }
 
 impl Log for Memory {
-    fn commit(&mut self, batch: &Stamped) -> Result<(), Replaced> {
+    fn commit(&mut self, batch: &Stamped) -> Result<Committed, Replaced> {
         let mut lines = self.shared.lines();
-        if self.is_replaced || lines.len() != self.n_known {
-            self.is_replaced = true;
+        if !self.hold.is_held() || lines.len() != self.n_known {
+            self.hold.withdraw();
             return Err(Replaced);
         }
         let mut heads: BTreeMap<LaneId, Hash> = lines.iter().map(|line| (line.lane, line.hash)).collect();
@@ -69,12 +69,12 @@ impl Log for Memory {
             let before = heads.insert(event.lane, event.hash);
             assert!(before.is_none_or(|before| before == event.prev), "a batch follows what was committed");
         }
-        lines.extend(batch.iter().map(|event| Line::new(&event)));
+        lines.extend(batch.iter().map(|event| LogLine::new(&event)));
         self.n_known = lines.len();
-        Ok(())
+        Ok(Committed::Apart)
     }
 
-    fn hold(&self) -> bool {
-        !self.is_replaced
+    fn hold(&self) -> Hold {
+        self.hold.clone()
     }
 }

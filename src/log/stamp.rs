@@ -35,7 +35,8 @@ pub(super) fn stamp(known: &mut Loaded, events: &mut [Event]) -> Result<Stamped,
     Ok(stamped)
 }
 
-/// The same of events that were stamped elsewhere, whose texts stay as they are. `events` is what was read of them.
+/// Checks events that were stamped elsewhere as [`stamp`] does, and takes their texts unchanged. `events` are the same ones, parsed, in
+/// the same order.
 pub(super) fn take(known: &mut Loaded, events: &[Event], stored: &[StoredEvent<'_>]) -> Result<Stamped, NotTaken> {
     let mut stamped = Stamped::default();
     for (event, stored) in events.iter().zip(stored) {

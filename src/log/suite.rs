@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::alone::Alone;
 use super::appending::{NotAppended, append};
-use super::memory::{Line, Memory, Shared};
+use super::memory::{LogLine, Memory, Shared};
 use super::seam::Log;
 use crate::event::Event;
 use crate::event::kind::EventKind;
@@ -33,7 +33,7 @@ trait Subject: Sized {
     fn writer(&self) -> Writer;
 
     /// All that was committed, as whoever begins anew reads it, lane by lane.
-    fn lines(&self) -> Vec<Line>;
+    fn lines(&self) -> Vec<LogLine>;
 }
 
 /// A journal and the log before it, as a recorder holds them.
@@ -54,12 +54,12 @@ impl Writer {
         append(self.journal.begin_append(self.run)?, &mut *self.log, events)
     }
 
-    /// What the journal holds is what the log holds, up to where the journal ends.
+    /// Asserts that the events of each lane in the journal are the first ones of that lane in the log.
     fn is_behind(&self, subject: &impl Subject) {
         let all = subject.lines();
         let own = lines_of(&self.journal, self.run);
         for lane in [LaneId::RUN, LaneId(1), LaneId(2)] {
-            let of = |lines: &[Line]| lines.iter().filter(|line| line.lane == lane).cloned().collect::<Vec<_>>();
+            let of = |lines: &[LogLine]| lines.iter().filter(|line| line.lane == lane).cloned().collect::<Vec<_>>();
             assert!(of(&all).starts_with(&of(&own)), "lane {lane}: {own:#?} is not what the log begins with: {all:#?}");
         }
     }
@@ -80,7 +80,7 @@ impl Subject for OfAlone {
         Writer::new(Journal::open(&self.path()).unwrap(), Box::new(Alone))
     }
 
-    fn lines(&self) -> Vec<Line> {
+    fn lines(&self) -> Vec<LogLine> {
         let journal = Journal::open_to_read(&self.path()).unwrap();
         lines_of(&journal, journal.runs().unwrap()[0].key)
     }
@@ -112,11 +112,11 @@ impl Subject for OfMemory {
         let mut journal = Journal::open(&path).unwrap();
         let run = journal.runs().unwrap()[0].key;
         let lines = self.shared.lines().clone();
-        journal.append_stamped(run, &lines.iter().map(Line::stored).collect::<Vec<_>>()).unwrap();
+        journal.append_stamped(run, &lines.iter().map(LogLine::stored).collect::<Vec<_>>()).unwrap();
         Writer::new(journal, Box::new(Memory::new(&self.shared)))
     }
 
-    fn lines(&self) -> Vec<Line> {
+    fn lines(&self) -> Vec<LogLine> {
         let mut lines = self.shared.lines().clone();
         lines.sort_by_key(|line| (line.lane, line.seq));
         lines
@@ -160,11 +160,11 @@ pub(crate) fn make_run(path: &std::path::Path) {
     made.map_err(|error: JournalError| error).unwrap();
 }
 
-/// Events that the journal holds, but for the one with which the run was made: there is no log before there is a run.
-fn lines_of(journal: &Journal, run: RunKey) -> Vec<Line> {
+/// Returns the events that the journal holds, except the one with which the run was made: there is no log before there is a run.
+fn lines_of(journal: &Journal, run: RunKey) -> Vec<LogLine> {
     let mut lines = Vec::new();
     let read = journal.for_each_stored_event(run, EventOrder::ByLane, |event| {
-        lines.extend((event.kind != "run_started").then(|| Line::new(&event)));
+        lines.extend((event.kind != "run_started").then(|| LogLine::new(&event)));
         Ok::<(), JournalError>(())
     });
     read.unwrap();
@@ -241,7 +241,7 @@ fn a_writer_that_was_replaced_commits_nothing_more<S: Subject>() {
     let taken = subject.lines();
     for _ in 0..2 {
         match first.append(&mut [ended(1)]).unwrap_err() {
-            NotAppended::Replaced => assert!(!first.log.hold(), "nothing leaves any more"),
+            NotAppended::Replaced => assert!(!first.log.hold().is_held(), "nothing leaves any more"),
             NotAppended::Journal(JournalError::NotOurs) => (),
             other => panic!("{other:?}"),
         }
@@ -255,9 +255,9 @@ fn a_writer_that_was_replaced_commits_nothing_more<S: Subject>() {
 fn a_writer_that_nobody_replaced_holds_the_run<S: Subject>() {
     let subject = S::new();
     let mut writer = subject.writer();
-    assert!(writer.log.hold());
+    assert!(writer.log.hold().is_held());
     writer.append(&mut [seen(1), begun(1)]).unwrap();
-    assert!(writer.log.hold());
+    assert!(writer.log.hold().is_held());
 }
 
 macro_rules! keeps_the_rules {

@@ -268,7 +268,7 @@ impl Counter {
                     add(&counts.not_on_target);
                 }
             }
-            // [`RunProgress::opened_again`] has already uncounted those off target.
+            // [`RunProgress::opened_again`] uncounts those off target.
             RowEvent::Reopened { .. } => _ = counts.settled.fetch_sub(1, Ordering::Relaxed),
             RowEvent::AttemptEnded { attempt, outcome, .. } => {
                 if let Outcome::Throttled { .. } = outcome {

@@ -83,7 +83,7 @@ pub(crate) async fn add_up<R: Remote>(
 ) -> Result<Preview, PreflightError> {
     let mut difference = Preview::default();
     for lane in lanes {
-        let stopped = lane.stopped().map(|(_, why)| format!("account `{}` is left out: {why}", lane.name));
+        let stopped = lane.left_out().map(|why| format!("account `{}` is left out: {why}", lane.name));
         for_each_unsettled(book, lane.id, async |rows| {
             for (row, standing) in rows {
                 let prospect = match &stopped {

@@ -7,7 +7,7 @@ use crate::event::outcome::Outcome;
 use crate::journal::JournalError;
 use crate::model::SourceId;
 use crate::model::dialect::Objection;
-use crate::recorder::NotRecorded;
+use crate::recorder::refusal::NotRecorded;
 use crate::remote::service::Remote;
 
 #[derive(Debug, thiserror::Error)]
@@ -28,17 +28,28 @@ pub(crate) enum PreflightError {
     Journal(#[from] JournalError),
 }
 
+/// Extent of a preflight's error.
+pub(super) enum Ends {
+    /// One lane, which has to be stopped for this cause, with this text.
+    Lane(LaneStop, String),
+    /// One lane, which has stopped already, since the journal refused its events.
+    RefusedLane,
+    /// The whole launch.
+    Run,
+}
+
 impl PreflightError {
-    /// Returns cause and text for the lane that the error stops; `None` if it is about the whole run.
-    pub(super) fn stops_a_lane(&self) -> Option<(LaneStop, String)> {
+    /// Tells what the error ends.
+    pub(super) fn ends(&self) -> Ends {
         match self {
-            PreflightError::Credentials(why) => Some((LaneStop::Unauthenticated, why.clone())),
-            PreflightError::Unreachable(why) => Some((LaneStop::Unreachable, why.clone())),
-            PreflightError::Throttled(why) => Some((LaneStop::Throttled, why.clone())),
+            PreflightError::Credentials(why) => Ends::Lane(LaneStop::Unauthenticated, why.clone()),
+            PreflightError::Unreachable(why) => Ends::Lane(LaneStop::Unreachable, why.clone()),
+            PreflightError::Throttled(why) => Ends::Lane(LaneStop::Throttled, why.clone()),
+            PreflightError::Closed(NotRecorded::ToLane) => Ends::RefusedLane,
             PreflightError::Unsayable { .. }
             | PreflightError::Stopped
-            | PreflightError::Closed(_)
-            | PreflightError::Journal(_) => None,
+            | PreflightError::Closed(NotRecorded::ToAll)
+            | PreflightError::Journal(_) => Ends::Run,
         }
     }
 
@@ -92,6 +103,9 @@ pub(super) fn denied<R: Remote>(lane: &Lane<R>, failed: ReadFailed) -> Preflight
 
 /// Makes the error of a lane that was stopped while it looked.
 pub(super) fn stopped<R: Remote>(lane: &Lane<R>) -> PreflightError {
+    if lane.is_refused() {
+        return NotRecorded::ToLane.into();
+    }
     match lane.stopped() {
         Some((LaneStop::Unauthenticated | LaneStop::Barred | LaneStop::Forbidden, message)) => {
             PreflightError::Credentials(message)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use super::error::{PreflightError, denied, failed_alone, stopped};
+use super::error::{Ends, PreflightError, denied, failed_alone, stopped};
 use super::prospect::overtaken_by;
 use super::shown::{OnPage, ShownRows};
 use super::unsettled::{page_of_rows, unsettled_stages};
@@ -18,7 +18,7 @@ use crate::judge;
 use crate::ledger::standing::{Phase, Standing};
 use crate::model::state::{Fields, SeenState};
 use crate::model::{Row, SourceId};
-use crate::recorder::NotRecorded;
+use crate::recorder::refusal::{NotRecorded, unless_to_lane};
 use crate::remote::service::Remote;
 use crate::transport::client::Connection;
 
@@ -43,9 +43,10 @@ pub(crate) async fn look<R: Remote>(lanes: &[Arc<Lane<R>>], book: &Book) -> Resu
             any_looked = true;
             continue;
         };
-        let Some((cause, why)) = error.stops_a_lane() else { return Err(error) };
-        if lanes.len() > 1 {
-            lane.halt(cause, why).await?;
+        match error.ends() {
+            Ends::Run => return Err(error),
+            Ends::Lane(cause, why) if lanes.len() > 1 => unless_to_lane(lane.halt(cause, why).await)?,
+            Ends::Lane(..) | Ends::RefusedLane => (),
         }
         if worst.as_ref().is_none_or(|worst: &PreflightError| worst.rank() < error.rank()) {
             worst = Some(error);

@@ -10,11 +10,12 @@ use crate::event::verdict::Verdict;
 use crate::judge;
 use crate::ledger::standing::Standing;
 use crate::model::Row;
+use crate::recorder::refusal::NotRecorded;
 use crate::remote::service::Remote;
 
-/// Records the verdicts of a lane's rows that are not sent.
+/// Records the verdicts of a lane's rows that are not sent. A lane of which the journal refuses them is left to its end.
 pub(crate) async fn settle<R: Remote>(lane: &Lane<R>, book: &Book) -> Result<(), PreflightError> {
-    for_each_unsettled(book, lane.id, async |rows| {
+    let settled = for_each_unsettled(book, lane.id, async |rows| {
         let kinds: Vec<EventKind> =
             rows.iter().filter_map(|(row, standing)| settled_unsent(lane, row, standing)).collect();
         if !kinds.is_empty() {
@@ -22,7 +23,11 @@ pub(crate) async fn settle<R: Remote>(lane: &Lane<R>, book: &Book) -> Result<(),
         }
         Ok(())
     })
-    .await
+    .await;
+    match settled {
+        Err(PreflightError::Closed(NotRecorded::ToLane)) => Ok(()),
+        settled => settled,
+    }
 }
 
 /// Makes the verdict of a row that is not sent; `None` for one that may be sent, or whose account has stopped.

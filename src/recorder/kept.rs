@@ -1,7 +1,7 @@
-//! A list of what was sent, kept apart from the journal while a launch goes on: for a journal that somebody writes over where it is, so
-//! that the request ids of changes which left are not lost with it.
+//! A list of the changes that were sent, kept apart from the journal while a launch goes on: if somebody writes over the journal, the
+//! request ids of changes that left are not lost with it.
 //!
-//! It is a file without a name, which is gone with the process; only if it is needed it is written to one that has a name.
+//! It is a file without a name, which is gone with the process, and is written to a named one only if it is needed.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, BufWriter, Seek as _, Write};
@@ -25,12 +25,12 @@ pub(crate) struct Kept(Arc<Mutex<Option<Keeping>>>);
 
 enum Keeping {
     Nameless(BufWriter<File>),
-    /// Each line is there at once.
+    /// Written line by line, without a buffer.
     Named(File),
 }
 
 impl Kept {
-    /// Beside the journal, on whose disk there is room. Without a place for it nothing is kept.
+    /// Opens a list beside the journal, on whose disk there is room. Where that fails, nothing is kept.
     pub(crate) fn beside(journal: &Path) -> Self {
         let folder = journal.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let file = tempfile::tempfile_in(folder).ok();
@@ -41,12 +41,12 @@ impl Kept {
         Self(Arc::default())
     }
 
-    /// Tells whether all is in it that it was told.
+    /// Tells whether it holds all that it was told.
     pub(crate) fn is_whole(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// Writes all of it to the file, which takes what comes from here on as well. False if nothing was kept.
+    /// Writes the list to the file, which takes later lines as well. False if nothing was kept.
     pub(crate) fn write_to(&self, file: File) -> io::Result<bool> {
         let mut keeping = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(Keeping::Nameless(kept)) = keeping.take() else { return Ok(false) };
@@ -65,7 +65,7 @@ impl Kept {
 
 impl Observer for Kept {
     fn on_event(&mut self, event: &Event, source: Option<&SourceId>) -> io::Result<()> {
-        let Some(line) = Line::of(event, source) else { return Ok(()) };
+        let Some(line) = KeptLine::from_event(event, source) else { return Ok(()) };
         let mut keeping = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let written = match &mut *keeping {
             Some(Keeping::Nameless(kept)) => line.write(kept),
@@ -82,9 +82,9 @@ impl Observer for Kept {
     }
 }
 
-/// Line about the beginning or the end of an attempt: less than the whole event, since two for each row pass through the one thread
-/// that writes.
-struct Line<'a> {
+/// Line about the beginning or the end of an attempt. It has less than the whole event, since two for each row pass through the one
+/// thread that writes.
+struct KeptLine<'a> {
     at_ms: i64,
     source: &'a str,
     attempt: u32,
@@ -93,9 +93,9 @@ struct Line<'a> {
     request_id: &'a str,
 }
 
-impl<'a> Line<'a> {
-    /// Line for the beginning or the end of an attempt; nothing for other events.
-    fn of(event: &'a Event, source: Option<&'a SourceId>) -> Option<Self> {
+impl<'a> KeptLine<'a> {
+    /// Returns the line about the beginning or the end of an attempt; `None` for other events.
+    fn from_event(event: &'a Event, source: Option<&'a SourceId>) -> Option<Self> {
         let EventKind::Row(_, event_of_row) = &event.kind else { return None };
         let (attempt, what, status, request_id) = if let RowEvent::AttemptStarted { attempt, .. } = event_of_row {
             (*attempt, "begun", None, "")
@@ -109,13 +109,13 @@ impl<'a> Line<'a> {
     }
 
     fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        let Line { at_ms, source, attempt, what, status, request_id } = self;
+        let KeptLine { at_ms, source, attempt, what, status, request_id } = self;
         let status = status.unwrap_or(0);
         writeln!(out, "{at_ms}\t{source}\t{attempt}\t{what}\t{status}\t{request_id}")
     }
 }
 
-/// A line as it was kept, as a line of a table.
+/// Makes the line of a table from a line as it was kept.
 fn told_to_people(line: &[u8]) -> Vec<u8> {
     let line = Form::Text.fit(String::from_utf8_lossy(line).trim_end_matches('\n'));
     let mut fields: Vec<&str> = line.splitn(HEADER.len(), '\t').collect();

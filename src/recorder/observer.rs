@@ -1,4 +1,4 @@
-//! The way in which a recorder tells of what it wrote.
+//! Observers of a recorder: listeners to what was written.
 
 use std::io;
 
@@ -7,6 +7,6 @@ use crate::model::SourceId;
 
 /// A listener that hears of an event after it is on disk: in order, exactly once per launch.
 pub(crate) trait Observer: Send {
-    /// An error drops the observer and does not stop a run. Who has to know of it later keeps it.
+    /// Takes one event. An error drops the observer and does not stop the run; an observer whose failure matters remembers it.
     fn on_event(&mut self, event: &Event, source: Option<&SourceId>) -> io::Result<()>;
 }

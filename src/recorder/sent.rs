@@ -1,4 +1,4 @@
-//! How many changes a launch has sent, as far as it knows.
+//! Count of the changes that a launch has sent, as far as it knows.
 
 use std::io;
 use std::sync::Arc;

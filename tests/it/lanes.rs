@@ -7,6 +7,12 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use cutover::event::lane::LaneId;
+use cutover::event::row::RowEvent;
+use cutover::journal::Journal;
+use cutover::model::RowId;
+use cutover::model::state::TargetState;
+
 use crate::lab::books::nothing_is_sent_again_unseen;
 use crate::lab::home::Lab;
 use crate::lab::id;
@@ -347,4 +353,48 @@ fn begin_only(lab: &Lab, args: &[&str], tokens: &[(&str, &str)]) -> Launch {
         command.env(format!("TOKEN_{name}"), token);
     }
     Launch::start(command)
+}
+
+/// Answers one request about the only row of an account, after this was done.
+fn answer_after(listener: &TcpListener, then: impl FnOnce()) {
+    let (mut stream, _) = listener.accept().unwrap();
+    let mut request = BufReader::new(stream.try_clone().unwrap());
+    let mut line = String::new();
+    while request.read_line(&mut line).unwrap() > 2 {
+        line.clear();
+    }
+    then();
+    let body = format!(r#"{{"id":"{}","state":"waiting","migration_cycle":"checking"}}"#, id(2));
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length";
+    write!(stream, "{head}: {}\r\nconnection: close\r\n\r\n{body}", body.len()).unwrap();
+}
+
+#[test]
+fn an_account_whose_history_cannot_have_happened_leaves_the_others_going() {
+    let _machine = shared();
+    let lab = Lab::new();
+    // The second account has one row, which is therefore read by its id.
+    let more = plan(20, &["a"]).replace("vm-0", "vm-1");
+    lab.write("plan.csv", &(plan(2, &["a", "b"]) + more.split_once('\n').unwrap().1));
+    let a = lab.serve_to("plan.csv", "", "one");
+    let b = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let place = b.local_addr().unwrap();
+    let settings = format!("[profiles.b]\nendpoint = \"http://{place}\"\ntoken_env = \"TOKEN_b\"\n");
+    lab.write("cutover.toml", &(profiles(&[("a", &a)]) + &settings));
+    let launch = begin(&lab, &["run", "plan.csv", "--rate", "off"], &[("a", "one"), ("b", "two")]);
+    // While the look is under way, somebody begins the same row in the journal.
+    answer_after(&b, || {
+        let mut journal = Journal::open(&lab.path("cutover.db")).unwrap();
+        let run = journal.runs().unwrap()[0].key;
+        let begun = RowEvent::AttemptStarted { attempt: 1, sends: TargetState::default() }.about(RowId(2));
+        journal.append(run, [(LaneId(2), begun)]).unwrap();
+    });
+    launch
+        .end()
+        .exits(7)
+        .says("account `b` is left out: the journal refused an event that cannot have happened")
+        .says("account `b` stopped: the journal refused an event that cannot have happened");
+    assert_eq!(a.changes().len(), 21);
+    assert_eq!(lab.journal().tally()["applied"], 21);
+    assert!(b.set_nonblocking(true).is_ok() && b.accept().is_err(), "nothing more goes to the account");
 }

@@ -18,7 +18,7 @@ use crate::gate::Pass;
 use crate::judge::{self, Reason};
 use crate::ledger::standing::Phase;
 use crate::model::RowId;
-use crate::recorder::NotRecorded;
+use crate::recorder::refusal::NotRecorded;
 use crate::remote::service::Remote;
 use crate::retry::Enough;
 use crate::wording::amounts::count;

@@ -14,7 +14,7 @@ use crate::event::outcome::Outcome;
 use crate::event::row::RowEvent;
 use crate::gate::AtHand;
 use crate::model::state::TargetState;
-use crate::recorder::NotRecorded;
+use crate::recorder::refusal::NotRecorded;
 use crate::remote::service::Remote;
 
 impl<R: Remote> Call<'_, R> {

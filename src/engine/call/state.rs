@@ -20,7 +20,7 @@ use crate::judge::{self, Reason};
 use crate::ledger::standing::{Phase, Standing};
 use crate::model::Row;
 use crate::model::state::SeenState;
-use crate::recorder::NotRecorded;
+use crate::recorder::refusal::NotRecorded;
 use crate::remote::service::Remote;
 use crate::retry;
 use crate::steering::counts::{TryResult, Turn};

@@ -19,7 +19,7 @@ use crate::gate::queue::QueuePosition;
 use crate::gate::slots::Slot;
 use crate::gate::{AtHand, Gate, Pass};
 use crate::judge::Reason;
-use crate::recorder::NotRecorded;
+use crate::recorder::refusal::NotRecorded;
 use crate::remote::service::Remote;
 
 /// Positions and permits that a row holds for one attempt, from its turn to the record of its answer.

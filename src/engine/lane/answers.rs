@@ -8,7 +8,7 @@ use crate::credentials::identity::Generation;
 use crate::event::lane::{LaneEvent, LaneStop};
 use crate::event::outcome::Outcome;
 use crate::gate::Learned;
-use crate::recorder::NotRecorded;
+use crate::recorder::refusal::NotRecorded;
 use crate::remote::codes;
 use crate::remote::service::Remote;
 

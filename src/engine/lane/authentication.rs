@@ -8,7 +8,7 @@ use crate::credentials::error::CredentialsError;
 use crate::credentials::identity::{Generation, Renewal};
 use crate::event::lane::LaneStop;
 use crate::event::outcome::Outcome;
-use crate::recorder::NotRecorded;
+use crate::recorder::refusal::NotRecorded;
 use crate::remote::service::Remote;
 
 /// Result of a wait for credentials.

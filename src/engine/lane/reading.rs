@@ -12,7 +12,7 @@ use crate::event::outcome::Outcome;
 use crate::gate::AtHand;
 use crate::model::state::{Fields, SeenState};
 use crate::model::{Row, SourceId};
-use crate::recorder::NotRecorded;
+use crate::recorder::refusal::NotRecorded;
 use crate::remote::service::{self, Listed, Page, Remote, SourceShown};
 use crate::transport::client::Connection;
 

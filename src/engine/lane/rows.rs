@@ -9,7 +9,7 @@ use super::under_way::UnderWayGuard;
 use crate::event::outcome::Outcome;
 use crate::gate::queue::QueuePosition;
 use crate::ledger::standing::Standing;
-use crate::recorder::NotRecorded;
+use crate::recorder::refusal::NotRecorded;
 use crate::steering::counts::{TryResult, Turn};
 
 impl<R> Lane<R> {

@@ -30,7 +30,8 @@ use crate::gate::{Gate, Snapshot};
 use crate::model::SourceId;
 use crate::model::dialect::Dialect;
 use crate::model::state::{PairCompletion, TargetState};
-use crate::recorder::{NotRecorded, Recorder};
+use crate::recorder::Recorder;
+use crate::recorder::refusal::NotRecorded;
 use crate::remote::service::{Remote, Reply};
 use crate::retry::Patience;
 use crate::steering::lanes::LaneTerms;
@@ -170,7 +171,10 @@ impl<R> Lane<R> {
         match recorded {
             Ok(()) => (),
             Err(NotRecorded::ToAll) => self.stop.drain(DrainReason::JournalClosed),
-            Err(NotRecorded::ToLane) => self.stopped.refuse(&self.stop),
+            Err(NotRecorded::ToLane) => {
+                self.stopped.refuse(&self.stop);
+                self.driver.lane_stopped(self.id);
+            }
         }
         recorded
     }
@@ -195,6 +199,17 @@ impl<R> Lane<R> {
     /// Cause and message of the lane's stop, if it has stopped.
     pub(crate) fn stopped(&self) -> Option<(LaneStop, String)> {
         self.stopped.first()
+    }
+
+    /// Tells that the lane has neither stopped nor been refused by the journal: it may still send.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.stopped().is_none() && !self.is_refused()
+    }
+
+    /// Reason for which the lane sends nothing more in this launch; `None` while it goes on.
+    pub(crate) fn left_out(&self) -> Option<String> {
+        let refused = || self.is_refused().then(|| NotRecorded::ToLane.to_string());
+        self.stopped().map(|(_, why)| why).or_else(refused)
     }
 
     /// Tells that the journal refused an event of this lane.

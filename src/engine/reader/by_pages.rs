@@ -19,7 +19,7 @@ use crate::engine::look_request::{LookAnswer, LookRequest};
 use crate::event::outcome::Outcome;
 use crate::model::SourceId;
 use crate::model::state::SeenState;
-use crate::recorder::NotRecorded;
+use crate::recorder::refusal::NotRecorded;
 use crate::remote::service::{Page, Remote};
 
 /// Reads the pages on which rows were last seen, and then the rest of the list where that is cheaper than reading the

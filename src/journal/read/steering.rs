@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
 
+use super::conditions::Conditions;
 use crate::event::Event;
 use crate::event::kind::EventKind;
 use crate::event::lane::LaneId;
@@ -197,12 +198,14 @@ impl Journal {
 
     /// Counts settled rows that were tried, grouped by ending, in one stage or in all.
     pub fn tried(&self, run: RunKey, stage: Option<(u32, Part)>) -> Result<Vec<Tried>, JournalError> {
-        let mut statement = self.conn.prepare_cached(
-            "SELECT verdict, http_status, error_code, coalesce(ground = 'unseen', 0) FROM row
-             WHERE run = ?1 AND attempts > 0 AND verdict IS NOT NULL
-                 AND (?2 IS NULL OR (wave_no = ?2 AND canary = ?3))",
-        )?;
-        let (wave_no, canary) = (stage.map(|(wave_no, _)| wave_no), stage.map(|(_, part)| part == Part::Canary));
+        let mut conditions = Conditions::new(run).and("attempts > 0 AND verdict IS NOT NULL");
+        if let Some((wave_no, part)) = stage {
+            conditions = conditions.and_with("wave_no = ?", wave_no).and_with("canary = ?", part == Part::Canary);
+        }
+        let mut statement = self.conn.prepare_cached(&format!(
+            "SELECT verdict, http_status, error_code, coalesce(ground = 'unseen', 0) FROM row WHERE {}",
+            conditions.sql()
+        ))?;
         // Nothing is sorted by SQLite: a launch waits for this pass over all rows. Most rows ended like the one before, and are
         // counted without a look-up.
         let mut alike: Option<Tried> = None;
@@ -211,7 +214,7 @@ impl Journal {
             let Some(Tried { verdict, http_status, error_code, no_look_succeeded, n_rows }) = alike else { return };
             *tried.entry((verdict, http_status, error_code, no_look_succeeded)).or_default() += n_rows;
         };
-        let mut found = statement.query(params![run.0, wave_no, canary])?;
+        let mut found = statement.query(conditions.values())?;
         while let Some(columns) = found.next()? {
             let text = |at| columns.get_ref(at)?.as_str_or_null().map_err(rusqlite::Error::from);
             let Some(verdict) = text(0)?.and_then(Verdict::named) else { continue };
