@@ -30,7 +30,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     console::tell_of_panics();
     let flags = match Flags::try_parse_from(&args) {
         Ok(flags) => flags,
-        Err(error) => return misread(&args, &Misread::of(&error, &args)),
+        Err(error) => return misread(&args, &Misread::from_error(&error, &args)),
     };
     let here = Here::new(&flags.given(), flags.reading(), |name| std::env::var_os(name));
     let common = &flags.common;

@@ -23,6 +23,7 @@ use crate::waves::window::{Deadline, Hours, Window};
 
 mod checks;
 pub(crate) mod directories;
+pub(crate) mod entry;
 pub(crate) mod error;
 pub(crate) mod example;
 pub(crate) mod file;
@@ -38,7 +39,6 @@ pub(crate) mod origin;
 pub(crate) mod parse;
 mod precedence;
 pub(crate) mod resolved;
-pub(crate) mod said;
 pub(crate) mod strict;
 pub(crate) mod tips;
 pub(crate) mod trust;
@@ -91,10 +91,10 @@ pub(crate) struct Settings {
 impl Settings {
     /// Settings for one account: with what a profile says, or without.
     pub(crate) fn read(layers: &Layers, profile: Option<&str>) -> Result<Self, SettingsError> {
-        Self::of(&layers.resolve(profile)?)
+        Self::from_resolved(&layers.resolve(profile)?)
     }
 
-    fn of(resolved: &Resolved) -> Result<Self, SettingsError> {
+    fn from_resolved(resolved: &Resolved) -> Result<Self, SettingsError> {
         let concurrency = resolved.value(&keys::CONCURRENCY)?;
         let log_format = resolved.value(&keys::LOG_FORMAT)?;
         Ok(Self {
@@ -131,7 +131,7 @@ impl Settings {
             },
             max_changes: resolved.optional(&keys::MAX_CHANGES)?,
             max_drift: resolved.value(&keys::MAX_DRIFT)?,
-            steering: Steering::of(resolved)?,
+            steering: Steering::from_resolved(resolved)?,
             scenario: resolved.value(&keys::SCENARIO)?,
             seed: resolved.value(&keys::SEED)?,
             approvers: resolved.file(&keys::APPROVERS)?,
@@ -181,7 +181,7 @@ pub(crate) struct Steering {
 }
 
 impl Steering {
-    fn of(resolved: &Resolved) -> Result<Self, SettingsError> {
+    fn from_resolved(resolved: &Resolved) -> Result<Self, SettingsError> {
         let hours = resolved.optional(&keys::WINDOW)?.flatten();
         let deadline = resolved.optional(&keys::DEADLINE)?.flatten();
         let zone = resolved.optional(&keys::TIMEZONE)?;
@@ -291,14 +291,14 @@ mod tests {
 
     #[test]
     fn every_default_is_a_value() {
-        let settings = Settings::of(&resolved(&[])).unwrap();
+        let settings = Settings::from_resolved(&resolved(&[])).unwrap();
         assert_eq!(settings.gate.per_second, Some(10.0));
         assert_eq!(settings.destination, None);
     }
 
     #[test]
     fn a_bad_value_is_an_error_that_says_where_it_stands() {
-        let error = Settings::of(&resolved(&[("rate", "fast".to_owned())])).unwrap_err();
+        let error = Settings::from_resolved(&resolved(&[("rate", "fast".to_owned())])).unwrap_err();
         let text = error.to_string();
         assert!(text.starts_with("`rate` given as a flag: `fast` is not a rate"), "{text}");
     }

@@ -1,6 +1,7 @@
 //! Values that people write in flags, files and plans, each parsed in one place: from there on the value is passed, and its text
 //! is not parsed again.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use rate::{BadRate, Rate};
@@ -15,14 +16,22 @@ pub(crate) fn share(text: &str) -> Result<Share, String> {
     text.parse().map_err(|bad: BadShare| bad.to_string())
 }
 
+/// Parses a whole number, zero included.
 pub(crate) fn whole(text: &str) -> Result<u64, String> {
+    whole_number(text)
+}
+
+/// Parses a whole number of any type; one that does not fit is none.
+pub(crate) fn whole_number<T: FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| format!("`{text}` is not a whole number"))
 }
 
+/// Parses a whole number from 1 to [`u32::MAX`].
 pub(crate) fn positive_count(text: &str) -> Result<u64, String> {
     positive(text).map(u64::from)
 }
 
+/// Parses a whole number from 1 to [`u32::MAX`].
 pub(crate) fn positive(text: &str) -> Result<u32, String> {
     match text.parse() {
         Ok(0) | Err(_) => Err(format!("`{text}` is not a whole number from 1 on")),
@@ -30,6 +39,7 @@ pub(crate) fn positive(text: &str) -> Result<u32, String> {
     }
 }
 
+/// Parses `on` or `true`, `off` or `false`.
 pub(crate) fn on_off(text: &str) -> Result<bool, String> {
     match text {
         "on" | "true" => Ok(true),

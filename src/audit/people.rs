@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::plan::paper::Paper;
-use crate::plan::sealed::{Approval, Seal};
+use crate::plan::sealed::seal::{Approval, Seal};
 use crate::report::summary::{LaunchOf, launch_of};
 use crate::whoami::Who;
 use crate::wording::amounts::count;

@@ -14,7 +14,8 @@ use crate::launch::approvals::approvers;
 use crate::plan::checked::Checked;
 use crate::plan::error::PlanError;
 use crate::plan::reading::Reading;
-use crate::plan::sealed;
+use crate::plan::sealed::lines::approval_line;
+use crate::plan::sealed::names::{is_a_name, is_same_name};
 use crate::plan::source::Source;
 use crate::ssh::keygen;
 use crate::ssh::signature::Purpose;
@@ -48,7 +49,7 @@ pub(super) fn approve(context: &Context, path: &Path, name: &str, key: Option<&P
     let any = Reading { allow_unknown: true, ..Reading::default() };
     let Checked { seal, terms, .. } = crate::plan::check(&source, &any)?;
     let Some(mut seal) = seal else { return Err(CommandError::NotSealed(path.to_owned())) };
-    if !sealed::is_a_name(name) {
+    if !is_a_name(name) {
         return Err(CommandError::NoName);
     }
     let required = terms.require_approvals;
@@ -56,7 +57,7 @@ pub(super) fn approve(context: &Context, path: &Path, name: &str, key: Option<&P
         return Err(CommandError::SealerApproves { name: name.to_owned() });
     }
     if let Some(known) = seal.approved_like(name).filter(|_| approvers.is_none()) {
-        if !sealed::is_same_name(known, name) {
+        if !is_same_name(known, name) {
             return Err(ApprovalError::LooksLike { name: name.to_owned(), known: known.to_owned() }.into());
         }
         context.console.say(&format!("{name} has approved {sealed_plan} already"));
@@ -80,7 +81,7 @@ pub(super) fn approve(context: &Context, path: &Path, name: &str, key: Option<&P
     let sealed_before = source.whole().map_err(output_failed(path))?;
     write_beside(path, path, |out| {
         out.write_all(&sealed_before)?;
-        out.write_all(sealed::approval_line(&approval).as_bytes())
+        out.write_all(approval_line(&approval).as_bytes())
     })
     .map_err(output_failed(path))?;
     let given = u64::try_from(counted.n).unwrap_or(u64::MAX);

@@ -6,8 +6,8 @@ use std::path::Path;
 use crate::exit::Exit;
 use crate::files;
 use crate::plan::example::{EXAMPLE_CSV, EXAMPLE_TOML};
+use crate::settings::entry;
 use crate::settings::example::example;
-use crate::settings::said;
 use crate::verb::context::Context;
 use crate::verb::error::{CommandError, output_failed};
 use crate::wording::plain::shown;
@@ -15,7 +15,7 @@ use crate::wording::shell::shell_path;
 
 pub(super) fn init(context: &Context, dir: &Path) -> Result<Exit, CommandError> {
     std::fs::create_dir_all(dir).map_err(output_failed(dir))?;
-    let files = [("plan.csv", EXAMPLE_CSV.into()), ("plan.toml", EXAMPLE_TOML.into()), (said::NAME, example())];
+    let files = [("plan.csv", EXAMPLE_CSV.into()), ("plan.toml", EXAMPLE_TOML.into()), (entry::NAME, example())];
     for (name, text) in files {
         let path = dir.join(name);
         match files::open::create_for_people(&path) {

@@ -9,10 +9,10 @@ use serde_json::json;
 use crate::console;
 use crate::exit::Exit;
 use crate::files::folder::folder_of;
+use crate::settings::entry::{self, Authority, FileEntry};
 use crate::settings::error::SettingsError;
 use crate::settings::file;
-use crate::settings::said::{self, Authority, Said};
-use crate::settings::trust::{self, Known, Notes};
+use crate::settings::trust::{self, Notes, Trust};
 use crate::verb::context::Context;
 use crate::verb::error::{CommandError, output_failed, stdout_failed};
 use crate::wording::plain::plain;
@@ -24,13 +24,13 @@ struct TrustedFile {
     /// Absolute path of the file.
     place: PathBuf,
     digest: String,
-    says: Vec<Said>,
+    says: Vec<FileEntry>,
     trusted: bool,
 }
 
 pub(super) fn trust(context: &Context, named: &Path, show: bool, forget: bool) -> Result<Exit, CommandError> {
-    let path = if named.is_dir() { named.join(said::NAME) } else { named.to_owned() };
-    if path.file_name() != Some(said::NAME.as_ref()) {
+    let path = if named.is_dir() { named.join(entry::NAME) } else { named.to_owned() };
+    if path.file_name() != Some(entry::NAME.as_ref()) {
         return Err(SettingsError::NotOfAFolder(path).into());
     }
     let unreadable = |source| SettingsError::Unreadable { path: path.clone(), source };
@@ -46,7 +46,7 @@ pub(super) fn trust(context: &Context, named: &Path, show: bool, forget: bool) -
     let digest = opened.digest();
     // A file that cannot be read cannot be trusted.
     let says = opened.says()?;
-    let trusted = notes.knows(&place, &digest) == Known::AsItIs;
+    let trusted = notes.knows(&place, &digest) == Trust::Unchanged;
     let mut shown = TrustedFile { place, digest, says, trusted };
     if !context.console.json {
         print(context, &shown)?;
@@ -77,7 +77,7 @@ fn print(context: &Context, shown: &TrustedFile) -> Result<(), CommandError> {
 /// Returns the value of a key as it is shown to be judged: whole, except one that looks like a secret where a name is
 /// expected. Of such a value only the beginning and the length are shown; it is still trusted with the file, and may name
 /// something when used.
-fn value<'a>(said: &'a Said, place: &Path) -> Cow<'a, str> {
+fn value<'a>(said: &'a FileEntry, place: &Path) -> Cow<'a, str> {
     let (key, value) = (said.key.as_deref().unwrap_or_default(), said.value.as_str());
     let is_a_name = match key {
         _ if said.profile.is_none() => true,
@@ -114,7 +114,7 @@ fn render(shown: &TrustedFile, out: &mut Printout<'_>) -> io::Result<()> {
 
 /// Document `cutover.trust.v1`.
 fn document(shown: &TrustedFile) -> serde_json::Value {
-    let said = |said: &Said| {
+    let said = |said: &FileEntry| {
         json!({
             "line": said.line, "profile": said.profile, "key": said.key, "value": value(said, &shown.place),
             "needs_trust": said.beyond_a_folder(),
@@ -137,14 +137,14 @@ mod tests {
     fn the_document_holds_no_secret() {
         let said = |key: &str, value: &str| {
             let (profile, key) = (Some("a".to_owned()), Some(key.to_owned()));
-            Said { line: 2, profile, key, value: value.to_owned() }
+            FileEntry { line: 2, profile, key, value: value.to_owned() }
         };
         let says = vec![
             said("token_env", "MINE"),
             said("token_env", "gAAAA-hunter2"),
             said("password_file", "hunter2"),
             said("token_file", "/dev/null"),
-            Said { profile: None, ..said("rate", "5") },
+            FileEntry { profile: None, ..said("rate", "5") },
         ];
         let shown = TrustedFile { place: "/x/cutover.toml".into(), digest: "ab".repeat(32), says, trusted: false };
         let document = document(&shown);
@@ -173,7 +173,7 @@ mod tests {
             ("password_file", "~/absent", "~/absent".to_owned()),
         ] {
             let (profile, key) = (Some("a".to_owned()), Some(key.to_owned()));
-            let said = Said { line: 1, profile, key, value: text.to_owned() };
+            let said = FileEntry { line: 1, profile, key, value: text.to_owned() };
             assert_eq!(value(&said, &folder.path().join("cutover.toml")), shown);
         }
     }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::accounts::account::Account;
 use crate::event::run::LanePlace;
 use crate::plan::paper::Paper;
-use crate::plan::sealed::{Counted, Seal};
+use crate::plan::sealed::seal::{ApprovalCount, Seal};
 use crate::settings::error::SettingsError;
 use crate::settings::hands::{NotOwn, own_content};
 use crate::ssh::allowed::Allowed;
@@ -43,7 +43,7 @@ pub(crate) fn missing_approvals(
     let approvers = approvers(context)?;
     let now = Timestamp::now();
     let counted = paper.seal.as_ref().map(|seal| seal.counted(required, approvers.as_ref(), now));
-    let Counted { n: given, passed_over } = counted.unwrap_or_default();
+    let ApprovalCount { n: given, passed_over } = counted.unwrap_or_default();
     let is_missing = u32::try_from(given).is_ok_and(|given| given < required);
     Ok(is_missing.then(|| MissingApprovals {
         plan: plan.display().to_string(),

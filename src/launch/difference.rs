@@ -4,14 +4,14 @@ use std::io;
 
 use serde_json::json;
 
+use crate::engine::lane::LaneSettings;
 use crate::journal::read::runs::RunRecord;
 use crate::model::Row;
 use crate::model::state::SeenState;
+use crate::plan::stage_keys::{OperatorCap, STAGE_KEYS, StageKey};
 use crate::preflight::difference::{Preview, RowGroup};
 use crate::preflight::prospect::Kind;
 use crate::settings::Settings;
-use crate::values::rate::Rate;
-use crate::waves::halt::HaltRules;
 use crate::waves::{StageTerms, Terms};
 use crate::wording::amounts::count;
 use crate::wording::plain::{padded, plain, shortened};
@@ -31,38 +31,34 @@ pub(crate) fn set_by_plan(terms: &Terms, settings: &Settings) -> Vec<OfPlan> {
         let instead = instead.map(|(text, origin)| (text.clone(), origin.to_string()));
         OfPlan { name: name.clone(), value: value.clone(), instead }
     });
-    let lane = &settings.lane;
-    let (rate_cap, concurrency_cap) = (lane.rate_cap, lane.concurrency_cap);
     let of_stage = move |name: String, stage: &StageTerms| {
-        let faster = |rate: &Rate| rate_cap.filter(|cap| rate.per_second().is_none_or(|rate| rate > *cap));
-        let rate = stage.rate.as_ref().map(|rate| {
-            let instead = faster(rate).map(|cap| (cap.to_string(), "at most".to_owned()));
-            OfPlan { name: format!("rate of {name}"), value: rate.to_string(), instead }
-        });
-        let concurrency = stage.concurrency.map(|value| {
-            let instead = concurrency_cap.filter(|cap| value > *cap).map(|cap| (cap.to_string(), "at most".to_owned()));
-            OfPlan { name: format!("concurrency of {name}"), value: value.to_string(), instead }
-        });
-        // These have no value that holds instead: the run's own rules apply beside those of a wave.
-        let set = |key: &str, value: Option<String>| value.map(|value| (format!("{key} of {name}"), value));
-        let HaltRules { max_failed, min_sample, consecutive_failures, same_cause } = &stage.halt;
-        let text = |number: &Option<u64>| number.map(|number| number.to_string());
-        let others = [
-            set("max_failed", max_failed.map(|most| most.to_string())),
-            set("min_sample", text(min_sample)),
-            set("consecutive_failures", text(consecutive_failures)),
-            set("same_cause", text(same_cause)),
-            set("soak", stage.soak_s.map(|seconds| format!("{seconds}s"))),
-            set("approval", stage.approval.then(|| "needed".to_owned())),
-        ];
-        let others = others.into_iter().flatten().map(|(name, value)| OfPlan { name, value, instead: None });
-        rate.into_iter().chain(concurrency).chain(others).collect::<Vec<_>>()
+        let set = |key: &StageKey| {
+            let value = (key.shown)(stage)?;
+            let instead = capped(key.cap, stage, &settings.lane).map(|cap| (cap, "at most".to_owned()));
+            Some(OfPlan { name: format!("{} of {name}", key.name), value, instead })
+        };
+        STAGE_KEYS.iter().filter_map(set).collect::<Vec<_>>()
     };
     let of_waves = terms.waves.iter().flat_map(|wave| {
         let canary = wave.canary.as_ref().map(|canary| (format!("the canary of {}", wave.name), &canary.stage));
         canary.into_iter().chain([(wave.name.clone(), &wave.whole)])
     });
     of_run.chain(of_waves.flat_map(|(name, stage)| of_stage(name, stage))).collect()
+}
+
+/// Cap that holds instead of a stage's value. The run's own rules for halting stop it as well, whatever a wave says.
+fn capped(cap: OperatorCap, stage: &StageTerms, lane: &LaneSettings) -> Option<String> {
+    match cap {
+        OperatorCap::Rate => {
+            let rate = stage.rate.as_ref()?.per_second();
+            lane.rate_cap.filter(|cap| rate.is_none_or(|rate| rate > *cap)).map(|cap| cap.to_string())
+        }
+        OperatorCap::Concurrency => {
+            let most = stage.concurrency?;
+            lane.concurrency_cap.filter(|cap| most > *cap).map(|cap| cap.to_string())
+        }
+        OperatorCap::NoCap => None,
+    }
 }
 
 pub(crate) fn render(difference: &Preview, of_plan: &[OfPlan], out: &mut Printout<'_>) -> io::Result<()> {
@@ -174,7 +170,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::engine::lane::LaneSettings;
     use crate::model::dialect::Dialect;
     use crate::model::words::Word;
     use crate::preflight::prospect::{LatestLook, prospect};

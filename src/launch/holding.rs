@@ -31,7 +31,7 @@ pub(super) fn under(
 
 /// Settings that a run keeps from its beginning: its own where they were recorded, else those of the plan.
 fn kept(run: &RunRecord, terms: &Terms) -> BTreeMap<String, String> {
-    let begun = KEYS.iter().filter(|key| key.kept).filter_map(|key| {
+    let begun = KEYS.iter().filter(|key| key.is_kept()).filter_map(|key| {
         let text = run.settings.get(key.name)?.as_str()?;
         Some((key.name.to_owned(), text.to_owned()))
     });

@@ -10,6 +10,7 @@ use crate::journal::new_run::{NewLane, NewRun, NewlyMade};
 use crate::plan::paper::Paper;
 use crate::plan::reading::Planned;
 use crate::report::next::given::GivenByHand;
+use crate::settings::key::Lifetime;
 use crate::settings::keys::KEYS;
 use crate::settings::{Settings, Steering};
 use crate::verb::context::reading_of;
@@ -50,7 +51,8 @@ fn settings_of_run(settings: &Settings, paper: &Paper) -> Result<serde_json::Val
     let mut all = serde_json::to_value(paper).expect("a plan's terms are JSON");
     let map = all.as_object_mut().expect("they are an object");
     // Settings given by hand hold for this launch alone, and are recorded in the event that it begins.
-    let is_of_launch = |name: &str| KEYS.iter().any(|key| key.name == name && key.of_launch);
+    let is_of_launch =
+        |name: &str| KEYS.iter().any(|key| key.name == name && key.lifetime == Lifetime::RunUnlessByHand);
     let of_run = |key: &&str| !(is_of_launch(key) && settings.by_hand.contains_key(*key));
     let texts = settings.texts.iter().filter(|(key, _)| of_run(key));
     map.extend(texts.map(|(key, text)| ((*key).to_owned(), text.as_str().into())));

@@ -3,7 +3,7 @@
 use super::digest::PlanDigest;
 use super::duplicates::Suspects;
 use super::problem::Problems;
-use super::sealed::Seal;
+use super::sealed::seal::Seal;
 use crate::waves::Terms;
 
 /// Result of checking a plan without errors.

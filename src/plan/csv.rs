@@ -8,8 +8,9 @@ use super::text::Comment;
 use crate::model::Row;
 use crate::plan::check::RowChecker;
 use crate::plan::columns::{Cells, Column, ColumnUse, PlanHeader};
-use crate::plan::problem::{Position, Problems, WarningKind, plural, quoted};
+use crate::plan::problem::{Position, Problems, WarningKind, quoted};
 use crate::plan::text::{MAX_FIELD, NextLine, Text};
+use crate::wording::amounts::count;
 
 mod fields;
 mod heading;
@@ -166,7 +167,7 @@ fn is_whole(record: &Record<'_>, header: &PlanHeader, problems: &mut Problems) -
     if n_fields != n_columns {
         // Points at the first surplus field, or at the row that is too short.
         let at = record.at(record.fields.get(n_columns).map_or(0, |field| field.start));
-        let fields = plural(n_fields, "field");
+        let fields = count(n_fields as u64, "field");
         let lone = record.text.trim_ascii_end().contains(&b'\r') && record.is_plain;
         let by_cr = if lone { "; a CR stands in it that ends no line here" } else { "" };
         problems.error(at, format!("the row has {fields}, and the header has {n_columns}{by_cr}"), None);

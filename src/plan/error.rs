@@ -2,7 +2,8 @@
 
 use std::io;
 
-use super::problem::{Problems, plural};
+use super::problem::Problems;
+use crate::wording::amounts::count;
 
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
@@ -14,7 +15,7 @@ pub enum PlanError {
     },
     #[error("the plan `{name}` is {found}: {remedy}")]
     Unsupported { name: String, found: &'static str, remedy: &'static str },
-    #[error("the plan has {}", plural(problems.n_errors(), "error"))]
+    #[error("the plan has {}", count(problems.n_errors() as u64, "error"))]
     Problems { name: String, problems: Box<Problems> },
     #[error("the sealed plan `{name}` is not what was sealed: {what}")]
     Edited { name: String, what: String },

@@ -1,31 +1,27 @@
 //! Plan file in TOML → the terms of the plan, and the places of its rows; or every problem, with its position.
 //!
-//! `sections` reads single tables and reports their problems; this file knows the meaning of the tables.
+//! `sections` reads single tables and reports their problems; `policy`, `waves` and `rows` know the meaning of theirs, and this file
+//! that of the others.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::str::FromStr;
 
 use toml::de::DeTable;
 
 use crate::model::dialect::Field;
 use crate::model::words::{self, Word, nearest};
-use crate::plan::check::no_word;
 use crate::plan::columns::Column;
 use crate::plan::problem::{Position, Problems, quoted};
-use crate::settings::key::{Key, Section as SettingSection};
-use crate::settings::keys::KEYS;
-use crate::settings::strict::Stricter;
+use crate::plan::state_words::no_word;
 use crate::values;
-use crate::values::share::Share;
-use crate::waves::halt::HaltRules;
-use crate::waves::window::{Deadline, Hours};
-use crate::waves::{Canary, StageTerms, Terms, WaveTerms};
+use crate::waves::{Terms, WaveTerms};
 
+mod policy;
+pub(super) mod rows;
 pub(super) mod sections;
+mod waves;
 
-use sections::InlineRow;
-
+use rows::RowsAt;
 use sections::{FileProblems, Section};
 
 /// Content of a plan file, before its rows are read.
@@ -39,22 +35,6 @@ pub(super) struct PlanFile {
     pub(super) rows: Vec<RowsAt>,
     /// Position of each wave's definition, in the order of [`Terms::waves`].
     pub(super) waves_at: Vec<Position>,
-}
-
-/// One group of a plan's rows.
-#[derive(Debug)]
-pub(super) struct RowsAt {
-    /// Wave that they belong to because of where they stand.
-    pub(super) wave: Option<String>,
-    pub(super) what: Rows,
-}
-
-#[derive(Debug)]
-pub(super) enum Rows {
-    /// Rows in a file of their own, which is named at this position.
-    File { path: String, at: Position },
-    /// Rows in the plan file itself, each with its columns, values and positions.
-    Inline(Vec<InlineRow>),
 }
 
 /// Tells whether a text whose file name does not tell begins like a plan file: with a table, or with a key and its value.
@@ -95,7 +75,7 @@ fn read_document(mut plan: Section<'_>, allow_unknown: bool) -> PlanFile {
     file.terms.name = plan.text("name");
     file.terms.ticket = plan.text("ticket");
     file.terms.reason = plan.text("reason");
-    file.terms.require_approvals = plan.read("require_approvals", whole).unwrap_or(0);
+    file.terms.require_approvals = plan.read("require_approvals", values::whole_number).unwrap_or(0);
     if let Some(targets) = plan.section("targets") {
         for (name, mut target) in targets.each_section() {
             let profile = target.text("profile").unwrap_or_else(|| name.clone());
@@ -118,39 +98,8 @@ fn read_document(mut plan: Section<'_>, allow_unknown: bool) -> PlanFile {
         }
         defaults.finish();
     }
-    if let Some(mut policy) = plan.section("policy") {
-        for key in keys_of_plan().filter(|key| key.section == SettingSection::Policy) {
-            if let Some(text) = policy.read(key.name, |text| key.checked(text)) {
-                if key.of_plan == Some(Stricter::On) && values::on_off(&text) == Ok(false) {
-                    let message = format!(
-                        "`{0}` is not switched off by a plan; `--{1} off` does it for a launch",
-                        key.name,
-                        key.name.replace('_', "-")
-                    );
-                    policy.warn_of(key.name, message);
-                }
-                file.terms.policy.insert(key.name.to_owned(), text);
-            }
-        }
-        policy.finish();
-    }
-    if let Some(mut halt) = plan.section("halt") {
-        for key in keys_of_plan().filter(|key| key.section == SettingSection::Halt) {
-            if let Some(text) = halt.read(key.name, |text| key.checked(text)) {
-                file.terms.policy.insert(key.name.to_owned(), text);
-            }
-        }
-        halt.finish();
-    }
-    if let Some(mut window) = plan.section("window") {
-        for (key, name) in keys_of_plan().filter_map(|key| Some((key, in_window(key)?))) {
-            if let Some(text) = window.read(name, |text| window_text(key, text)) {
-                file.terms.policy.insert(key.name.to_owned(), text);
-            }
-        }
-        window.finish();
-    }
-    file.rows.extend(rows(&mut plan, None));
+    policy::read(&mut plan, &mut file.terms);
+    file.rows.extend(rows::read(&mut plan, None));
     for mut wave in plan.sections("waves") {
         let at = wave.at();
         let name = wave.text("name").unwrap_or_default().trim().to_owned();
@@ -160,53 +109,15 @@ fn read_document(mut plan: Section<'_>, allow_unknown: bool) -> PlanFile {
         if file.terms.waves.iter().any(|other| other.name == name) {
             wave.complain(&format!("the wave {} is there twice", quoted(&name)));
         }
-        file.rows.extend(rows(&mut wave, Some(&name)));
-        let canary = wave.section("canary").and_then(|mut canary| {
-            let rows = canary.read("rows", |text| text.parse::<Share>().map_err(|bad| bad.to_string()));
-            match rows {
-                None => canary.complain("a canary needs `rows`: a number of them, or a percentage"),
-                Some(rows) if rows.rows_of(u64::MAX / 2) == 0 => {
-                    canary.complain("a canary of no rows is none: leave it out");
-                }
-                Some(_) => (),
-            }
-            let stage = stage(&mut canary);
-            canary.finish();
-            Some(Canary { rows: rows?, stage })
-        });
-        let whole = stage(&mut wave);
+        file.rows.extend(rows::read(&mut wave, Some(&name)));
+        let canary = wave.section("canary").and_then(waves::canary);
+        let whole = waves::stage(&mut wave);
         wave.finish();
         file.terms.waves.push(WaveTerms { name, canary, whole });
         file.waves_at.push(at);
     }
     plan.finish();
     file
-}
-
-fn rows(section: &mut Section<'_>, wave: Option<&str>) -> Vec<RowsAt> {
-    let files = section.texts("files").into_iter().map(|(path, at)| Rows::File { path, at });
-    let inline = section.rows("rows").map(Rows::Inline);
-    files.chain(inline).map(|what| RowsAt { wave: wave.map(str::to_owned), what }).collect()
-}
-
-fn stage(section: &mut Section<'_>) -> StageTerms {
-    let mut terms = StageTerms {
-        rate: section.read("rate", values::rate),
-        concurrency: section.read("concurrency", values::positive),
-        soak_s: section.read("soak", |text| values::duration(text).map(|soak| soak.as_secs())),
-        approval: section.read("approval", values::on_off).unwrap_or(false),
-        halt: HaltRules::default(),
-    };
-    if let Some(mut halt) = section.section("halt") {
-        terms.halt = HaltRules {
-            max_failed: halt.read("max_failed", values::share),
-            min_sample: halt.read("min_sample", whole),
-            consecutive_failures: halt.read("consecutive_failures", values::positive_count),
-            same_cause: halt.read("same_cause", values::positive_count),
-        };
-        halt.finish();
-    }
-    terms
 }
 
 /// Checks a state word of the defaults, so that it is reported here and not at each row.
@@ -226,36 +137,12 @@ fn must_be_known(column: Column, text: &str, allow_unknown: bool) -> Result<(), 
     Err(format!("unknown {field} {}{near}", quoted(text)))
 }
 
-fn whole<T: FromStr>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|_| format!("`{text}` is not a whole number"))
-}
-
-/// Settings that a plan may set.
-fn keys_of_plan() -> impl Iterator<Item = &'static Key> {
-    KEYS.iter().copied().filter(|key| key.of_plan.is_some())
-}
-
-/// The name that a setting has in the table `window`, if it stands there.
-fn in_window(key: &Key) -> Option<&'static str> {
-    match key.section {
-        SettingSection::Window(name) => Some(name),
-        SettingSection::Policy | SettingSection::Halt => None,
-    }
-}
-
-/// A text of the table `window`. A plan lifts no hours: `off` is for flags.
-fn window_text(key: &Key, text: &str) -> Result<String, String> {
-    let bad = match key.name {
-        "window" => text.parse::<Hours>().err(),
-        "deadline" => text.parse::<Deadline>().err(),
-        _ => return key.checked(text),
-    };
-    bad.map_or_else(|| Ok(text.to_owned()), |bad| Err(bad.to_string()))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::policy::{in_window, keys_of_plan};
     use super::*;
+    use crate::settings::keys::KEYS;
+    use crate::values::share::Share;
 
     fn told(text: &str) -> Vec<String> {
         let mut problems = Problems::new(false);
@@ -353,7 +240,7 @@ mod tests {
 
     /// Returns the keys that the reader asks for in a table.
     fn told_keys(table: &str) -> Vec<String> {
-        let known = KEYS.iter().map(|key| key.name).chain(keys_of_plan().filter_map(in_window));
+        let known = KEYS.iter().map(|key| key.name).chain(keys_of_plan().filter_map(|(_, rule)| in_window(rule)));
         let own = ["name", "ticket", "reason", "require_approvals", "files", "rows", "targets", "defaults", "policy"];
         let more = ["halt", "window", "waves", "canary", "soak", "approval", "profile"];
         let columns = Column::ALL.map(Column::name);

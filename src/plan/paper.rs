@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::checked::Checked;
-use super::sealed::Seal;
+use super::sealed::seal::Seal;
 use crate::waves::Terms;
 
 /// Plan's terms and seal as they stand in the settings of its run, and so in its hash chain.

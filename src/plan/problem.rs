@@ -6,6 +6,7 @@ use std::io;
 use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
 
+use crate::wording::amounts::count;
 use crate::wording::plain::plain;
 use crate::wording::printout::Printout;
 use crate::wording::visible::visible;
@@ -195,7 +196,7 @@ impl Problems {
         let more = [(self.n_errors - shown_errors, "error"), (n_told - shown_warnings, "warning")]
             .into_iter()
             .filter(|(n_more, _)| *n_more > 0)
-            .map(|(n_more, what)| plural(n_more, &format!("more {what}")))
+            .map(|(n_more, what)| count(n_more as u64, &format!("more {what}")))
             .collect::<Vec<_>>();
         if more.is_empty() { Ok(()) } else { writeln!(out, "{}: and {}", plain(name), more.join(" and ")) }
     }
@@ -267,11 +268,6 @@ impl Serialize for Problems {
         fields.serialize_field("problems", &self.shown().collect::<Vec<_>>())?;
         fields.end()
     }
-}
-
-/// Formats a count: `1 error`, `2 errors`.
-pub(crate) fn plural(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 /// Quotes a text of the plan for a message: on one line, harmless to a terminal, and cut after 60 characters.

@@ -4,7 +4,7 @@ use super::next::flags::flags;
 use super::summary::{LaneOf, PaperOf, Summary};
 use crate::control::Taken;
 use crate::journal::read::lanes::LaneRecord;
-use crate::plan::sealed::Approval;
+use crate::plan::sealed::seal::Approval;
 use crate::values::zone::Zone;
 use crate::wording::amounts::{count, duration};
 use crate::wording::plain::plain;

@@ -12,7 +12,8 @@ use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::ledger::cause::Only;
 use crate::plan::paper::Paper;
-use crate::plan::sealed::Seal;
+use crate::plan::sealed::seal::Seal;
+use crate::settings::key::Lifetime;
 use crate::settings::keys::KEYS;
 use crate::settings::names::CONFIG_FLAG;
 use crate::values::zone::Zone;
@@ -161,7 +162,7 @@ impl NextCommands {
         let plan = plan.display().to_string();
         // The path of the report, and limits that belong to this run, do not go along.
         let is_of_this_one =
-            |key: &str| key == REPORT || KEYS.iter().any(|known| known.name == key && known.is_of_one_run());
+            |key: &str| key == REPORT || KEYS.iter().any(|known| known.name == key && known.lifetime == Lifetime::Run);
         let given = self.beside_endpoint().filter(|(key, _)| !is_of_this_one(key));
         self.written("run", &[&plan], &(self.endpoint_flag() + &flags(given)))
     }

@@ -21,7 +21,7 @@ use crate::journal::read::runs::RunRecord;
 use crate::journal::read::sums::{LaneTally, Sums, Tally, WaveTally};
 use crate::journal::{Journal, JournalError};
 use crate::plan::paper::Paper;
-use crate::plan::sealed::Seal;
+use crate::plan::sealed::seal::Seal;
 use crate::rollback::IfStopped;
 use crate::waves::Terms;
 use crate::whoami::Who;

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::entry::{FileEntry, NAME};
 use super::hands::OtherHands;
 use super::origin::Origin;
-use super::said::{NAME, Said};
 use crate::values::zone::BadZone;
 use crate::wording::amounts::count;
 use crate::wording::shell::{shell_path, shell_word};
@@ -25,11 +25,11 @@ pub(crate) enum SettingsError {
     #[error("the settings file `{}` is not TOML: {problem}", path.display())]
     Syntax { path: PathBuf, problem: String },
     #[error("{place} has an unknown key{}", unknown_key(key, *suggestion))]
-    UnknownKey { place: Place, key: String, suggestion: Option<&'static str> },
+    UnknownKey { place: KeyPlace, key: String, suggestion: Option<&'static str> },
     #[error("{place} has a key `{key}`, and secrets do not belong into settings")]
-    Secret { place: Place, key: String },
+    Secret { place: KeyPlace, key: String },
     #[error("{place}: `{key}` is {shape}, not a plain value")]
-    Shape { place: Place, key: String, shape: &'static str },
+    Shape { place: KeyPlace, key: String, shape: &'static str },
     #[error("the settings file `{}` defines profiles otherwise than as [profiles.NAME]", path.display())]
     ProfilesShape { path: PathBuf },
     #[error(transparent)]
@@ -56,7 +56,7 @@ pub(crate) enum SettingsError {
 #[error("`{}`, line {}: {said} {does}{}: {}; nothing was sent", path.display(), said.line, self.more(), self.why())]
 pub(crate) struct Untrusted {
     pub(super) path: PathBuf,
-    pub(super) said: Said,
+    pub(super) said: FileEntry,
     pub(super) does: &'static str,
     /// Others of its keys that do.
     pub(super) n_more: usize,
@@ -80,12 +80,12 @@ impl Untrusted {
 
 /// Where a key stands.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct KeyPlace {
     pub(super) path: PathBuf,
     pub(super) profile: Option<String>,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for KeyPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(profile) = &self.profile {
             write!(f, "the profile `{profile}` in ")?;

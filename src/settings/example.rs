@@ -48,8 +48,8 @@ const EXAMPLE_PROFILES: &str = r#"
 mod tests {
     use std::path::PathBuf;
 
+    use super::super::entry::Authority;
     use super::super::file::parse;
-    use super::super::said::Authority;
     use super::*;
 
     #[test]

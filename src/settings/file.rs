@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use super::directories::user_directory;
-use super::error::{Place, SettingsError, Untrusted};
+use super::entry::{Authority, FileEntry, NAME, PROFILES};
+use super::error::{KeyPlace, SettingsError, Untrusted};
 use super::hands::{NotOwn, own_content};
+use super::key::Scope;
 use super::keys::KEYS;
 use super::names::{CREDENTIAL_KEYS, SECRETS};
-use super::said::{Authority, NAME, PROFILES, Said};
-use super::trust::{self, Known, Notes};
+use super::trust::{self, Notes, Trust};
 use crate::files::identity::FileId;
 use crate::model::words::nearest;
 use crate::texts;
@@ -28,7 +29,7 @@ pub(super) struct SettingsFile {
     pub(super) values: BTreeMap<String, String>,
     pub(super) profiles: BTreeMap<String, Profile>,
     /// All that it sets, in the order in which it stands there.
-    pub(super) said: Vec<Said>,
+    pub(super) said: Vec<FileEntry>,
 }
 
 /// An account and its ways, as a settings file has it.
@@ -39,7 +40,7 @@ pub(super) struct Profile {
 
 /// The files that are there, the one that wins first, and what was passed over.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct FoundFiles {
     pub(super) files: Vec<SettingsFile>,
     pub(super) warnings: Vec<String>,
 }
@@ -56,11 +57,11 @@ pub(crate) struct Opened {
 pub(super) fn read_all(
     named: Option<&str>,
     environment: &impl Fn(&str) -> Option<OsString>,
-) -> Result<Found, SettingsError> {
+) -> Result<FoundFiles, SettingsError> {
     let of_user = user_directory(environment, "XDG_CONFIG_HOME", ".config").map(|dir| dir.join(NAME));
     let unnamed = [(Some(PathBuf::from(NAME)), Authority::Folder), (of_user, Authority::User)];
     let unnamed = unnamed.into_iter().chain([(Some(PathBuf::from(OF_MACHINE)), Authority::Machine)]);
-    let (mut opened, mut found) = (Vec::new(), Found::default());
+    let (mut opened, mut found) = (Vec::new(), FoundFiles::default());
     if let Some(path) = named.map(PathBuf::from) {
         opened.push(open(&path, Authority::Named)?);
     }
@@ -120,19 +121,19 @@ impl Opened {
     }
 
     /// All that it sets.
-    pub(crate) fn says(self) -> Result<Vec<Said>, SettingsError> {
+    pub(crate) fn says(self) -> Result<Vec<FileEntry>, SettingsError> {
         Ok(self.parsed()?.said)
     }
 
     /// Of a folder's file, what it may not set is an error, unless it is trusted.
     fn judged(mut self, notes: Option<&Notes>) -> Result<SettingsFile, SettingsError> {
-        let mut known = Known::Never;
+        let mut known = Trust::Never;
         if self.authority == Authority::Folder
             && let Some((notes, place)) = notes.zip(trust::place(&self.path).ok())
         {
             known = notes.knows(&place, &self.digest());
         }
-        if known == Known::AsItIs {
+        if known == Trust::Unchanged {
             self.authority = Authority::Trusted;
         }
         let file = self.parsed()?;
@@ -147,7 +148,7 @@ impl Opened {
                 said: said.clone(),
                 does,
                 n_more: beyond.count(),
-                was_trusted: known == Known::Otherwise,
+                was_trusted: known == Trust::Changed,
             }))),
         }
     }
@@ -189,12 +190,12 @@ pub(super) fn parse(path: PathBuf, authority: Authority, text: &str) -> Result<S
 }
 
 /// All that was read, with the lines on which it stands.
-fn said(text: &str, values: &BTreeMap<String, String>, profiles: &BTreeMap<String, Profile>) -> Vec<Said> {
+fn said(text: &str, values: &BTreeMap<String, String>, profiles: &BTreeMap<String, Profile>) -> Vec<FileEntry> {
     let document = DeTable::parse(text).expect("it was read as TOML just before");
-    let mut found: Vec<(usize, Said)> = Vec::new();
+    let mut found: Vec<(usize, FileEntry)> = Vec::new();
     let mut add = |at: usize, profile: Option<&str>, key: Option<&str>, value: Option<&String>| {
         let (profile, key) = (profile.map(str::to_owned), key.map(str::to_owned));
-        found.push((at, Said { line: 0, profile, key, value: value.cloned().unwrap_or_default() }));
+        found.push((at, FileEntry { line: 0, profile, key, value: value.cloned().unwrap_or_default() }));
     };
     for (key, value) in document.get_ref() {
         let DeValue::Table(named) = value.get_ref() else {
@@ -219,7 +220,7 @@ fn said(text: &str, values: &BTreeMap<String, String>, profiles: &BTreeMap<Strin
     let numbered = found.into_iter().map(|(at, said)| {
         line += text.get(counted..at).unwrap_or_default().matches('\n').count();
         counted = at.max(counted);
-        Said { line, ..said }
+        FileEntry { line, ..said }
     });
     numbered.collect()
 }
@@ -232,7 +233,7 @@ fn parse_profiles(path: &Path, value: toml::Value) -> Result<BTreeMap<String, Pr
         let toml::Value::Table(table) = value else { return Err(shape()) };
         let mut profile = Profile::default();
         for (key, value) in table {
-            let of_account = KEYS.iter().filter(|known| known.of_account).map(|known| known.name);
+            let of_account = KEYS.iter().filter(|known| known.scope == Scope::Account).map(|known| known.name);
             let known = of_account.chain(CREDENTIAL_KEYS.iter().map(|(known, _, _)| *known));
             let text = known_text(path, Some(&name), &key, value, known)?;
             profile.values.insert(key, text);
@@ -251,7 +252,7 @@ fn known_text(
     known: impl Iterator<Item = &'static str> + Clone,
 ) -> Result<String, SettingsError> {
     if !known.clone().any(|known| known == key) {
-        let place = Place { path: path.to_owned(), profile: profile.map(str::to_owned) };
+        let place = KeyPlace { path: path.to_owned(), profile: profile.map(str::to_owned) };
         if SECRETS.contains(&key) {
             return Err(SettingsError::Secret { place, key: key.to_owned() });
         }
@@ -259,7 +260,7 @@ fn known_text(
         return Err(SettingsError::UnknownKey { place, key: key.to_owned(), suggestion });
     }
     as_flag(value).map_err(|shape| SettingsError::Shape {
-        place: Place { path: path.to_owned(), profile: profile.map(str::to_owned) },
+        place: KeyPlace { path: path.to_owned(), profile: profile.map(str::to_owned) },
         key: key.to_owned(),
         shape,
     })

@@ -123,6 +123,7 @@ mod tests {
 
     use super::*;
     use crate::report::next::given::{IRREVERSIBLE, REPORT, YES};
+    use crate::settings::key::{Key, Lifetime};
     use crate::settings::keys::KEYS;
 
     #[test]
@@ -140,10 +141,9 @@ mod tests {
 
     #[test]
     fn a_launch_that_looks_is_given_no_flag_that_it_does_not_take() {
+        let is_settled = |key: &Key| matches!(key.lifetime, Lifetime::Settled | Lifetime::Route);
         let (looks, carries) = (taken_by("reconcile"), taken_by("resume"));
-        for key in
-            KEYS.iter().filter(|key| key.is_lost_with_its_launch() && carries.iter().any(|taken| taken == key.name))
-        {
+        for key in KEYS.iter().filter(|key| !is_settled(key) && carries.iter().any(|taken| taken == key.name)) {
             let is_of_sending = key.is_of_sending();
             assert_eq!(looks.iter().any(|taken| taken == key.name), !is_of_sending, "{}", key.name);
         }

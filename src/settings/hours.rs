@@ -1,11 +1,11 @@
 //! Hours, zone and deadline: three settings about one clock, which hold together as somebody set them.
 
+use super::entry::Authority;
 use super::error::SettingsError;
 use super::layers::Layers;
 use super::limits::{Loosened, stricter_of, unlike};
 use super::origin::{Held, Origin};
 use super::resolved::Resolved;
-use super::said::Authority;
 use super::strict::Stricter;
 use crate::waves::window::Deadline;
 
@@ -21,7 +21,7 @@ impl Layers {
         let folder = |key: &str| self.of_files(key, |authority| authority == Authority::Folder);
         let all = [Hand::new(own), Hand::new(plan), Hand::new(folder)];
         let flags = Hand::new(|key| self.of_flag(key));
-        let parts: [Part; 3] = [
+        let parts: [ClockSetting; 3] = [
             (WINDOW, Stricter::Hours, |hand| hand.hours.as_ref()),
             (TIMEZONE, Stricter::Zone, |hand| hand.zone.as_ref()),
             (DEADLINE, Stricter::Earlier, |hand| hand.deadline.as_ref()),
@@ -54,7 +54,7 @@ impl Layers {
 }
 
 /// A setting about one clock, what makes it stricter, and where a hand has it.
-type Part = (&'static str, Stricter, fn(&Hand) -> Option<&Held>);
+type ClockSetting = (&'static str, Stricter, fn(&Hand) -> Option<&Held>);
 
 /// Time in which changes may be sent, as one hand has it.
 #[derive(Clone, Debug, Default)]

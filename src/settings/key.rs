@@ -8,47 +8,82 @@ pub(crate) struct Setting<T> {
     pub(crate) read: fn(&str) -> Result<T, String>,
 }
 
-/// What holds for a setting whatever its values are. Flags, variables (`CUTOVER_` and the name in capitals), settings files,
-/// the tables of a plan file, `config show` and `init`'s example are made from it.
-#[expect(clippy::struct_excessive_bools, reason = "a table of marks that have nothing to do with each other")]
+/// Definition of a setting apart from the type of its values. Flags, variables (`CUTOVER_` and the name in capitals), settings
+/// files, the tables of a plan file, `config show` and `init`'s example are made from it.
 pub(crate) struct Key {
     pub(crate) name: &'static str,
     pub(crate) default: Option<&'static str>,
     /// Value that `init`'s example shows: the default, if there is one.
     pub(crate) example: &'static str,
     pub(crate) help: &'static str,
-    /// None: it is no flag.
+    /// `None` for a setting that no flag sets.
     pub(crate) flag: Option<Flag>,
     /// Error, if a text cannot be its value.
     pub(crate) check: fn(&str) -> Result<(), String>,
-    /// Harm that it can do in a stranger's hands.
-    pub(crate) reach: Reach,
-    /// Recorded in the journal as a part of how the run is carried out.
-    pub(crate) of_run: bool,
-    /// Allowed in a profile: each account may have its own.
-    pub(crate) of_account: bool,
-    /// Order by which one of two values holds where an operator and somebody else have a say. None: a plan file may not set it.
-    pub(crate) of_plan: Option<Stricter>,
-    /// Place in a plan file, if one may set it.
-    pub(crate) section: Section,
-    /// Makes its default a limit, too, which the operator alone makes wider. Of pace a default is no more than where one
-    /// begins: a plan has its own.
-    pub(crate) holds_by_default: bool,
-    /// Kept by a run that was begun with it, unless a later launch is told otherwise.
-    pub(crate) kept: bool,
-    /// Valid for the one launch that was given it by hand, though a plan's or a file's is kept.
-    pub(crate) of_launch: bool,
-    /// Settled when the run begins, so that no later launch need name it.
-    pub(crate) settled_by_run: bool,
-    /// Part of the way to the service: where a run goes, or as whom.
-    pub(crate) of_way: bool,
-    /// Another variable that the vendor's users know, behind our own.
+    pub(crate) risk: Risk,
+    pub(crate) recording: Recording,
+    pub(crate) scope: Scope,
+    /// Rules for a plan file that sets it; `None` where no plan file may.
+    pub(crate) of_plan: Option<PlanRule>,
+    pub(crate) lifetime: Lifetime,
+    /// Another variable that the vendor's users know; ours goes before it.
     pub(crate) also_variable: Option<&'static str>,
+}
+
+/// Record of a setting in the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Recording {
+    /// Recorded as a part of how the run is carried out.
+    WithRun,
+    /// Concerns the process alone, and is not recorded.
+    NotRecorded,
+}
+
+/// Part of the estate that a value holds for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// One value for all accounts; a profile may not set it.
+    Everything,
+    /// A profile may set it: each account may have its own.
+    Account,
+}
+
+/// Rules for a setting that a plan file may set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PlanRule {
+    pub(crate) table: PlanTable,
+    /// Order by which one of two values holds where an operator and somebody else have a say.
+    pub(crate) stricter: Stricter,
+    pub(crate) default: DefaultRole,
+}
+
+/// Meaning of a default where a plan sets the setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DefaultRole {
+    /// Value to begin with, such as a pace: a plan's own value replaces it.
+    Start,
+    /// Limit as well, which the operator alone makes wider.
+    Limit,
+}
+
+/// Launches of a run that a value holds for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lifetime {
+    /// One launch: the next one reads its layers anew.
+    Launch,
+    /// All launches: a run keeps the value that it was begun with, unless a later launch is told otherwise.
+    Run,
+    /// As [`Lifetime::Run`] for the value of a plan or a file; one given by hand holds for that launch.
+    RunUnlessByHand,
+    /// Settled when the run begins, so that no later launch need name it.
+    Settled,
+    /// Part of the way to the service: where a run goes, or as whom. Settled as well, but a flag is repeated in commands to type next.
+    Route,
 }
 
 /// Table of a plan file in which a setting stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Section {
+pub(crate) enum PlanTable {
     Policy,
     Halt,
     /// Under a name of its own.
@@ -58,7 +93,7 @@ pub(crate) enum Section {
 /// Flag of a setting; it is called as the setting is, with `-` for `_`.
 #[derive(Clone, Copy)]
 pub(crate) struct Flag {
-    pub(crate) group: Group,
+    pub(crate) group: FlagGroup,
     pub(crate) value_name: &'static str,
     /// Text in place of the setting's own help, where a flag means more or an example is of use.
     pub(crate) help: Option<&'static str>,
@@ -70,7 +105,7 @@ pub(crate) struct Flag {
 
 /// Flags that the same verbs take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Group {
+pub(crate) enum FlagGroup {
     /// Taken by every verb.
     Common,
     /// Taken by verbs that ask the service.
@@ -85,7 +120,7 @@ pub(crate) enum Group {
 
 /// Harm that a setting can do in a stranger's hands, and so whose word it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reach {
+pub(crate) enum Risk {
     /// Speed, patience, rules for stopping, hours: at worst a run that is slow, or none.
     Pace,
     /// Looks of messages and reports.
@@ -102,16 +137,16 @@ pub(crate) enum Reach {
     Guards,
 }
 
-impl Reach {
+impl Risk {
     /// Reason for which a file that merely lies in the folder may not set this; none: it may.
     pub(crate) fn beyond_a_folder(self) -> Option<&'static str> {
         match self {
-            Reach::Pace | Reach::Looks => None,
-            Reach::Redirects => Some("says where requests and credentials go, or in whose name"),
-            Reach::Reads => Some("names what is read"),
-            Reach::Writes => Some("names a file that is written"),
-            Reach::Executes => Some("runs a command"),
-            Reach::Guards => Some("decides what is looked at, sent or held back"),
+            Risk::Pace | Risk::Looks => None,
+            Risk::Redirects => Some("says where requests and credentials go, or in whose name"),
+            Risk::Reads => Some("names what is read"),
+            Risk::Writes => Some("names a file that is written"),
+            Risk::Executes => Some("runs a command"),
+            Risk::Guards => Some("decides what is looked at, sent or held back"),
         }
     }
 }
@@ -127,40 +162,30 @@ impl Key {
         help: "",
         flag: None,
         check: |_| Ok(()),
-        reach: Reach::Guards,
-        of_run: true,
-        of_account: false,
+        risk: Risk::Guards,
+        recording: Recording::WithRun,
+        scope: Scope::Everything,
         of_plan: None,
-        section: Section::Policy,
-        holds_by_default: false,
-        kept: false,
-        of_launch: false,
-        settled_by_run: false,
-        of_way: false,
+        lifetime: Lifetime::Launch,
         also_variable: None,
     };
 
     /// A setting with a default, recorded with the run.
-    pub(super) const fn of_run(name: &'static str, reach: Reach, default: &'static str, help: &'static str) -> Self {
-        Self { name, reach, default: Some(default), example: default, help, ..Self::BLANK }
+    pub(super) const fn of_run(name: &'static str, risk: Risk, default: &'static str, help: &'static str) -> Self {
+        Self { name, risk, default: Some(default), example: default, help, ..Self::BLANK }
     }
 
     /// A setting without a default, recorded with the run.
-    pub(super) const fn unless_set(
-        name: &'static str,
-        reach: Reach,
-        example: &'static str,
-        help: &'static str,
-    ) -> Self {
-        Self { name, reach, default: None, example, help, ..Self::BLANK }
+    pub(super) const fn unless_set(name: &'static str, risk: Risk, example: &'static str, help: &'static str) -> Self {
+        Self { name, risk, default: None, example, help, ..Self::BLANK }
     }
 
     /// Of the process, and not recorded.
     pub(super) const fn of_process(self) -> Self {
-        Self { of_run: false, ..self }
+        Self { recording: Recording::NotRecorded, ..self }
     }
 
-    pub(super) const fn flag(self, group: Group, value_name: &'static str) -> Self {
+    pub(super) const fn flag(self, group: FlagGroup, value_name: &'static str) -> Self {
         let flag = Flag { group, value_name, help: None, listed_behind: None, is_switch: false };
         Self { flag: Some(flag), ..self }
     }
@@ -185,34 +210,22 @@ impl Key {
     }
 
     pub(super) const fn of_account(self) -> Self {
-        Self { of_account: true, ..self }
+        Self { scope: Scope::Account, ..self }
     }
 
     /// A plan may set it, in this table; of two values the stricter holds.
-    pub(super) const fn of_plan(self, section: Section, stricter: Stricter) -> Self {
-        Self { section, of_plan: Some(stricter), ..self }
+    pub(super) const fn of_plan(self, table: PlanTable, stricter: Stricter) -> Self {
+        Self { of_plan: Some(PlanRule { table, stricter, default: DefaultRole::Start }), ..self }
     }
 
-    pub(super) const fn holds_by_default(self) -> Self {
-        Self { holds_by_default: true, ..self }
+    /// The default is a limit for plans, too; follows what lets a plan set it.
+    pub(super) const fn limited_by_default(self) -> Self {
+        let rule = self.of_plan.expect("a limit for plans follows what lets a plan set it");
+        Self { of_plan: Some(PlanRule { default: DefaultRole::Limit, ..rule }), ..self }
     }
 
-    /// A plan may set it, and a run keeps it.
-    pub(super) const fn kept(self, section: Section, stricter: Stricter) -> Self {
-        Self { kept: true, ..self.of_plan(section, stricter) }
-    }
-
-    /// The same, but for the launch that is given it by hand.
-    pub(super) const fn of_launch(self, section: Section, stricter: Stricter) -> Self {
-        Self { of_launch: true, ..self.kept(section, stricter) }
-    }
-
-    pub(super) const fn settled_by_run(self) -> Self {
-        Self { settled_by_run: true, ..self }
-    }
-
-    pub(super) const fn of_way(self) -> Self {
-        Self { of_way: true, ..self }
+    pub(super) const fn lasting(self, lifetime: Lifetime) -> Self {
+        Self { lifetime, ..self }
     }
 
     pub(super) const fn also_variable(self, variable: &'static str) -> Self {
@@ -241,17 +254,22 @@ impl Key {
 
     /// Tells flags that verbs alone take which send changes.
     pub(crate) fn is_of_sending(&self) -> bool {
-        self.flag.is_some_and(|flag| flag.group == Group::Steering)
+        self.flag.is_some_and(|flag| flag.group == FlagGroup::Steering)
     }
 
-    /// Tells a setting that the next launch would do without, if nobody gave it by hand again. Of what is kept, a run keeps no
-    /// more than it was begun with.
-    pub(crate) fn is_lost_with_its_launch(&self) -> bool {
-        !self.settled_by_run
+    /// Tells a setting that a run keeps as it was begun with.
+    pub(crate) fn is_kept(&self) -> bool {
+        match self.lifetime {
+            Lifetime::Run | Lifetime::RunUnlessByHand => true,
+            Lifetime::Launch | Lifetime::Settled | Lifetime::Route => false,
+        }
     }
 
-    /// Tells a limit of the one run, which is none of another's.
-    pub(crate) fn is_of_one_run(&self) -> bool {
-        self.kept && !self.of_launch
+    /// Tells a flag that belongs into a command to type next, for the same run.
+    pub(crate) fn is_repeated_as_flag(&self) -> bool {
+        match self.lifetime {
+            Lifetime::Launch | Lifetime::Run | Lifetime::RunUnlessByHand | Lifetime::Route => true,
+            Lifetime::Settled => false,
+        }
     }
 }

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::key::Group::{Common, Dialect, Night, Service, Steering};
-use super::key::Reach::{Guards, Looks, Pace, Reads, Redirects, Writes};
-use super::key::Section::{Halt, Policy, Window};
+use super::key::FlagGroup::{Common, Dialect, Night, Service, Steering};
+use super::key::Lifetime::{Route, Run, RunUnlessByHand, Settled};
+use super::key::PlanTable::{Halt, Policy, Window};
+use super::key::Risk::{Guards, Looks, Pace, Reads, Redirects, Writes};
 use super::key::{Key, Setting};
 use super::parse::{
     Destination, Region, deadline, destination, dialect, hours, journal, log_format, metadata_endpoint, name, path,
@@ -37,13 +38,13 @@ settings! {
         Key::of_run("journal", Writes, "cutover.db", "the journal: one SQLite file that holds every run")
             .of_process()
             .flag(Common, "PATH")
-            .settled_by_run();
+            .lasting(Settled);
     LOG_FORMAT: LogFormat, log_format,
         Key::of_run("log_format", Looks, "text", "how messages are written: text or json")
             .of_process()
             .flag(Common, "FORMAT")
             .listed_behind("profile")
-            .settled_by_run();
+            .lasting(Settled);
     ENDPOINT: Destination, destination,
         Key::unless_set(
             "endpoint",
@@ -53,8 +54,7 @@ settings! {
         )
         .flag(Common, "URL|sandbox")
         .of_account()
-        .of_way()
-        .settled_by_run();
+            .lasting(Route);
     REGION: Region, region,
         Key::unless_set(
             "region",
@@ -66,13 +66,11 @@ settings! {
         .flag_help("the region of the endpoint, where no endpoint is named: ap-southeast-3, cn-north-4, …")
         .also_variable("HW_REGION_NAME")
         .of_account()
-        .of_way()
-        .settled_by_run();
+            .lasting(Route);
     PROFILE: String, name,
         Key::unless_set("profile", Redirects, "prod", "the profile of rows that name no target")
             .flag(Common, "NAME")
-            .of_way()
-            .settled_by_run();
+            .lasting(Route);
     ACCOUNT: String, name,
         Key::unless_set(
             "account",
@@ -82,8 +80,7 @@ settings! {
         )
         .flag(Service, "NAME")
         .of_account()
-        .of_way()
-        .settled_by_run();
+            .lasting(Route);
     RATE: Rate, rate,
         Key::of_run(
             "rate",
@@ -133,12 +130,12 @@ settings! {
         Key::of_run("verify", Guards, "on", "look at every row afterwards; off takes the service's word for it")
             .flag(Service, "on|off")
             .of_plan(Policy, On)
-            .holds_by_default();
+            .limited_by_default();
     VERIFY_TIMEOUT: Duration, duration,
         Key::of_run("verify_timeout", Pace, "30s", "how long a change may take to show")
             .flag(Service, "DURATION")
             .of_plan(Policy, Longer)
-            .holds_by_default();
+            .limited_by_default();
     COMPLETE_PAIR: bool, on_off,
         Key::of_run(
             "complete_pair",
@@ -148,7 +145,7 @@ settings! {
         )
         .flag(Service, "on|off")
         .of_plan(Policy, On)
-        .holds_by_default();
+        .limited_by_default();
     DIALECT: dialect::Dialect, dialect,
         Key::of_run(
             "dialect",
@@ -184,25 +181,25 @@ settings! {
         )
         .flag(Steering, "N")
         .of_plan(Policy, LowerNumber)
-        .holds_by_default();
+        .limited_by_default();
     MAX_FAILED: Share, share,
         Key::unless_set("max_failed", Pace, "5%", "halt when more rows than this, or more than this part of them, failed")
             .flag(Steering, "N|P%")
             .flag_help("halt when more rows than this, or more than this part of those that were tried, failed")
-            .kept(Halt, LowerShare);
+            .of_plan(Halt, LowerShare).lasting(Run);
     MIN_SAMPLE: u64, whole,
         Key::of_run("min_sample", Pace, "20", "rows that have to be tried before a percentage of failures counts")
             .flag(Steering, "N")
-            .kept(Halt, LowerNumber)
-            .holds_by_default();
+            .of_plan(Halt, LowerNumber).lasting(Run)
+            .limited_by_default();
     CONSECUTIVE_FAILURES: u64, positive_count,
         Key::unless_set("consecutive_failures", Pace, "5", "halt when this many rows failed one after another")
             .flag(Steering, "N")
-            .kept(Halt, LowerNumber);
+            .of_plan(Halt, LowerNumber).lasting(Run);
     SAME_CAUSE: u64, positive_count,
         Key::unless_set("same_cause", Pace, "3", "halt when this many rows failed for one and the same cause")
             .flag(Steering, "N")
-            .kept(Halt, LowerNumber);
+            .of_plan(Halt, LowerNumber).lasting(Run);
     WINDOW: Option<window::Hours>, hours,
         Key::unless_set(
             "window",
@@ -212,7 +209,7 @@ settings! {
         )
         .flag(Steering, "HH:MM-HH:MM")
         .flag_help("hours of the day in which changes may be sent, such as 22:00-04:00")
-        .of_launch(Window("hours"), Hours);
+        .of_plan(Window("hours"), Hours).lasting(RunUnlessByHand);
     TIMEZONE: Zone, zone,
         Key::unless_set(
             "timezone",
@@ -221,7 +218,7 @@ settings! {
             "the time zone of the window and the deadline, if not the machine's",
         )
         .flag(Steering, "ZONE")
-        .of_launch(Window("timezone"), SameZone);
+        .of_plan(Window("timezone"), SameZone).lasting(RunUnlessByHand);
     DEADLINE: Option<window::Deadline>, deadline,
         Key::unless_set(
             "deadline",
@@ -231,7 +228,7 @@ settings! {
         )
         .flag(Steering, "TIME")
         .flag_help("nothing is begun that would not end by then: 04:00, 2026-11-24T04:00 or 2026-11-24T04:00:00Z")
-        .of_launch(Window("deadline"), Earlier);
+        .of_plan(Window("deadline"), Earlier).lasting(RunUnlessByHand);
     RESERVE_ROLLBACK: bool, on_off,
         Key::of_run(
             "reserve_rollback",
@@ -241,11 +238,11 @@ settings! {
         )
         .flag(Steering, "on|off")
         .switch()
-        .of_launch(Window("reserve_rollback"), On);
+        .of_plan(Window("reserve_rollback"), On).lasting(RunUnlessByHand);
     APPROVAL_TIMEOUT: Duration, duration,
         Key::unless_set("approval_timeout", Pace, "30m", "stop when nobody released a wave for this long")
             .flag(Steering, "DURATION")
-            .kept(Policy, Shorter);
+            .of_plan(Policy, Shorter).lasting(Run);
     APPROVERS: PathBuf, path,
         Key::unless_set(
             "approvers",
@@ -271,11 +268,11 @@ settings! {
     SCENARIO: String, text,
         Key::of_run("scenario", Reads, "calm", "the sandbox's night: calm, busy, bad-night or a file")
             .flag(Night, "NAME|FILE")
-            .settled_by_run();
+            .lasting(Settled);
     SEED: u64, whole,
         Key::of_run("seed", Looks, "1", "the sandbox's seed: the same seed is the same night")
             .flag(Night, "N")
-            .settled_by_run();
+            .lasting(Settled);
 }
 
 #[cfg(test)]

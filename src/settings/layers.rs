@@ -5,12 +5,12 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::checks;
+use super::entry::Authority;
 use super::error::SettingsError;
-use super::file::{self, Found, Profile, SettingsFile};
+use super::file::{self, FoundFiles, Profile, SettingsFile};
 use super::keys::KEYS;
 use super::names::{CONFIG, CONFIG_FLAG};
 use super::origin::{Held, Origin};
-use super::said::Authority;
 use crate::model::words::nearest;
 
 /// Reads a variable; an empty one is not set.
@@ -58,13 +58,13 @@ impl Layers {
         flags: Vec<(&'static str, String)>,
         environment: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, SettingsError> {
-        Self::with_files(flags, environment, Found::default())
+        Self::with_files(flags, environment, FoundFiles::default())
     }
 
     fn with_files(
         flags: Vec<(&'static str, String)>,
         environment: impl Fn(&str) -> Option<OsString>,
-        Found { files, warnings }: Found,
+        FoundFiles { files, warnings }: FoundFiles,
     ) -> Result<Self, SettingsError> {
         let mut found = BTreeMap::new();
         for key in KEYS {

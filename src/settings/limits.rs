@@ -14,7 +14,7 @@ pub(crate) struct Loosened {
 }
 
 pub(super) fn stricter_of(key: &'static str, how: Stricter, held: Held, other: Held) -> Result<Held, SettingsError> {
-    match how.of(&held.0, &other.0) {
+    match how.pick(&held.0, &other.0) {
         Ok(Pick::First) => Ok(held),
         Ok(Pick::Second) => Ok(other),
         // What was given by hand is passed on by hand.

@@ -1,25 +1,25 @@
 //! Names beside those of settings: what a profile says of its credentials, secrets that belong in no settings file, and
 //! variables that are no settings.
 
-use super::key::Reach;
+use super::key::Risk;
 
 /// What a profile may say about its credentials: names of places, never a secret.
-pub(crate) const CREDENTIAL_KEYS: [(&str, Reach, &str); 15] = [
-    ("token_env", Reach::Reads, "the variable that holds a ready IAM token"),
-    ("token_file", Reach::Reads, "the file that holds one"),
-    ("access_key_env", Reach::Reads, "the variable that holds the access key"),
-    ("secret_key_env", Reach::Reads, "the variable that holds the secret key"),
-    ("security_token_env", Reach::Reads, "the variable that holds a temporary key's security token"),
-    ("credentials_file", Reach::Reads, "a file such as ~/.huaweicloud/credentials"),
-    ("user_name", Reach::Redirects, "the IAM user that gets tokens"),
-    ("domain_name", Reach::Redirects, "the account that the user belongs to"),
-    ("password_env", Reach::Reads, "the variable that holds the user's password"),
-    ("password_file", Reach::Reads, "the file that holds it"),
-    ("credential_command", Reach::Executes, "a command that prints credentials as JSON"),
-    ("agency", Reach::Redirects, "on: the ECS agency of this machine, and nothing else"),
-    ("project_id", Reach::Redirects, "the project that requests are signed and tokens are scoped for"),
-    ("project_name", Reach::Redirects, "the project by its name"),
-    ("iam_endpoint", Reach::Redirects, "where tokens come from"),
+pub(crate) const CREDENTIAL_KEYS: [(&str, Risk, &str); 15] = [
+    ("token_env", Risk::Reads, "the variable that holds a ready IAM token"),
+    ("token_file", Risk::Reads, "the file that holds one"),
+    ("access_key_env", Risk::Reads, "the variable that holds the access key"),
+    ("secret_key_env", Risk::Reads, "the variable that holds the secret key"),
+    ("security_token_env", Risk::Reads, "the variable that holds a temporary key's security token"),
+    ("credentials_file", Risk::Reads, "a file such as ~/.huaweicloud/credentials"),
+    ("user_name", Risk::Redirects, "the IAM user that gets tokens"),
+    ("domain_name", Risk::Redirects, "the account that the user belongs to"),
+    ("password_env", Risk::Reads, "the variable that holds the user's password"),
+    ("password_file", Risk::Reads, "the file that holds it"),
+    ("credential_command", Risk::Executes, "a command that prints credentials as JSON"),
+    ("agency", Risk::Redirects, "on: the ECS agency of this machine, and nothing else"),
+    ("project_id", Risk::Redirects, "the project that requests are signed and tokens are scoped for"),
+    ("project_name", Risk::Redirects, "the project by its name"),
+    ("iam_endpoint", Risk::Redirects, "where tokens come from"),
 ];
 
 /// What people write who mean to put a secret into a settings file.

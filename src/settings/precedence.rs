@@ -1,14 +1,14 @@
 //! Precedence: the value that holds of those that the layers have, and the limits that a flag loosens.
 
+use super::entry::Authority;
 use super::error::SettingsError;
-use super::key::{Key, Reach};
+use super::key::{DefaultRole, Key, Risk};
 use super::keys::KEYS;
 use super::layers::Layers;
 use super::limits::{Loosened, stricter_of};
 use super::names::CONFIG_FLAG;
 use super::origin::{Held, Origin};
 use super::resolved::{OfProfile, Resolved};
-use super::said::Authority;
 use super::strict::Stricter;
 
 impl Layers {
@@ -31,7 +31,7 @@ impl Layers {
             if let Some(given) = self.of_flag(key.name).or_else(|| self.of_environment(key.name)) {
                 resolved.launch.insert(key.name, given);
             }
-            match key.of_plan {
+            match key.of_plan.map(|rule| rule.stricter) {
                 None => {
                     let found = resolved.launch.get(key.name).cloned();
                     let said = resolved.profile.as_ref().and_then(|said| said.held(key.name));
@@ -61,8 +61,9 @@ impl Layers {
         let default = key.default.map(|text| (text.to_owned(), Origin::Default));
         let own = self.of_environment(name).or_else(|| self.of_files(name, |authority| authority != Authority::Folder));
         // A run was held against the default when it was begun, and keeps what it got.
-        let is_begun = key.kept && matches!(self.plan.get(name), Some((_, Origin::Begun(_))));
-        let floor = default.clone().filter(|_| key.holds_by_default && own.is_none() && !is_begun);
+        let is_begun = key.is_kept() && matches!(self.plan.get(name), Some((_, Origin::Begun(_))));
+        let is_limit = key.of_plan.is_some_and(|rule| rule.default == DefaultRole::Limit);
+        let floor = default.clone().filter(|_| is_limit && own.is_none() && !is_begun);
         let said = resolved.profile.as_ref().and_then(|said| said.held(name));
         let folder = self.of_files(name, |authority| authority == Authority::Folder);
         let strictest = |all: [Option<Held>; 4]| {
@@ -99,7 +100,7 @@ impl Layers {
     fn below_profile(&self, key: &Key) -> Option<Held> {
         let default = || key.default.map(|default| (default.to_owned(), Origin::Default));
         // In looks what is nearest wins; of anything else nobody's word goes before the user's.
-        let is_nearest = key.reach == Reach::Looks;
+        let is_nearest = key.risk == Risk::Looks;
         let first = self.of_files(key.name, |authority| is_nearest || authority != Authority::Folder);
         let folder = || self.of_files(key.name, |authority| authority == Authority::Folder);
         first.or_else(folder).or_else(default)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::error::SettingsError;
-use super::key::{Key, Setting};
+use super::key::{Key, Lifetime, Recording, Setting};
 use super::keys::{DEADLINE, KEYS};
 use super::limits::Loosened;
 use super::names::CONFIG_FLAG;
@@ -133,8 +133,8 @@ impl Resolved {
     /// than where the next launch is typed.
     pub(super) fn by_hand(&self) -> BTreeMap<String, String> {
         let by_hand = |key: &Key, origin: &Origin| match origin {
-            Origin::Flag => key.is_lost_with_its_launch() || key.of_way,
-            Origin::Environment(_) => key.of_launch,
+            Origin::Flag => key.is_repeated_as_flag(),
+            Origin::Environment(_) => key.lifetime == Lifetime::RunUnlessByHand,
             Origin::Plan(_) | Origin::Begun(_) | Origin::Profile { .. } | Origin::File(_) | Origin::Default => false,
         };
         let all = self.all().filter(|(key, _, origin)| by_hand(key, origin));
@@ -144,6 +144,9 @@ impl Resolved {
 
     /// What the journal keeps of a run's settings. None of them is a secret: no setting is.
     pub(super) fn texts(&self) -> BTreeMap<&'static str, String> {
-        self.all().filter(|(key, _, _)| key.of_run).map(|(key, text, _)| (key.name, text.to_owned())).collect()
+        self.all()
+            .filter(|(key, _, _)| key.recording == Recording::WithRun)
+            .map(|(key, text, _)| (key.name, text.to_owned()))
+            .collect()
     }
 }

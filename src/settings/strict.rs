@@ -44,8 +44,8 @@ pub(super) enum Pick {
 pub(super) struct Unlike;
 
 impl Stricter {
-    /// What holds of two texts; the first, where they are as strict. One that cannot be read holds: it is told as what it is.
-    pub(super) fn of(self, first: &str, second: &str) -> Result<Pick, Unlike> {
+    /// Picks the stricter of two texts; the first, where they are as strict. One that cannot be read is picked, and reported by whoever reads it.
+    pub(super) fn pick(self, first: &str, second: &str) -> Result<Pick, Unlike> {
         let unlimited = |text: &str| rate(text).map(|rate| rate.per_second().unwrap_or(f64::INFINITY));
         let number = |text: &str| positive(text).map(u64::from).or_else(|_| whole(text));
         Ok(match self {
@@ -71,7 +71,7 @@ impl Stricter {
             | Stricter::Shorter
             | Stricter::Longer
             | Stricter::On
-            | Stricter::Hours => flag != held && self.of(flag, held) != Ok(Pick::First),
+            | Stricter::Hours => flag != held && self.pick(flag, held) != Ok(Pick::First),
         }
     }
 }
@@ -144,7 +144,7 @@ mod tests {
             (Stricter::Hours, "22:00-04:00", "20:00-02:00", both("22:00-02:00")),
             (Stricter::Hours, "22:00-04:00", "08:00-12:00", Err(Unlike)),
         ] {
-            assert_eq!(how.of(first, second), expected, "{how:?} {first} {second}");
+            assert_eq!(how.pick(first, second), expected, "{how:?} {first} {second}");
         }
     }
 

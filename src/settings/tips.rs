@@ -21,7 +21,7 @@ pub(crate) struct Misread {
 
 impl Misread {
     /// The same error once more, about arguments of which everything is seen.
-    pub(crate) fn of(error: &clap::Error, args: &[OsString]) -> Self {
+    pub(crate) fn from_error(error: &clap::Error, args: &[OsString]) -> Self {
         let seen: Vec<OsString> = args.iter().map(|arg| visible(&arg.to_string_lossy()).into_owned().into()).collect();
         let again = Flags::try_parse_from(&seen).err().filter(|again| again.kind() == error.kind());
         // Where it is about just what is not seen, the kind of it is all that can be told.
@@ -129,7 +129,7 @@ mod tests {
 
     fn told(line: &str) -> String {
         let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-        Misread::of(&Flags::try_parse_from(&args).unwrap_err(), &args).to_string()
+        Misread::from_error(&Flags::try_parse_from(&args).unwrap_err(), &args).to_string()
     }
 
     #[test]

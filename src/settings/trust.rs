@@ -1,7 +1,7 @@
 //! Trust in settings files that lie in a folder: remembered by place and content, in the user's own state directory.
 //!
 //! Whoever sends a folder chooses what is in it. So `./cutover.toml` may set pace, halt rules and hours, and what goes beyond
-//! that ([`Reach`](super::key::Reach)) holds once somebody was shown it and said so. One changed byte, or another folder, and
+//! that ([`Risk`](super::key::Risk)) holds once somebody was shown it and said so. One changed byte, or another folder, and
 //! it is to be said again.
 
 use std::ffi::OsString;
@@ -34,13 +34,14 @@ struct Note {
     at: Timestamp,
 }
 
-/// Knowledge about a file at its place.
+/// Trust in a file at its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Known {
+pub(crate) enum Trust {
     Never,
     /// Trusted once, with another content.
-    Otherwise,
-    AsItIs,
+    Changed,
+    /// Trusted with this very content.
+    Unchanged,
 }
 
 /// The digest of a file's content.
@@ -63,11 +64,11 @@ impl Notes {
         Some(Self { folder: state.join("trusted") })
     }
 
-    pub(crate) fn knows(&self, place: &Path, digest: &str) -> Known {
+    pub(crate) fn knows(&self, place: &Path, digest: &str) -> Trust {
         match self.note(place) {
-            Some(note) if note.sha256 == digest => Known::AsItIs,
-            Some(_) => Known::Otherwise,
-            None => Known::Never,
+            Some(note) if note.sha256 == digest => Trust::Unchanged,
+            Some(_) => Trust::Changed,
+            None => Trust::Never,
         }
     }
 
@@ -118,19 +119,19 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let notes = Notes { folder: dir.path().join("state/trusted") };
         let (here, there) = (Path::new("/here/cutover.toml"), Path::new("/there/cutover.toml"));
-        assert_eq!(notes.knows(here, "a"), Known::Never);
+        assert_eq!(notes.knows(here, "a"), Trust::Never);
         notes.remember(here, "a").unwrap();
-        assert_eq!(notes.knows(here, "a"), Known::AsItIs);
-        assert_eq!(notes.knows(here, "b"), Known::Otherwise);
-        assert_eq!(notes.knows(there, "a"), Known::Never);
+        assert_eq!(notes.knows(here, "a"), Trust::Unchanged);
+        assert_eq!(notes.knows(here, "b"), Trust::Changed);
+        assert_eq!(notes.knows(there, "a"), Trust::Never);
         assert_eq!(notes.folder.metadata().unwrap().mode() & 0o777, 0o700);
         fs::set_permissions(notes.path_of(here), Permissions::from_mode(0o666)).unwrap();
-        assert_eq!(notes.knows(here, "a"), Known::Never, "anybody could have written it");
+        assert_eq!(notes.knows(here, "a"), Trust::Never, "anybody could have written it");
         fs::remove_file(notes.path_of(here)).unwrap();
         let elsewhere = dir.path().join("elsewhere");
         fs::write(&elsewhere, r#"{"path":"x","sha256":"a","at":"2026-01-01T00:00:00Z"}"#).unwrap();
         std::os::unix::fs::symlink(&elsewhere, notes.path_of(here)).unwrap();
-        assert_eq!(notes.knows(here, "a"), Known::Never, "a link");
+        assert_eq!(notes.knows(here, "a"), Trust::Never, "a link");
         assert!(notes.forget(here).unwrap() && !notes.forget(here).unwrap());
     }
 }

@@ -11,7 +11,9 @@ use crate::files::beside::{Readers, check_destination, write_for};
 use crate::journal::JournalError;
 use crate::launch::open::LaunchedApart;
 use crate::launch::planned::PlanToLaunch;
-use crate::plan::sealed::{self, Head, Sealer};
+use crate::plan::sealed::lines::{self, Head};
+use crate::plan::sealed::names::is_a_name;
+use crate::plan::sealed::writing::Sealer;
 use crate::verb::context::Context;
 use crate::verb::error::{CommandError, bad_destination, output_failed};
 use crate::whoami::Who;
@@ -46,14 +48,14 @@ pub(in crate::commands) fn seal(
     let (context, terms, run) = (&plan.context, plan.checked.terms.clone(), &launched.run);
     let (journal, lanes) = (launched.journal()?, launched.places.clone());
     let sealed_by = match to.name {
-        Some(name) if sealed::is_a_name(name) => name.to_owned(),
+        Some(name) if is_a_name(name) => name.to_owned(),
         // Approvals are compared with the name of the sealer.
         Some(_) => return Err(CommandError::NoName),
         None if terms.require_approvals > 0 => return Err(CommandError::NoName),
         None => crate::whoami::user(),
     };
     let head = Head {
-        schema: sealed::SCHEMA.to_owned(),
+        schema: lines::SCHEMA.to_owned(),
         plan: run.plan_path.clone(),
         terms,
         sealed_by: sealed_by.clone(),

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::given::{IRREVERSIBLE, REPORT, YES};
+use crate::settings::key::Lifetime;
 use crate::settings::keys::KEYS;
 use crate::settings::names::CONFIG_FLAG;
 use crate::wording::shell::{shell_path, shell_word};
@@ -75,7 +76,7 @@ pub(super) fn is_of_sending(key: &str) -> bool {
 
 /// Tells whether a setting says where the requests of a run go, or as whom they are sent.
 pub(crate) fn is_of_way(key: &str) -> bool {
-    KEYS.iter().any(|known| known.name == key && known.of_way)
+    KEYS.iter().any(|known| known.name == key && known.lifetime == Lifetime::Route)
 }
 
 fn is_flag(key: &str) -> bool {

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use clap::builder::ValueParser;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
-use crate::settings::key::{Flag, Group, Key};
+use crate::settings::key::{Flag, FlagGroup, Key};
 use crate::settings::keys::KEYS;
 
 /// Settings that were given as flags, and their texts.
@@ -17,7 +17,7 @@ pub(crate) struct SettingFlags<G>(FlagTexts, PhantomData<G>);
 
 /// Type for each group, by which clap tells its flags from those of others.
 pub(crate) trait OfGroup {
-    const GROUP: Group;
+    const GROUP: FlagGroup;
 }
 
 #[derive(Debug)]
@@ -32,23 +32,23 @@ pub(crate) struct OfNight;
 pub(crate) struct OfSteering;
 
 impl OfGroup for OfAll {
-    const GROUP: Group = Group::Common;
+    const GROUP: FlagGroup = FlagGroup::Common;
 }
 
 impl OfGroup for OfService {
-    const GROUP: Group = Group::Service;
+    const GROUP: FlagGroup = FlagGroup::Service;
 }
 
 impl OfGroup for OfDialect {
-    const GROUP: Group = Group::Dialect;
+    const GROUP: FlagGroup = FlagGroup::Dialect;
 }
 
 impl OfGroup for OfNight {
-    const GROUP: Group = Group::Night;
+    const GROUP: FlagGroup = FlagGroup::Night;
 }
 
 impl OfGroup for OfSteering {
-    const GROUP: Group = Group::Steering;
+    const GROUP: FlagGroup = FlagGroup::Steering;
 }
 
 impl<G> SettingFlags<G> {
@@ -58,7 +58,7 @@ impl<G> SettingFlags<G> {
 }
 
 /// Settings of a group, and their flags.
-fn flags_of(group: Group) -> impl Iterator<Item = (&'static Key, Flag)> {
+fn flags_of(group: FlagGroup) -> impl Iterator<Item = (&'static Key, Flag)> {
     KEYS.iter().filter_map(move |&key| Some((key, key.flag.filter(|flag| flag.group == group)?)))
 }
 
@@ -94,12 +94,12 @@ fn arg(key: &'static Key, flag: Flag) -> Arg {
         .display_order(place(key, flag));
     let arg = if flag.is_switch { arg.num_args(0..=1).default_missing_value("on").require_equals(true) } else { arg };
     match flag.group {
-        Group::Common => arg.global(true).help_heading("Common"),
-        Group::Service => arg.help_heading("Service"),
-        Group::Night => arg.help_heading("Sandbox"),
-        Group::Steering => arg.help_heading("Steering"),
+        FlagGroup::Common => arg.global(true).help_heading("Common"),
+        FlagGroup::Service => arg.help_heading("Service"),
+        FlagGroup::Night => arg.help_heading("Sandbox"),
+        FlagGroup::Steering => arg.help_heading("Steering"),
         // Where it stands depends on the verb.
-        Group::Dialect => arg,
+        FlagGroup::Dialect => arg,
     }
 }
 

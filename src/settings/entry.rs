@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::key::Reach;
+use super::key::Risk;
 use super::keys::KEYS;
 use super::names::CREDENTIAL_KEYS;
 
@@ -38,7 +38,7 @@ impl fmt::Display for Authority {
 
 /// A key that a settings file sets, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Said {
+pub(crate) struct FileEntry {
     pub(crate) line: usize,
     pub(crate) profile: Option<String>,
     /// Key of a setting; none, if the profile is empty.
@@ -47,7 +47,7 @@ pub(crate) struct Said {
     pub(crate) value: String,
 }
 
-impl fmt::Display for Said {
+impl fmt::Display for FileEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.key, &self.profile) {
             (Some(key), Some(profile)) => write!(f, "`{key}` in [{PROFILES}.{profile}]"),
@@ -57,17 +57,17 @@ impl fmt::Display for Said {
     }
 }
 
-impl Said {
+impl FileEntry {
     /// Reason for which this takes more than to lie in a folder. A profile is an account, and so is all that is said of one.
     pub(crate) fn beyond_a_folder(&self) -> Option<&'static str> {
         let of_key = |key: &str| {
-            let of_settings = KEYS.iter().map(|known| (known.name, known.reach));
-            let mut all = of_settings.chain(CREDENTIAL_KEYS.iter().map(|(name, reach, _)| (*name, *reach)));
+            let of_settings = KEYS.iter().map(|known| (known.name, known.risk));
+            let mut all = of_settings.chain(CREDENTIAL_KEYS.iter().map(|(name, risk, _)| (*name, *risk)));
             // What is not known is an error of its own before anybody asks.
-            all.find(|(name, _)| *name == key).map_or(Reach::Guards, |(_, reach)| reach)
+            all.find(|(name, _)| *name == key).map_or(Risk::Guards, |(_, risk)| risk)
         };
-        let beyond = self.key.as_deref().map_or(Reach::Redirects, of_key).beyond_a_folder();
-        beyond.or_else(|| self.profile.as_ref().and(Reach::Redirects.beyond_a_folder()))
+        let beyond = self.key.as_deref().map_or(Risk::Redirects, of_key).beyond_a_folder();
+        beyond.or_else(|| self.profile.as_ref().and(Risk::Redirects.beyond_a_folder()))
     }
 }
 
@@ -78,11 +78,11 @@ mod tests {
     #[test]
     fn a_folder_s_file_may_set_pace_limits_and_hours_and_nothing_else() {
         let may: Vec<&str> =
-            KEYS.iter().filter(|key| key.reach.beyond_a_folder().is_none()).map(|key| key.name).collect();
+            KEYS.iter().filter(|key| key.risk.beyond_a_folder().is_none()).map(|key| key.name).collect();
         let expected = "log_format rate burst concurrency attempts timeout connect_timeout read_timeout verify_timeout \
                         max_throttle max_changes max_failed min_sample consecutive_failures same_cause window timezone \
                         deadline reserve_rollback approval_timeout seed";
         assert_eq!(may.join(" "), expected);
-        assert!(CREDENTIAL_KEYS.iter().all(|(_, reach, _)| reach.beyond_a_folder().is_some()));
+        assert!(CREDENTIAL_KEYS.iter().all(|(_, risk, _)| risk.beyond_a_folder().is_some()));
     }
 }
