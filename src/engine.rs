@@ -19,20 +19,20 @@ use crate::recorder::refusal::{NotRecorded, unless_to_lane};
 use crate::remote::service::Remote;
 use crate::waves::Stage;
 
-pub(crate) mod book;
 pub(crate) mod call;
 pub(crate) mod command_poll;
 pub(crate) mod driver;
 mod foreign;
+pub(crate) mod journal_reader;
 pub(crate) mod lane;
 pub(crate) mod look_request;
 mod onlookers;
 pub(crate) mod reader;
 pub(crate) mod stop;
 
-use book::Book;
 use call::{Call, LaunchPurpose};
 use driver::{Driver, DriverError, Leave};
+use journal_reader::JournalReader;
 use lane::mark::Mark;
 use lane::{Lane, RunParts};
 
@@ -73,23 +73,23 @@ pub(crate) async fn run<R: Remote>(
     of_run: &RunParts,
     purpose: LaunchPurpose,
 ) -> Result<(), EngineError> {
-    let RunParts { driver, book, .. } = of_run;
+    let RunParts { driver, journal, .. } = of_run;
     match purpose {
         LaunchPurpose::Carry => {
             // A stage begins when nothing of the one before it is open, in any lane.
-            let mut stages = book.read(Journal::unsettled_stages).await?.into_iter().peekable();
-            for (id, n_rows) in book.read(Journal::unsettled_by_lane).await? {
+            let mut stages = journal.read(Journal::unsettled_stages).await?.into_iter().peekable();
+            for (id, n_rows) in journal.read(Journal::unsettled_by_lane).await? {
                 if let Some(lane) = lanes.iter().find(|lane| lane.id == id) {
                     lane.expect_rows(n_rows);
                 }
             }
             while let Some(stage) = stages.next() {
                 // Rows of accounts that have stopped stay as they are.
-                if goes_on_in(lanes, book, &stage).await? {
+                if goes_on_in(lanes, journal, &stage).await? {
                     if driver.begin_stage(&stage).await? == Leave::Denied {
                         return Ok(());
                     }
-                    carry_stage(lanes, book, driver, &stage).await?;
+                    carry_stage(lanes, journal, driver, &stage).await?;
                 }
                 if lanes.iter().all(|lane| lane.is_draining()) {
                     return Ok(());
@@ -100,42 +100,46 @@ pub(crate) async fn run<R: Remote>(
             }
             Ok(())
         }
-        LaunchPurpose::Reconcile => side_by_side(lanes, book, purpose, |lane| Which::InDoubt { lane }).await,
+        LaunchPurpose::Reconcile => side_by_side(lanes, journal, purpose, |lane| Which::InDoubt { lane }).await,
     }
 }
 
 /// Tells that an account that has not stopped has rows in the stage.
-async fn goes_on_in<R: Remote>(lanes: &[Arc<Lane<R>>], book: &Book, stage: &Stage) -> Result<bool, EngineError> {
+async fn goes_on_in<R: Remote>(
+    lanes: &[Arc<Lane<R>>],
+    journal: &JournalReader,
+    stage: &Stage,
+) -> Result<bool, EngineError> {
     if lanes.iter().all(|lane| lane.goes_on()) {
         return Ok(true);
     }
     let (wave_no, part) = (stage.wave_no, stage.part);
-    let left = book.read(move |journal, run| journal.unsettled_in_wave(run, wave_no)).await?;
+    let left = journal.read(move |journal, run| journal.unsettled_in_wave(run, wave_no)).await?;
     let goes = |id: LaneId| lanes.iter().any(|lane| lane.id == id && lane.goes_on());
     Ok(left.iter().any(|(id, of, _)| *of == part && goes(*id)))
 }
 
 async fn carry_stage<R: Remote>(
     lanes: &[Arc<Lane<R>>],
-    book: &Book,
+    journal: &JournalReader,
     driver: &Driver,
     stage: &Stage,
 ) -> Result<(), EngineError> {
     let before: Vec<Mark> = lanes.iter().map(|lane| lane.mark()).collect();
     let (wave_no, part) = (stage.wave_no, stage.part);
     let which = |lane| Which::Unsettled { lane, wave_no, part };
-    driver.within_the_window(side_by_side(lanes, book, LaunchPurpose::Carry, which)).await??;
+    driver.within_the_window(side_by_side(lanes, journal, LaunchPurpose::Carry, which)).await??;
     for (lane, before) in lanes.iter().zip(&before) {
         driver.learn(lane.id, &lane.mark().since(before));
     }
-    let left = book.read(move |journal, run| journal.unsettled_in_wave(run, wave_no)).await?;
+    let left = journal.read(move |journal, run| journal.unsettled_in_wave(run, wave_no)).await?;
     let n_left = left.iter().filter(|(_, of, _)| *of == part).map(|(_, _, n)| n).sum();
     Ok(driver.end_stage(stage, n_left).await?)
 }
 
 async fn side_by_side<R: Remote>(
     lanes: &[Arc<Lane<R>>],
-    book: &Book,
+    journal: &JournalReader,
     purpose: LaunchPurpose,
     which: impl Fn(LaneId) -> Which,
 ) -> Result<(), EngineError> {
@@ -143,8 +147,8 @@ async fn side_by_side<R: Remote>(
     let n_open = share_of_open(n_going);
     let mut carrying = JoinSet::new();
     for lane in lanes {
-        let (lane, book, which) = (Arc::clone(lane), book.clone(), which(lane.id));
-        carrying.spawn(async move { carry(&lane, &book, which, purpose, n_open).await });
+        let (lane, journal, which) = (Arc::clone(lane), journal.clone(), which(lane.id));
+        carrying.spawn(async move { carry(&lane, &journal, which, purpose, n_open).await });
     }
     let mut first_failed = Ok(());
     while let Some(carried) = carrying.join_next().await {
@@ -162,7 +166,7 @@ fn share_of_open(n_lanes: usize) -> usize {
 
 async fn carry<R: Remote>(
     lane: &Arc<Lane<R>>,
-    book: &Book,
+    journal: &JournalReader,
     which: Which,
     purpose: LaunchPurpose,
     n_open: usize,
@@ -184,7 +188,7 @@ async fn carry<R: Remote>(
         let portion = portion.min(share.div_ceil(4));
         let admitted = admit(lane, &fresh, portion, &mut calls, n_open).await?;
         let Some(mut admitted) = admitted else { break };
-        let rows = match book.read(move |journal, run| journal.page(run, which, after, portion)).await {
+        let rows = match journal.read(move |journal, run| journal.page(run, which, after, portion)).await {
             Ok(rows) => rows,
             Err(error) => {
                 // Open calls come to their ends.

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::book::Book;
 use super::driver::Driver;
+use super::journal_reader::JournalReader;
 use crate::control::{By, Command, GivenCommand};
 use crate::journal::Journal;
 use crate::journal::commands::Unreadable;
@@ -29,7 +29,7 @@ pub(crate) struct CommandPoll {
     driver: Arc<Driver>,
     files: FlagFiles,
     /// Connection of its own, so that long reads of others keep no command waiting.
-    book: Book,
+    journal: JournalReader,
     warn: Box<dyn Fn(&str) + Send + Sync>,
     paused_by_file: bool,
     stopped_by_file: bool,
@@ -42,11 +42,11 @@ impl CommandPoll {
     pub(crate) fn new(
         driver: Arc<Driver>,
         files: FlagFiles,
-        book: Book,
+        journal: JournalReader,
         warn: Box<dyn Fn(&str) + Send + Sync>,
     ) -> Self {
         let (paused_by_file, stopped_by_file, cannot_look) = (false, false, false);
-        Self { driver, files, book, warn, paused_by_file, stopped_by_file, cannot_look, unreadable: HashSet::new() }
+        Self { driver, files, journal, warn, paused_by_file, stopped_by_file, cannot_look, unreadable: HashSet::new() }
     }
 
     /// Looks again and again until the task is aborted, or until the journal takes nothing more.
@@ -61,7 +61,7 @@ impl CommandPoll {
 
     /// Looks once. A command that is given before a launch begins holds from its first request on.
     pub(crate) async fn look(&mut self) -> Result<(), NotRecorded> {
-        match self.book.read(Journal::open_commands).await {
+        match self.journal.read(Journal::open_commands).await {
             Ok((given, unreadable)) => {
                 self.cannot_look = false;
                 for GivenCommand { control, command, by } in given {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
-use super::book::Book;
+use super::journal_reader::JournalReader;
 use super::lane::limits::LaneLimits;
 use super::stop::Stop;
 use crate::clock::Clock;
@@ -36,7 +36,7 @@ use crate::waves::forecast::Measured;
 
 pub(crate) struct Driver {
     pub(crate) clock: Clock,
-    book: Book,
+    journal: JournalReader,
     recorder: Recorder,
     stop: Stop,
     shared_rate: Option<Arc<SharedRate>>,
@@ -94,7 +94,7 @@ impl Driver {
     pub(crate) fn new(
         clock: Clock,
         state: SteeringState,
-        book: Book,
+        journal: JournalReader,
         recorder: Recorder,
         stop: Stop,
         shared_rate: Option<Arc<SharedRate>>,
@@ -102,7 +102,7 @@ impl Driver {
         let (paused, _) = watch::channel(state.is_paused());
         Self {
             clock,
-            book,
+            journal,
             recorder,
             stop,
             shared_rate,
@@ -227,7 +227,7 @@ impl Driver {
     /// Waits until a stage may begin, and begins it.
     pub(crate) async fn begin_stage(&self, stage: &Stage) -> Result<Leave, DriverError> {
         let has_waves = self.state().has_waves();
-        let at_rest = if has_waves { self.book.read(Journal::stages_at_rest).await? } else { AtRest::new() };
+        let at_rest = if has_waves { self.journal.read(Journal::stages_at_rest).await? } else { AtRest::new() };
         self.feed(StageInput::Due { stage: stage.clone(), at_rest, now: self.clock.now() }).await
     }
 
@@ -251,7 +251,7 @@ impl Driver {
     /// Asks for another stage behind this one.
     pub(crate) async fn may_follow(&self, stage: &Stage) -> Result<Leave, DriverError> {
         let of = (stage.wave_no, stage.part);
-        let left = self.book.read(move |journal, run| journal.left_in_stage(run, of, MOST_NAMED)).await?;
+        let left = self.journal.read(move |journal, run| journal.left_in_stage(run, of, MOST_NAMED)).await?;
         let is_draining = self.stop.is_draining();
         self.feed(StageInput::NextDue { behind: stage.clone(), left, is_draining }).await
     }
@@ -360,7 +360,7 @@ impl Driver {
                 tried_in_run: tried(tried_in_run, None)?,
             })
         };
-        let counted = self.book.read(read).await?;
+        let counted = self.journal.read(read).await?;
         Ok(StageInput::Counted { counted, rates: self.rates(), now: self.clock.now() })
     }
 

@@ -17,8 +17,8 @@ use super::saving::Losing;
 use super::signals;
 use super::venue::Venue;
 use crate::clock::Clock;
-use crate::engine::book::Book;
 use crate::engine::driver::Driver;
+use crate::engine::journal_reader::JournalReader;
 use crate::engine::lane::first_answers::{FirstAnswers, Replay};
 use crate::engine::lane::{Lane, LaneParts, RunParts};
 use crate::engine::look_request::LookRequest;
@@ -70,7 +70,7 @@ pub(super) struct Work {
     pub(super) lanes: Vec<Arc<Lane<Http>>>,
     pub(super) of_run: RunParts,
     /// Journal, as commands to the run are read from it.
-    pub(super) commands: Book,
+    pub(super) commands: JournalReader,
     pub(super) progress: Arc<RunProgress>,
 }
 
@@ -132,13 +132,13 @@ impl Assembly {
         let (recorder, writing) =
             recorder::start(journal, run.key, launch.begun.clone(), observers, launch.clock, watch)
                 .map_err(CommandError::Start)?;
-        let book = Book::new(Journal::open_to_read(&path)?, run.key);
-        let commands_to_run = Book::new(Journal::open_to_read(&path)?, run.key);
+        let journal = JournalReader::new(Journal::open_to_read(&path)?, run.key);
+        let commands_to_run = JournalReader::new(Journal::open_to_read(&path)?, run.key);
         let steering = SteeringState::new(steering_settings, launch.paper.terms.clone(), steered);
-        let driver = Driver::new(launch.clock, steering, book.clone(), recorder.clone(), stop.clone(), shared_rate);
+        let driver = Driver::new(launch.clock, steering, journal.clone(), recorder.clone(), stop.clone(), shared_rate);
         let n_lanes = launch.accounts.len();
         let of_run =
-            RunParts { driver: Arc::new(driver), book, recorder: recorder.clone(), stop: stop.clone(), n_lanes };
+            RunParts { driver: Arc::new(driver), journal, recorder: recorder.clone(), stop: stop.clone(), n_lanes };
         let (lanes, reading) = launch.lanes(ways, first_answers, &of_run);
         let ended = Arc::default();
         signals::watch(stop, recorder.clone(), Arc::clone(&ended)).map_err(CommandError::Start)?;

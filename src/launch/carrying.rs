@@ -14,10 +14,10 @@ use super::summing_up::Carried;
 use crate::clock::Clock;
 use crate::control::{By, Command};
 use crate::engine;
-use crate::engine::book::Book;
 use crate::engine::call::LaunchPurpose;
 use crate::engine::command_poll::{CommandPoll, FlagFiles};
 use crate::engine::driver::Driver;
+use crate::engine::journal_reader::JournalReader;
 use crate::engine::lane::{Lane, RunParts};
 use crate::event::kind::EventKind;
 use crate::event::row::RowEvent;
@@ -47,8 +47,8 @@ impl Launch {
 
     /// Records that the launch begins, and takes commands while the rows are carried.
     async fn begin_and_carry(&self, work: &Work) -> Result<(), Halted> {
-        let Work { of_run: RunParts { driver, book, .. }, given, commands, .. } = work;
-        driver.begin_launch(self.beginning(book, given.clone()).await?).await?;
+        let Work { of_run: RunParts { driver, journal, .. }, given, commands, .. } = work;
+        driver.begin_launch(self.beginning(journal, given.clone()).await?).await?;
         for (wave, part) in &self.request.releases {
             let release = Command::Release { wave: wave.clone(), part: *part };
             driver.command(release, By::me("--approve", None), None).await?;
@@ -77,19 +77,19 @@ impl Launch {
 
     /// Opens rows again, looks, tells and asks, and sends what was agreed to.
     async fn carry(&self, work: &Work) -> Result<(), Halted> {
-        let Work { lanes, of_run: RunParts { book, stop, .. }, reopened, .. } = work;
+        let Work { lanes, of_run: RunParts { journal, stop, .. }, reopened, .. } = work;
         self.reopen(work).await?;
         if self.request.consent == Consent::NothingIsSent {
-            if book.read(Journal::tally).await?.in_doubt == 0 {
+            if journal.read(Journal::tally).await?.in_doubt == 0 {
                 self.console.say("nothing is in doubt: there is nothing to look at");
             }
             return run_to_its_end(work, LaunchPurpose::Reconcile).await;
         }
-        if !book.read(Journal::has_unsettled).await? {
+        if !journal.read(Journal::has_unsettled).await? {
             self.console.say("nothing is left to do");
             return Ok(());
         }
-        match self.consider(lanes, stop, book).await {
+        match self.consider(lanes, stop, journal).await {
             Ok(GoAhead::Send) => run_to_its_end(work, LaunchPurpose::Carry).await,
             Ok(GoAhead::NothingMore) => Ok(()),
             Err(halted) => {
@@ -121,7 +121,7 @@ impl Launch {
         Ok(())
     }
 
-    async fn beginning(&self, book: &Book, given: GivenByHand) -> Result<RunEvent, JournalError> {
+    async fn beginning(&self, journal: &JournalReader, given: GivenByHand) -> Result<RunEvent, JournalError> {
         Ok(RunEvent::LaunchBegan {
             launch: self.run.launches + 1,
             verb: self.request.verb.to_owned(),
@@ -131,7 +131,7 @@ impl Launch {
             who: crate::whoami::Who::me(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             given,
-            cut_off_ms: if self.run.running { book.read(cut_off::open_ms).await? } else { 0 },
+            cut_off_ms: if self.run.running { journal.read(cut_off::open_ms).await? } else { 0 },
         })
     }
 }

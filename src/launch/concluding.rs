@@ -13,7 +13,7 @@ use super::request::Consent;
 use super::saving::Lost;
 use super::summing_up::Carried;
 use crate::clock::Clock;
-use crate::engine::book::Book;
+use crate::engine::journal_reader::JournalReader;
 use crate::engine::stop::Stop;
 use crate::event::lane::LaneStop;
 use crate::event::run::{DrainReason, RunEvent};
@@ -80,10 +80,10 @@ impl Launch {
     ) -> Result<(Exit, Option<String>), CommandError> {
         // If the copy cannot be opened, the loss of the first file is told.
         let copied = faults.losing.copied().and_then(|path| Journal::open_to_read(path).ok());
-        let copied = copied.map(|journal| Book::new(journal, self.run.key));
+        let copied = copied.map(|journal| JournalReader::new(journal, self.run.key));
         let halted = |exit, reason| HaltFacts::new(&work.of_run.stop, exit, reason, broken.clone()).ending();
         match (carried, copied) {
-            (Ok(()), None) => self.conclude(work, faults, &work.of_run.book, broken).await,
+            (Ok(()), None) => self.conclude(work, faults, &work.of_run.journal, broken).await,
             // The copy is whole: an error after the copy was made concerns the lost file alone.
             (Ok(()) | Err(Halted::Error(_)), Some(copy)) => self.conclude(work, faults, &copy, broken).await,
             (Err(Halted::With(Exit::Integrity, reason)), _) => {
@@ -100,24 +100,25 @@ impl Launch {
         &self,
         work: &Work,
         faults: &Faults,
-        book: &Book,
+        journal: &JournalReader,
         broken: Vec<String>,
     ) -> Result<(Exit, Option<String>), CommandError> {
         if self.request.consent.ends_at_the_look() {
             return Ok((Exit::Done, None));
         }
         let (lanes, stop) = (&work.lanes[..], &work.of_run.stop);
-        let journal = faults.journal().to_owned();
-        let commands = book.read(move |own, run| NextCommands::from_journal(own, &own.run(run)?, &journal)).await?;
+        let path = faults.journal().to_owned();
+        let commands =
+            journal.read(move |journal, run| NextCommands::from_journal(journal, &journal.run(run)?, &path)).await?;
         let commands = commands.after(self.clock.now());
         let facts = Facts {
             n_rows: u64::from(self.run.n_rows),
-            tally: book.read(Journal::tally).await?,
+            tally: journal.read(Journal::tally).await?,
             signal: by_signal(stop),
             chosen: stop.chosen().map(|(_, why)| why.unwrap_or_default()),
             stopped: stopped_lanes(lanes),
             refused: refused_lanes(lanes),
-            due: self.due(lanes, book).await?,
+            due: self.due(lanes, journal).await?,
             reached_nobody: self.sent.n() == 0 && are_out_of_reach(lanes),
             broken,
             go_on: match self.clock {
@@ -130,11 +131,11 @@ impl Launch {
 
     /// Rows that are due in the accounts that still go on. Empty if this launch was not to send anything: they are then for another
     /// launch.
-    async fn due(&self, lanes: &Lanes, book: &Book) -> Result<Vec<Due>, JournalError> {
+    async fn due(&self, lanes: &Lanes, journal: &JournalReader) -> Result<Vec<Due>, JournalError> {
         let mut due = Vec::new();
         if self.request.consent != Consent::NothingIsSent {
             for id in lanes.iter().filter(|lane| lane.goes_on()).map(|lane| lane.id) {
-                due.push(book.read(move |journal, run| journal.due_in(run, id)).await?);
+                due.push(journal.read(move |journal, run| journal.due_in(run, id)).await?);
             }
         }
         Ok(due)

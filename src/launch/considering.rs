@@ -8,7 +8,7 @@ use super::halted::Halted;
 use super::inputs::Launch;
 use super::request::Consent;
 use crate::console;
-use crate::engine::book::Book;
+use crate::engine::journal_reader::JournalReader;
 use crate::engine::stop::Stop;
 use crate::event::run::Refusal;
 use crate::exit::Exit;
@@ -36,34 +36,39 @@ pub(super) enum GoAhead {
 
 impl Launch {
     /// Looks, tells the difference, compares it with policy and seal, and asks. Rows that need no change are settled if agreed to.
-    pub(super) async fn consider(&self, lanes: &Lanes, stop: &Stop, book: &Book) -> Result<GoAhead, Halted> {
+    pub(super) async fn consider(
+        &self,
+        lanes: &Lanes,
+        stop: &Stop,
+        journal: &JournalReader,
+    ) -> Result<GoAhead, Halted> {
         if self.settings.lane.preflight {
             let place = match lanes {
                 [_] => self.run.endpoint.clone(),
                 _ => format!("{} accounts", lanes.len()),
             };
-            let n_rows = book.read(Journal::count_unsettled).await?;
+            let n_rows = journal.read(Journal::count_unsettled).await?;
             self.console.say(&format!("looking at {} at {place}", count(n_rows, "row")));
-            look(lanes, book).await?;
+            look(lanes, journal).await?;
             self.tell_of_lists(lanes);
         }
         if self.request.consent == Consent::OnlyLooked {
             return Ok(GoAhead::NothingMore);
         }
         let n_shown = if self.request.consent == Consent::OnlyShown { SHOWN_BY_PLAN } else { SHOWN_BEFORE_A_RUN };
-        let difference = add_up(lanes, book, n_shown).await?;
+        let difference = add_up(lanes, journal, n_shown).await?;
         self.show(&difference)?;
         let Consent::Asked { yes, irreversible } = self.request.consent else { return Ok(GoAhead::NothingMore) };
         self.refuse_by_policy(&difference, irreversible)?;
         if self.paper.seal.is_some() {
-            self.refuse_drift(book).await?;
+            self.refuse_drift(journal).await?;
         }
         if difference.n_changes() > 0 && !yes {
             self.ask(stop, &difference).await?;
         }
         if difference.n_to_settle() > 0 {
             for lane in lanes.iter().filter(|lane| lane.goes_on()) {
-                settle(lane, book).await?;
+                settle(lane, journal).await?;
             }
         }
         Ok(GoAhead::Send)
@@ -117,8 +122,8 @@ impl Launch {
     }
 
     /// Refuses a sealed plan if more rows than `max_drift` are no longer in the states that were sealed.
-    async fn refuse_drift(&self, book: &Book) -> Result<(), Halted> {
-        let (n_rows, first) = book.read(|journal, run| journal.drifted(run, DRIFT_SHOWN)).await?;
+    async fn refuse_drift(&self, journal: &JournalReader) -> Result<(), Halted> {
+        let (n_rows, first) = journal.read(|journal, run| journal.drifted(run, DRIFT_SHOWN)).await?;
         if n_rows <= self.settings.max_drift {
             return Ok(());
         }

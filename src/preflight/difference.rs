@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::error::PreflightError;
 use super::prospect::{Kind, LatestLook, Prospect, prospect};
 use super::unsettled::for_each_unsettled;
-use crate::engine::book::Book;
 use crate::engine::driver::Clearance;
+use crate::engine::journal_reader::JournalReader;
 use crate::engine::lane::{Lane, LaneSettings};
 use crate::judge;
 use crate::ledger::standing::Standing;
@@ -78,13 +78,13 @@ impl Preview {
 /// Adds up the prospects of all rows without a verdict, from the journal as it is now. Keeps the first `n_shown` rows of each group.
 pub(crate) async fn add_up<R: Remote>(
     lanes: &[Arc<Lane<R>>],
-    book: &Book,
+    journal: &JournalReader,
     n_shown: usize,
 ) -> Result<Preview, PreflightError> {
     let mut difference = Preview::default();
     for lane in lanes {
         let stopped = lane.left_out().map(|why| format!("account `{}` is left out: {why}", lane.name));
-        for_each_unsettled(book, lane.id, async |rows| {
+        for_each_unsettled(journal, lane.id, async |rows| {
             for (row, standing) in rows {
                 let prospect = match &stopped {
                     Some(reason) => Prospect::LeftOut { reason: reason.clone() },

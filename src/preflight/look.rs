@@ -8,7 +8,7 @@ use super::error::{Ends, PreflightError, denied, failed_alone, stopped};
 use super::prospect::overtaken_by;
 use super::shown::{OnPage, ShownRows};
 use super::unsettled::{page_of_rows, unsettled_stages};
-use crate::engine::book::Book;
+use crate::engine::journal_reader::JournalReader;
 use crate::engine::lane::Lane;
 use crate::engine::lane::reading::ReadFailed;
 use crate::event::kind::EventKind;
@@ -30,11 +30,11 @@ const PROBES: usize = 3;
 
 /// Looks at the rows of all lanes concurrently. A lane that cannot look is stopped while the others go on; if no lane can look,
 /// the most severe of their errors is returned.
-pub(crate) async fn look<R: Remote>(lanes: &[Arc<Lane<R>>], book: &Book) -> Result<(), PreflightError> {
+pub(crate) async fn look<R: Remote>(lanes: &[Arc<Lane<R>>], journal: &JournalReader) -> Result<(), PreflightError> {
     let mut looks = JoinSet::new();
     for lane in lanes {
-        let (lane, book) = (Arc::clone(lane), book.clone());
-        looks.spawn(async move { (look_in(&lane, &book).await, lane) });
+        let (lane, journal) = (Arc::clone(lane), journal.clone());
+        looks.spawn(async move { (look_in(&lane, &journal).await, lane) });
     }
     let (mut any_looked, mut worst) = (false, None);
     while let Some(looked) = looks.join_next().await {
@@ -60,26 +60,26 @@ pub(crate) async fn look<R: Remote>(lanes: &[Arc<Lane<R>>], book: &Book) -> Resu
 
 /// Looks at every row without a verdict, by pages or by id, whichever costs fewer calls. Rows in doubt are left to
 /// the look that is made directly before they are sent again.
-async fn look_in<R: Remote>(lane: &Arc<Lane<R>>, book: &Book) -> Result<(), PreflightError> {
+async fn look_in<R: Remote>(lane: &Arc<Lane<R>>, journal: &JournalReader) -> Result<(), PreflightError> {
     lane.begin_preflight();
-    match lane.unless_draining(look_at_all(lane, book)).await {
+    match lane.unless_draining(look_at_all(lane, journal)).await {
         Some(looked) => looked,
         None => Err(stopped(lane)),
     }
 }
 
-async fn look_at_all<R: Remote>(lane: &Arc<Lane<R>>, book: &Book) -> Result<(), PreflightError> {
+async fn look_at_all<R: Remote>(lane: &Arc<Lane<R>>, journal: &JournalReader) -> Result<(), PreflightError> {
     let id = lane.id;
-    let n_rows = book.read(move |journal, run| journal.count_unsettled_in(run, id)).await?;
+    let n_rows = journal.read(move |journal, run| journal.count_unsettled_in(run, id)).await?;
     let mut shown = ShownRows::new(n_rows);
     let mut any_shown = false;
     if n_rows > 1 {
-        match look_at_pages(lane, book, &mut shown).await? {
+        match look_at_pages(lane, journal, &mut shown).await? {
             Pages::Readable if shown.is_all() => return Ok(()),
             // A list that shows none of the rows does not prove that they can be read.
             Pages::Readable => any_shown = shown.is_any(),
             Pages::Unreadable(outcome) => {
-                if !shows_by_id(lane, book).await? {
+                if !shows_by_id(lane, journal).await? {
                     return Err(denied(lane, ReadFailed::Outcome(outcome)));
                 }
                 any_shown = true;
@@ -87,7 +87,7 @@ async fn look_at_all<R: Remote>(lane: &Arc<Lane<R>>, book: &Book) -> Result<(), 
             }
         }
     }
-    look_by_id(lane, book, &shown, any_shown).await
+    look_by_id(lane, journal, &shown, any_shown).await
 }
 
 /// Result of reading the list of sources as far as it shows rows of this run.
@@ -99,11 +99,11 @@ enum Pages {
 
 async fn look_at_pages<R: Remote>(
     lane: &Arc<Lane<R>>,
-    book: &Book,
+    journal: &JournalReader,
     shown: &mut ShownRows,
 ) -> Result<Pages, PreflightError> {
     // The first page proves the credentials and gives the number of pages.
-    match look_at_page(lane, book, 0).await? {
+    match look_at_page(lane, journal, 0).await? {
         Ok(page) => record(lane, shown.add(page)).await?,
         Err(outcome) => return Ok(Pages::Unreadable(outcome)),
     }
@@ -116,8 +116,8 @@ async fn look_at_pages<R: Remote>(
             && let Some(page) = pages.next()
             && !lane.list().ends_before(page)
         {
-            let (lane, book) = (Arc::clone(lane), book.clone());
-            looks.spawn(async move { look_at_page(&lane, &book, page).await });
+            let (lane, journal) = (Arc::clone(lane), journal.clone());
+            looks.spawn(async move { look_at_page(&lane, &journal, page).await });
         }
         let Some(looked) = looks.join_next().await else { break Pages::Readable };
         match unless_panicked(looked)? {
@@ -152,7 +152,7 @@ async fn record<R: Remote>(lane: &Lane<R>, kinds: Vec<EventKind>) -> Result<(), 
 /// Reads one page. Returns this run's rows on it, or the outcome of a failure that concerns only the list.
 async fn look_at_page<R: Remote>(
     lane: &Lane<R>,
-    book: &Book,
+    journal: &JournalReader,
     n_page: u32,
 ) -> Result<Result<Vec<OnPage>, Outcome>, PreflightError> {
     let page = match lane.page(n_page).await {
@@ -162,7 +162,7 @@ async fn look_at_page<R: Remote>(
         Err(failed) => return failed_alone(lane, failed).map(Err),
     };
     let id = lane.id;
-    let found = book.read(move |journal, run| {
+    let found = journal.read(move |journal, run| {
         let rows = journal.unsettled_among(run, id, page.servers.iter().map(|(id, _)| id.as_str()))?;
         let contradicted = journal.unsettled_among(run, id, page.contradicted.iter().map(SourceId::as_str))?;
         Ok((rows.into_iter().zip(page.servers), contradicted))
@@ -188,9 +188,9 @@ async fn look_at_page<R: Remote>(
 
 /// Tells whether sources can be read by id while the list cannot be read. Tries at most [`PROBES`] rows, so that little is lost
 /// where nothing works; a probe that is throttled is repeated.
-async fn shows_by_id<R: Remote>(lane: &Arc<Lane<R>>, book: &Book) -> Result<bool, PreflightError> {
-    let Some(stage) = unsettled_stages(book, lane.id).await?.first().copied() else { return Ok(false) };
-    for (row, _) in page_of_rows(book, lane.id, stage, None).await?.into_iter().take(PROBES) {
+async fn shows_by_id<R: Remote>(lane: &Arc<Lane<R>>, journal: &JournalReader) -> Result<bool, PreflightError> {
+    let Some(stage) = unsettled_stages(journal, lane.id).await?.first().copied() else { return Ok(false) };
+    for (row, _) in page_of_rows(journal, lane.id, stage, None).await?.into_iter().take(PROBES) {
         match probe(lane, &row).await {
             Ok(()) => return Ok(true),
             Err(failed) => _ = failed_alone(lane, failed)?,
@@ -214,14 +214,14 @@ async fn probe<R: Remote>(lane: &Lane<R>, row: &Row) -> Result<(), ReadFailed> {
 /// Looks by id at the rows that the pages did not show, since absence from pages proves nothing.
 async fn look_by_id<R: Remote>(
     lane: &Arc<Lane<R>>,
-    book: &Book,
+    journal: &JournalReader,
     of_pages: &ShownRows,
     mut any_shown: bool,
 ) -> Result<(), PreflightError> {
-    for stage in unsettled_stages(book, lane.id).await? {
+    for stage in unsettled_stages(journal, lane.id).await? {
         let mut after = None;
         loop {
-            let rows = page_of_rows(book, lane.id, stage, after).await?;
+            let rows = page_of_rows(journal, lane.id, stage, after).await?;
             let Some((last, _)) = rows.last() else { break };
             after = Some(last.id);
             let mut reads = JoinSet::new();

@@ -3,7 +3,7 @@
 use super::error::PreflightError;
 use super::prospect::{LatestLook, Prospect, prospect};
 use super::unsettled::for_each_unsettled;
-use crate::engine::book::Book;
+use crate::engine::journal_reader::JournalReader;
 use crate::engine::lane::Lane;
 use crate::event::kind::EventKind;
 use crate::event::verdict::Verdict;
@@ -14,8 +14,8 @@ use crate::recorder::refusal::NotRecorded;
 use crate::remote::service::Remote;
 
 /// Records the verdicts of a lane's rows that are not sent. A lane of which the journal refuses them is left to its end.
-pub(crate) async fn settle<R: Remote>(lane: &Lane<R>, book: &Book) -> Result<(), PreflightError> {
-    let settled = for_each_unsettled(book, lane.id, async |rows| {
+pub(crate) async fn settle<R: Remote>(lane: &Lane<R>, journal: &JournalReader) -> Result<(), PreflightError> {
+    let settled = for_each_unsettled(journal, lane.id, async |rows| {
         let kinds: Vec<EventKind> =
             rows.iter().filter_map(|(row, standing)| settled_unsent(lane, row, standing)).collect();
         if !kinds.is_empty() {

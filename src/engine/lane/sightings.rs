@@ -22,7 +22,7 @@ impl<R> Lane<R> {
     pub(crate) async fn rows_among(&self, sources: Vec<SourceId>) -> Result<Vec<(Row, Standing)>, JournalError> {
         let id = self.id;
         let read =
-            self.book.read(move |journal, run| journal.rows_among(run, id, sources.iter().map(SourceId::as_str)));
+            self.journal.read(move |journal, run| journal.rows_among(run, id, sources.iter().map(SourceId::as_str)));
         read.await
     }
 

@@ -18,8 +18,8 @@ use super::stopped::Stopped;
 use super::streak::Streak;
 use super::to_do::ToDo;
 use super::under_way::UnderWay;
-use crate::engine::book::Book;
 use crate::engine::driver::Driver;
+use crate::engine::journal_reader::JournalReader;
 use crate::engine::look_request::LookRequest;
 use crate::engine::onlookers::Onlookers;
 use crate::engine::stop::Stop;
@@ -68,7 +68,7 @@ impl LaneSettings {
 /// Parts that all lanes of a run share.
 pub(crate) struct RunParts {
     pub(crate) driver: Arc<Driver>,
-    pub(crate) book: Book,
+    pub(crate) journal: JournalReader,
     pub(crate) recorder: Recorder,
     pub(crate) stop: Stop,
     pub(crate) n_lanes: usize,
@@ -95,7 +95,7 @@ pub(crate) struct Lane<R> {
     pub(crate) name: String,
     pub(crate) settings: LaneSettings,
     pub(super) driver: Arc<Driver>,
-    pub(super) book: Book,
+    pub(super) journal: JournalReader,
     pub(super) remote: R,
     pub(super) gate: Arc<Gate>,
     pub(super) limits: LaneLimits,
@@ -131,7 +131,7 @@ impl<R: Remote> Lane<R> {
             name,
             settings,
             driver: Arc::clone(&of_run.driver),
-            book: of_run.book.clone(),
+            journal: of_run.journal.clone(),
             remote,
             gate,
             limits,

@@ -6,12 +6,12 @@ use crate::journal::{Journal, JournalError, RunKey};
 
 /// Connection to the journal for reading, beside the recorder that writes it.
 #[derive(Clone)]
-pub(crate) struct Book {
+pub(crate) struct JournalReader {
     journal: Arc<Mutex<Journal>>,
     pub(crate) run: RunKey,
 }
 
-impl Book {
+impl JournalReader {
     pub(crate) fn new(journal: Journal, run: RunKey) -> Self {
         Self { journal: Arc::new(Mutex::new(journal)), run }
     }
