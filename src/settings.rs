@@ -55,15 +55,15 @@ pub(crate) struct Settings {
     pub(crate) journal: PathBuf,
     pub(crate) log_format: LogFormat,
     pub(crate) destination: Option<Destination>,
-    /// The profile that all this is for.
+    /// Profile that these settings were resolved for.
     pub(crate) profile: Option<String>,
-    /// The profile of rows that name no target.
+    /// Profile of rows that name no target.
     pub(crate) chosen_profile: Option<String>,
-    /// Tells accounts apart that a bare token cannot.
+    /// Name for the account, which tells apart two that use the same endpoint.
     pub(crate) account: Option<String>,
-    /// Where to look for credentials.
+    /// Places to look for credentials.
     pub(crate) credentials: Spec,
-    /// What the requests of all accounts together may not pass: the rate, where it was given for this launch.
+    /// Limit on the requests per second of all accounts together: the rate of a flag or a variable; `None` without one.
     pub(crate) rate_of_all: Option<f64>,
     pub(crate) gate: GateSettings,
     pub(crate) lane: LaneSettings,
@@ -73,23 +73,23 @@ pub(crate) struct Settings {
     pub(crate) steering: Steering,
     pub(crate) scenario: String,
     pub(crate) seed: u64,
-    /// Whose signatures under a sealed plan count; none: every name does.
+    /// File of the keys that approvals of a sealed plan have to be signed with; `None` if a name is enough.
     pub(crate) approvers: Option<PathBuf>,
-    /// The texts of what a run is carried out with, for its journal.
+    /// Texts of the settings that the journal records with the run.
     pub(crate) texts: BTreeMap<&'static str, String>,
-    /// Of what a plan may have a say in, what holds, and whose word that is.
+    /// Values of the settings that a plan may set, each with its origin.
     pub(crate) held: BTreeMap<&'static str, (String, Origin)>,
     /// Limits that flags make wider.
     pub(crate) loosened: Vec<Loosened>,
-    /// What was given to this launch and holds for it alone.
+    /// Values that a command to type next has to repeat as flags.
     pub(crate) by_hand: BTreeMap<String, String>,
-    /// The flag that says where requests go; none: a file does, which speaks of every run.
+    /// Flag that names the destination, without dashes; `None` if no flag does.
     pub(crate) destination_by_flag: Option<&'static str>,
     pub(crate) account_by_flag: bool,
 }
 
 impl Settings {
-    /// Settings for one account: with what a profile says, or without.
+    /// Reads the settings of one account, with its profile if it has one.
     pub(crate) fn read(layers: &Layers, profile: Option<&str>) -> Result<Self, SettingsError> {
         Self::from_resolved(&layers.resolve(profile)?)
     }
@@ -148,13 +148,13 @@ impl Settings {
 }
 
 impl Settings {
-    /// What holds instead of what a plan sets, and whose word that is. None: the plan's holds, or what comes to the same.
+    /// Value that holds instead of the one that a plan sets, and its origin; `None` if the plan's own holds, or the same text.
     pub(crate) fn instead_of(&self, key: &str, planned: &str) -> Option<&(String, Origin)> {
         let (text, origin) = self.held.get(key)?;
         match origin {
             _ if text == planned => None,
             Origin::Plan(_) | Origin::Begun(_) => None,
-            // Each deadline holds, unless a flag says otherwise.
+            // The plan's deadline holds beside all others, unless a flag replaces them.
             _ if key == "deadline" => self.held.get(key).filter(|_| *origin == Origin::Flag),
             Origin::Flag | Origin::Environment(_) | Origin::Profile { .. } | Origin::File(_) | Origin::Default => {
                 self.held.get(key)
@@ -163,15 +163,15 @@ impl Settings {
     }
 }
 
-/// When a run begins, waits and stops.
+/// Settings by which a run begins, waits and stops.
 #[derive(Clone, Debug)]
 pub(crate) struct Steering {
     pub(crate) halt: HaltRules,
     pub(crate) hours: Option<Hours>,
-    /// The one that somebody named; else it is the machine's.
+    /// Time zone that was named; `None` for the machine's.
     pub(crate) zone: Option<Zone>,
     pub(crate) deadline: Option<Deadline>,
-    /// Those of others. Which comes first, the clock says.
+    /// Deadlines of other layers. All of them hold; the order of times of day depends on the clock.
     pub(crate) other_deadlines: Vec<Deadline>,
     pub(crate) reserve_rollback: bool,
     pub(crate) ignore_forecast: bool,
@@ -204,14 +204,14 @@ impl Steering {
         })
     }
 
-    /// When changes may be sent, for a launch that begins now.
+    /// Time in which changes may be sent, for a launch that begins at `now`.
     pub(crate) fn window(&self, now: Timestamp) -> Result<Window, SettingsError> {
         let zone = self.zone()?;
         let deadline = self.deadlines().map(|deadline| deadline.instant(now, &zone.rules)).min();
         Ok(Window { hours: self.hours, zone, deadline })
     }
 
-    /// The zone that hours are read in. One that cannot be found is an error where anything depends on it.
+    /// Zone that hours are read in. The machine's has to be found only if the hours or a deadline depend on it.
     fn zone(&self) -> Result<Zone, BadZone> {
         match &self.zone {
             Some(named) => Ok(named.clone()),
@@ -227,7 +227,7 @@ impl Steering {
     }
 }
 
-/// A rate that was given for this launch caps what a profile allows, and does not raise it.
+/// Rate of one account: the lower of the value that won and the profile's own, which no flag or variable raises.
 fn rate_of_one(resolved: &Resolved) -> Result<Option<f64>, SettingsError> {
     let won = resolved.value(&keys::RATE)?.per_second();
     Ok(match (won, resolved.of_profile(keys::RATE.key.name, keys::RATE.read)?.and_then(|rate| rate.per_second())) {
@@ -243,7 +243,7 @@ fn rate_cap_of_one(resolved: &Resolved) -> Result<Option<f64>, SettingsError> {
     Ok(said.into_iter().chain(cap).reduce(f64::min))
 }
 
-/// Where to look for credentials, as the profile has it.
+/// Places to look for credentials, as the profile names them.
 fn spec_of(resolved: &Resolved) -> Result<Spec, SettingsError> {
     let text = |key| resolved.of_profile(key, |text| Ok(text.to_owned()));
     Ok(Spec {
@@ -271,7 +271,7 @@ fn spec_of(resolved: &Resolved) -> Result<Spec, SettingsError> {
     })
 }
 
-/// The endpoint wins over the region, unless the region stands in a higher layer.
+/// Takes the endpoint before the region, unless the region is set in a higher layer.
 fn destination_of(resolved: &Resolved) -> Result<Option<Destination>, SettingsError> {
     let endpoint = resolved.optional(&keys::ENDPOINT)?;
     let region = resolved.optional(&keys::REGION)?.map(|region| Destination::Service(region.endpoint));

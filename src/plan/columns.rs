@@ -61,8 +61,8 @@ impl Column {
         }
     }
 
-    /// Names of the column, in the form that [`plain`] gives. The Chinese ones are those of the console and of plans that are kept
-    /// beside it.
+    /// Names of the column, in the form that [`plain`] gives. The Chinese ones are those of the console and of plans that are
+    /// kept beside it.
     fn names(self) -> &'static [&'static str] {
         match self {
             Column::SourceId => {
@@ -267,8 +267,8 @@ impl PlanHeader {
     }
 }
 
-/// Warns of an unknown column, and returns the suggestion, made only for a column for which `has` is false. A column that asks for an
-/// order of rows is an error: its rows would be sent before whatever they are to wait for.
+/// Warns of an unknown column, and returns the suggestion, made only for a column for which `has` is false. A column that asks
+/// for an order of rows is an error: its rows would be sent before whatever they are to wait for.
 pub(crate) fn warn_unknown(
     name: &str,
     at: Position,

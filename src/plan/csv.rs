@@ -160,8 +160,8 @@ fn row(record: &Record<'_>, header: &PlanHeader, checker: &mut RowChecker) -> Op
     })
 }
 
-/// Tells whether the record has one field per column, none of them too long; reports it otherwise. In a ragged record nobody can tell
-/// which value belongs to which column, so its values are not judged.
+/// Tells whether the record has one field per column, none of them too long; reports it otherwise. In a ragged record nobody
+/// can tell which value belongs to which column, so its values are not judged.
 fn is_whole(record: &Record<'_>, header: &PlanHeader, problems: &mut Problems) -> bool {
     let (n_fields, n_columns) = (record.fields.len(), header.places.len());
     if n_fields != n_columns {

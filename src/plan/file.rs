@@ -1,7 +1,7 @@
 //! Plan file in TOML → the terms of the plan, and the places of its rows; or every problem, with its position.
 //!
-//! `sections` reads single tables and reports their problems; `policy`, `waves` and `rows` know the meaning of theirs, and this file
-//! that of the others.
+//! `sections` reads single tables and reports their problems; `policy`, `waves` and `rows` know the meaning of theirs, and this
+//! file that of the others.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -236,8 +236,8 @@ impl Problems {
         self.file = name.map(str::to_owned);
     }
 
-    /// Sorts the problems of one row, which were found check by check, into file order, and puts those that are reported together at
-    /// the position of the first of them.
+    /// Sorts the problems of one row, which were found check by check, into file order, and puts those that are reported
+    /// together at the position of the first of them.
     pub(crate) fn sort(&mut self) {
         for (kind, of_kind) in &mut self.of_kinds {
             let (n, last_line) = (of_kind.n_more(), of_kind.last_line);

@@ -1,5 +1,5 @@
-//! Keys of a wave, and of its canary: each is written here once, with how it is read from a plan file and shown in the difference.
-//! Its value is used where `steering` reads [`StageTerms`].
+//! Keys of a wave, and of its canary: each is written here once, with how it is read from a plan file and shown in the
+//! difference. Its value is used where `steering` reads [`StageTerms`].
 
 use crate::values::{duration, on_off, positive, positive_count, rate, share, whole};
 use crate::waves::StageTerms;

@@ -1,4 +1,4 @@
-//! Checks of what the layers have: a bad value is an error wherever it stands, also where another wins over it today.
+//! Checks of every layer's values: a bad one is an error also where another layer wins over it.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -41,8 +41,7 @@ fn value(key: &'static str, origin: impl FnOnce() -> Origin, checked: Result<(),
     checked.map_err(|problem| SettingsError::Value { key, origin: origin(), problem })
 }
 
-/// Holds the names of all variables that are set against those that mean something: the settings', the secrets', and those
-/// that profiles name.
+/// Refuses a variable whose name begins with [`OURS`], unless it is a setting's, one of [`VARIABLES`], or named by a profile.
 pub(super) fn variables(names: impl IntoIterator<Item = OsString>, of_profiles: &[&str]) -> Result<(), SettingsError> {
     let settings: Vec<String> = KEYS.iter().map(|key| key.variable()).collect();
     let known: Vec<&str> =
@@ -55,7 +54,7 @@ pub(super) fn variables(names: impl IntoIterator<Item = OsString>, of_profiles: 
     ours.sort_unstable();
     match ours.into_iter().next() {
         Some(variable) => {
-            // Every name begins alike, which would make all of them near.
+            // Compared without the common prefix, which would make every name near.
             let names = known.iter().filter_map(|name| name.strip_prefix(OURS)).map(str::to_lowercase);
             let names: Vec<String> = names.collect();
             let meant = nearest(&variable[OURS.len()..], names.iter().map(String::as_str));

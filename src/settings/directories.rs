@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// The product's own directory among the user's, as the XDG base directory specification has it.
+/// Directory of this program below a base directory of the user, by the XDG base directory specification; `None` if neither the
+/// variable nor `HOME` is an absolute path.
 pub(crate) fn user_directory(
     environment: &impl Fn(&str) -> Option<OsString>,
     variable: &str,

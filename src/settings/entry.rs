@@ -1,4 +1,4 @@
-//! Sentences of a settings file: each key that it sets, on which line, and whose word the file is.
+//! Entries of a settings file: each key that it sets, with its line, and the authority of the file.
 
 use std::fmt;
 
@@ -11,14 +11,14 @@ pub(crate) const NAME: &str = "cutover.toml";
 /// The table of profiles in a settings file: `[profiles.NAME]`.
 pub(super) const PROFILES: &str = "profiles";
 
-/// Whose word a settings file is.
+/// Authority of a settings file, by how it was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Authority {
-    /// By `--config` or `CUTOVER_CONFIG`.
+    /// Named by `--config` or `CUTOVER_CONFIG`.
     Named,
-    /// Lies in the folder, and `cutover trust` was told of this very content.
+    /// Lies in the current folder, and was trusted with this very content (`cutover trust`).
     Trusted,
-    /// Lies in the folder, and may come from anybody.
+    /// Lies in the current folder, and may come from anybody.
     Folder,
     User,
     Machine,
@@ -36,14 +36,14 @@ impl fmt::Display for Authority {
     }
 }
 
-/// A key that a settings file sets, and where.
+/// A key that a settings file sets, with its line and profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FileEntry {
     pub(crate) line: usize,
     pub(crate) profile: Option<String>,
-    /// Key of a setting; none, if the profile is empty.
+    /// Key of a setting, or of a profile's credentials; `None` for a profile without keys.
     pub(crate) key: Option<String>,
-    /// As one would write it as a flag.
+    /// Value in the form that a flag takes.
     pub(crate) value: String,
 }
 
@@ -58,12 +58,13 @@ impl fmt::Display for FileEntry {
 }
 
 impl FileEntry {
-    /// Reason for which this takes more than to lie in a folder. A profile is an account, and so is all that is said of one.
+    /// Reason why a folder's file may not set this before it is trusted; `None` if it may. Every key of a profile needs trust,
+    /// because a profile says which account is used.
     pub(crate) fn beyond_a_folder(&self) -> Option<&'static str> {
         let of_key = |key: &str| {
             let of_settings = KEYS.iter().map(|known| (known.name, known.risk));
             let mut all = of_settings.chain(CREDENTIAL_KEYS.iter().map(|(name, risk, _)| (*name, *risk)));
-            // What is not known is an error of its own before anybody asks.
+            // An unknown key was refused when the file was parsed.
             all.find(|(name, _)| *name == key).map_or(Risk::Guards, |(_, risk)| risk)
         };
         let beyond = self.key.as_deref().map_or(Risk::Redirects, of_key).beyond_a_folder();

@@ -21,7 +21,7 @@ pub(crate) enum SettingsError {
         #[source]
         source: std::io::Error,
     },
-    /// Without the line itself: a secret may stand in it.
+    /// Does not quote the line: a secret may stand in it.
     #[error("the settings file `{}` is not TOML: {problem}", path.display())]
     Syntax { path: PathBuf, problem: String },
     #[error("{place} has an unknown key{}", unknown_key(key, *suggestion))]
@@ -44,23 +44,23 @@ pub(crate) enum SettingsError {
     UnknownVariable { variable: String, suggestion: Option<String> },
     #[error("`{key}` is `{one}` {of_one} and `{other}` {of_other}, and one of them cannot stand for both")]
     Unlike { key: &'static str, one: String, of_one: Box<Origin>, other: String, of_other: Box<Origin> },
-    /// The hours are told by a clock that nobody knows.
+    /// The time zone that the window or a deadline depends on cannot be found.
     #[error(transparent)]
     Zone(#[from] BadZone),
     #[error("there is no profile `{name}`{}", suggest(suggestion.as_deref()))]
     UnknownProfile { name: String, suggestion: Option<String>, known: Vec<String> },
 }
 
-/// A key of a folder's file that takes more than to lie there.
+/// Key of a folder's file that such a file may set only once it is trusted.
 #[derive(Debug, thiserror::Error)]
 #[error("`{}`, line {}: {said} {does}{}: {}; nothing was sent", path.display(), said.line, self.more(), self.why())]
 pub(crate) struct Untrusted {
     pub(super) path: PathBuf,
     pub(super) said: FileEntry,
     pub(super) does: &'static str,
-    /// Others of its keys that do.
+    /// Number of the file's other keys that need trust.
     pub(super) n_more: usize,
-    /// Trusted once, with another content.
+    /// The file was trusted before, with another content.
     pub(super) was_trusted: bool,
 }
 
@@ -78,7 +78,7 @@ impl Untrusted {
     }
 }
 
-/// Where a key stands.
+/// Place of a key: a settings file, or a profile in it.
 #[derive(Debug)]
 pub(crate) struct KeyPlace {
     pub(super) path: PathBuf,
@@ -95,7 +95,7 @@ impl fmt::Display for KeyPlace {
 }
 
 impl SettingsError {
-    /// What to do next, where the text does not say it already.
+    /// Advice on what to do next; `None` if the text says it already.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             SettingsError::Secret { .. } => Some(
@@ -142,7 +142,7 @@ impl SettingsError {
     }
 }
 
-/// A key as it stands there, or its length where it is like no key: somebody may have put a secret in front of the `=`.
+/// Quotes a key that looks like one, and gives the length of any other: a secret may have been put in front of the `=`.
 fn unknown_key(key: &str, suggestion: Option<&str>) -> String {
     let is_word = key.len() <= 32 && key.bytes().all(|byte| byte.is_ascii_lowercase() || b"_-".contains(&byte));
     if is_word || suggestion.is_some() {

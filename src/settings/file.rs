@@ -1,4 +1,4 @@
-//! Settings files: the one that is named, `./cutover.toml`, the user's own, the machine's; and whose word each of them is.
+//! Settings files: the one that is named, `./cutover.toml`, the user's own, the machine's; and the authority of each.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -19,7 +19,7 @@ use crate::files::identity::FileId;
 use crate::model::words::nearest;
 use crate::texts;
 
-/// For everybody who uses the machine.
+/// Settings file for all users of the machine.
 const OF_MACHINE: &str = "/etc/cutover/cutover.toml";
 
 #[derive(Clone)]
@@ -28,24 +28,24 @@ pub(super) struct SettingsFile {
     pub(super) authority: Authority,
     pub(super) values: BTreeMap<String, String>,
     pub(super) profiles: BTreeMap<String, Profile>,
-    /// All that it sets, in the order in which it stands there.
+    /// Its entries, in the order of their lines.
     pub(super) said: Vec<FileEntry>,
 }
 
-/// An account and its ways, as a settings file has it.
+/// Settings and credentials of one account, as a settings file has them.
 #[derive(Clone, Default)]
 pub(super) struct Profile {
     pub(super) values: BTreeMap<String, String>,
 }
 
-/// The files that are there, the one that wins first, and what was passed over.
+/// Settings files that were read, the one that wins first, and a warning for each that was passed over.
 #[derive(Default)]
 pub(super) struct FoundFiles {
     pub(super) files: Vec<SettingsFile>,
     pub(super) warnings: Vec<String>,
 }
 
-/// A file as it was found, before anything of it counts.
+/// A file that was read, but neither parsed nor compared with what is trusted.
 pub(crate) struct Opened {
     path: PathBuf,
     authority: Authority,
@@ -53,7 +53,7 @@ pub(crate) struct Opened {
     content: Vec<u8>,
 }
 
-/// Reads all of them. What nobody named and may not be read, such as in somebody else's home, is passed over.
+/// Reads every settings file. One that was not named is passed over with a warning if its permissions forbid reading.
 pub(super) fn read_all(
     named: Option<&str>,
     environment: &impl Fn(&str) -> Option<OsString>,
@@ -75,7 +75,7 @@ pub(super) fn read_all(
     let notes = Notes::of_user(environment);
     let ids: Vec<_> = opened.iter().map(|file| (file.id, file.authority)).collect();
     for file in opened {
-        // One file that is several of them is the one of them that somebody chose.
+        // A file found in several ways counts once: rather as the named one than as any other, and as the folder's last.
         let is_also = |(id, authority): &(FileId, Authority)| {
             *id == file.id
                 && *authority != file.authority
@@ -88,7 +88,7 @@ pub(super) fn read_all(
     Ok(found)
 }
 
-/// What a file that was not read means: nothing where there is none, a warning where it may not be read.
+/// Judges a failed reading: nothing if there is no file, a warning if its permissions forbid it, else an error.
 fn unread(path: &Path, source: std::io::Error) -> Result<Option<String>, SettingsError> {
     match source.kind() {
         // A home that is a file, such as /dev/null, has no files.
@@ -100,7 +100,7 @@ fn unread(path: &Path, source: std::io::Error) -> Result<Option<String>, Setting
     }
 }
 
-/// Opens and reads one.
+/// Reads a settings file, if only the user or root may have written it.
 pub(crate) fn open(path: &Path, authority: Authority) -> Result<Opened, SettingsError> {
     let (content, found) = own_content(path).map_err(|error| match error {
         NotOwn::Unreadable(source) => SettingsError::Unreadable { path: path.to_owned(), source },
@@ -120,12 +120,12 @@ impl Opened {
         parse(self.path, self.authority, &text)
     }
 
-    /// All that it sets.
+    /// Parses the file, and returns its entries.
     pub(crate) fn says(self) -> Result<Vec<FileEntry>, SettingsError> {
         Ok(self.parsed()?.said)
     }
 
-    /// Of a folder's file, what it may not set is an error, unless it is trusted.
+    /// Parses the file. A key that a folder's file may not set is an error, unless this content is trusted there.
     fn judged(mut self, notes: Option<&Notes>) -> Result<SettingsFile, SettingsError> {
         let mut known = Trust::Never;
         if self.authority == Authority::Folder
@@ -155,7 +155,7 @@ impl Opened {
 }
 
 impl SettingsFile {
-    /// One line about a file that nobody named, for whoever stands in its folder.
+    /// Line about what the current folder's own file sets; `None` for any other file, and for one that sets nothing.
     pub(super) fn told(&self) -> Option<String> {
         let whose = match self.authority {
             Authority::Trusted => "trusted",
@@ -189,7 +189,7 @@ pub(super) fn parse(path: PathBuf, authority: Authority, text: &str) -> Result<S
     Ok(SettingsFile { path, authority, values, profiles, said })
 }
 
-/// All that was read, with the lines on which it stands.
+/// Lists what was read as entries, in the order of their lines.
 fn said(text: &str, values: &BTreeMap<String, String>, profiles: &BTreeMap<String, Profile>) -> Vec<FileEntry> {
     let document = DeTable::parse(text).expect("it was read as TOML just before");
     let mut found: Vec<(usize, FileEntry)> = Vec::new();
@@ -243,7 +243,7 @@ fn parse_profiles(path: &Path, value: toml::Value) -> Result<BTreeMap<String, Pr
     Ok(profiles)
 }
 
-/// The value of a key that is known. What is not is named without its value, which may be a secret.
+/// Value of a known key, in the form that a flag takes. An error names the key, never the value, which may be a secret.
 fn known_text(
     path: &Path,
     profile: Option<&str>,
@@ -266,7 +266,7 @@ fn known_text(
     })
 }
 
-/// As one would write it as a flag, or what it is instead.
+/// Value in the form that a flag takes; of a type that no flag has, the type as an error.
 fn as_flag(value: toml::Value) -> Result<String, &'static str> {
     match value {
         toml::Value::String(text) => Ok(text),

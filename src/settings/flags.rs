@@ -39,7 +39,8 @@ pub(crate) struct Common {
     /// Print one JSON document to standard output, however it ends
     #[arg(long, global = true, help_heading = "Common", display_order = behind("profile"))]
     pub(crate) json: bool,
-    /// Say nothing where all is well, and one error where it is not; reports, tables and documents that were asked for are printed
+    /// Say nothing where all is well, and one error where it is not; reports, tables and documents that were asked for are
+    /// printed
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Common", display_order = LAST)]
     pub(crate) quiet: bool,
     /// Say more
@@ -161,7 +162,7 @@ mod tests {
         let mut command = Flags::command();
         command.build();
         let run = command.find_subcommand("run").unwrap();
-        // Where an agency is asked for is the machine's, not the run's.
+        // These two have no flag: they are the machine's, not the run's.
         for key in KEYS.iter().filter(|key| !["approvers", "metadata_endpoint"].contains(&key.name)) {
             let flag = key.name.replace('_', "-");
             let arg = run.get_arguments().find(|arg| arg.get_long() == Some(&flag)).expect(key.name);

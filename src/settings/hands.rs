@@ -1,4 +1,4 @@
-//! Files that nobody else than their user and the machine may have written.
+//! Files that only their user or root may have written.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
@@ -6,12 +6,12 @@ use std::path::Path;
 
 use crate::texts;
 
-/// Content of a file in which nobody else has a say. All that is judged is of the file that was opened, whatever stands at its
-/// path a moment later.
+/// Reads a file that only the user or root may have written. Owner and mode are those of the opened file, whatever stands at
+/// its path a moment later; of a link, its own owner counts as well.
 pub(crate) fn own_content(path: &Path) -> Result<(Vec<u8>, Metadata), NotOwn> {
     let (file, found) = texts::open(path, texts::OF_TEXTS)?;
     let me = rustix::process::geteuid().as_raw();
-    // Whoever owns a link says where it leads.
+    // The owner of a link decides where it leads.
     let link = std::fs::symlink_metadata(path)?;
     if let Some(problem) = in_other_hands(&found, me).or_else(|| of_another(link.uid(), me)) {
         return Err(NotOwn::InOtherHands(problem));
@@ -19,7 +19,7 @@ pub(crate) fn own_content(path: &Path) -> Result<(Vec<u8>, Metadata), NotOwn> {
     Ok((texts::content(file, texts::OF_TEXTS)?, found))
 }
 
-/// Fault of a file that only its user and the machine may have written.
+/// Failure to read a file that only the user or root may have written.
 #[derive(Debug)]
 pub(crate) enum NotOwn {
     Unreadable(std::io::Error),
@@ -32,7 +32,7 @@ impl From<std::io::Error> for NotOwn {
     }
 }
 
-/// Why what stands in a file may be somebody else's word.
+/// Reason why somebody else may have written the file; `None` if only the user or root may have.
 fn in_other_hands(found: &Metadata, me: u32) -> Option<OtherHands> {
     let mode = found.mode() & 0o7777;
     of_another(found.uid(), me).or_else(|| (mode & 0o022 != 0).then_some(OtherHands::Mode(mode)))

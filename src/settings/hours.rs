@@ -1,4 +1,4 @@
-//! Hours, zone and deadline: three settings about one clock, which hold together as somebody set them.
+//! Hours, zone and deadline: three settings that are resolved together, because hours and deadline are read in the zone.
 
 use super::entry::Authority;
 use super::error::SettingsError;
@@ -14,7 +14,8 @@ const TIMEZONE: &str = "timezone";
 const DEADLINE: &str = "deadline";
 
 impl Layers {
-    /// Hours and deadline are read off a clock: they are those of whoever named it.
+    /// Resolves hours, zone and deadline. Of operator, plan and folder, none has a zone that moves the hours or the deadline of
+    /// another (`Hand::and`); a flag replaces the value of all three.
     pub(super) fn resolve_hours(&self, resolved: &mut Resolved) -> Result<(), SettingsError> {
         let own = |key| self.of_environment(key).or_else(|| self.of_files(key, |whose| whose != Authority::Folder));
         let plan = |key: &str| self.plan.get(key).cloned();
@@ -53,10 +54,10 @@ impl Layers {
     }
 }
 
-/// A setting about one clock, what makes it stricter, and where a hand has it.
+/// One of the three settings: its name, the order of its values, and its place in a [`Hand`].
 type ClockSetting = (&'static str, Stricter, fn(&Hand) -> Option<&Held>);
 
-/// Time in which changes may be sent, as one hand has it.
+/// Hours, zone and deadline, as one source has them: the operator, the plan, the folder's file, or flags.
 #[derive(Clone, Debug, Default)]
 struct Hand {
     hours: Option<Held>,
@@ -69,13 +70,14 @@ impl Hand {
         Self { hours: of(WINDOW), zone: of(TIMEZONE), deadline: of(DEADLINE) }
     }
 
-    /// Tells hours that depend on which clock is meant.
+    /// Tells whether hours or deadline depend on the zone.
     fn reads_a_clock(&self) -> bool {
         let needs_zone = |(text, _): &Held| text.parse().is_ok_and(Deadline::needs_zone);
         self.hours.as_ref().is_some_and(|(text, _)| text != "off") || self.deadline.as_ref().is_some_and(needs_zone)
     }
 
-    /// Time that both allow. Nobody else's zone moves somebody's hours.
+    /// Time that both allow, in the zone of the one whose hours or deadline need one. An error if both need one, and theirs
+    /// differ: a zone must not move hours that were set without it.
     fn and(self, other: Self) -> Result<Self, SettingsError> {
         let (mine, theirs) = (self.reads_a_clock(), other.reads_a_clock());
         let zone = match (self.zone, other.zone) {

@@ -18,7 +18,7 @@ pub(crate) struct Key {
     pub(crate) help: &'static str,
     /// `None` for a setting that no flag sets.
     pub(crate) flag: Option<Flag>,
-    /// Error, if a text cannot be its value.
+    /// Returns an error if a text cannot be its value.
     pub(crate) check: fn(&str) -> Result<(), String>,
     pub(crate) risk: Risk,
     pub(crate) recording: Recording,
@@ -26,7 +26,7 @@ pub(crate) struct Key {
     /// Rules for a plan file that sets it; `None` where no plan file may.
     pub(crate) of_plan: Option<PlanRule>,
     pub(crate) lifetime: Lifetime,
-    /// Another variable that the vendor's users know; ours goes before it.
+    /// Another variable, which the vendor's users know; the program's own goes before it.
     pub(crate) also_variable: Option<&'static str>,
 }
 
@@ -73,11 +73,12 @@ pub(crate) enum Lifetime {
     Launch,
     /// All launches: a run keeps the value that it was begun with, unless a later launch is told otherwise.
     Run,
-    /// As [`Lifetime::Run`] for the value of a plan or a file; one given by hand holds for that launch.
+    /// All launches, for the value of a plan or a file; one given by flag or variable holds for that launch.
     RunUnlessByHand,
     /// Settled when the run begins, so that no later launch need name it.
     Settled,
-    /// Part of the way to the service: where a run goes, or as whom. Settled as well, but a flag is repeated in commands to type next.
+    /// Part of the way to the service: where a run goes, or as whom. Settled as well, but a flag is repeated in commands to
+    /// type next.
     Route,
 }
 
@@ -118,7 +119,7 @@ pub(crate) enum FlagGroup {
     Steering,
 }
 
-/// Harm that a setting can do in a stranger's hands, and so whose word it takes.
+/// Harm that a setting can do if a stranger sets it, which decides who may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Risk {
     /// Speed, patience, rules for stopping, hours: at worst a run that is slow, or none.
@@ -138,7 +139,7 @@ pub(crate) enum Risk {
 }
 
 impl Risk {
-    /// Reason for which a file that merely lies in the folder may not set this; none: it may.
+    /// Reason why a folder's file may not set this before it is trusted; `None` if it may.
     pub(crate) fn beyond_a_folder(self) -> Option<&'static str> {
         match self {
             Risk::Pace | Risk::Looks => None,
@@ -151,7 +152,7 @@ impl Risk {
     }
 }
 
-/// Beginning of the variables that are ours.
+/// Prefix of the program's own variables.
 pub(crate) const OURS: &str = "CUTOVER_";
 
 impl Key {
@@ -180,7 +181,7 @@ impl Key {
         Self { name, risk, default: None, example, help, ..Self::BLANK }
     }
 
-    /// Of the process, and not recorded.
+    /// Marks a setting that concerns the process alone, and is not recorded.
     pub(super) const fn of_process(self) -> Self {
         Self { recording: Recording::NotRecorded, ..self }
     }
@@ -213,12 +214,12 @@ impl Key {
         Self { scope: Scope::Account, ..self }
     }
 
-    /// A plan may set it, in this table; of two values the stricter holds.
+    /// Lets a plan set it, in this table; of two values the stricter holds.
     pub(super) const fn of_plan(self, table: PlanTable, stricter: Stricter) -> Self {
         Self { of_plan: Some(PlanRule { table, stricter, default: DefaultRole::Start }), ..self }
     }
 
-    /// The default is a limit for plans, too; follows what lets a plan set it.
+    /// Makes the default a limit for plans as well; follows [`Self::of_plan()`].
     pub(super) const fn limited_by_default(self) -> Self {
         let rule = self.of_plan.expect("a limit for plans follows what lets a plan set it");
         Self { of_plan: Some(PlanRule { default: DefaultRole::Limit, ..rule }), ..self }
@@ -232,7 +233,7 @@ impl Key {
         Self { also_variable: Some(variable), ..self }
     }
 
-    /// The variable that sets it.
+    /// Name of the variable that sets it.
     pub(crate) fn variable(&self) -> String {
         format!("{OURS}{}", self.name.to_uppercase())
     }
@@ -242,22 +243,22 @@ impl Key {
         self.name.replace('_', "-")
     }
 
-    /// The text, if it can be its value.
+    /// Returns the text if it can be its value, else the reason why not.
     pub(crate) fn checked(&self, text: &str) -> Result<String, String> {
         (self.check)(text).map(|()| text.to_owned())
     }
 
-    /// Tells a flag by itself, which is `on`.
+    /// Tells whether its flag may be given without a value, and is `on` then.
     pub(crate) fn is_switch(&self) -> bool {
         self.flag.is_some_and(|flag| flag.is_switch)
     }
 
-    /// Tells flags that verbs alone take which send changes.
+    /// Tells whether its flag is taken only by verbs that send changes.
     pub(crate) fn is_of_sending(&self) -> bool {
         self.flag.is_some_and(|flag| flag.group == FlagGroup::Steering)
     }
 
-    /// Tells a setting that a run keeps as it was begun with.
+    /// Tells whether a run keeps the value that it was begun with.
     pub(crate) fn is_kept(&self) -> bool {
         match self.lifetime {
             Lifetime::Run | Lifetime::RunUnlessByHand => true,
@@ -265,7 +266,7 @@ impl Key {
         }
     }
 
-    /// Tells a flag that belongs into a command to type next, for the same run.
+    /// Tells whether its flag is repeated in a command to type next for the same run.
     pub(crate) fn is_repeated_as_flag(&self) -> bool {
         match self.lifetime {
             Lifetime::Launch | Lifetime::Run | Lifetime::RunUnlessByHand | Lifetime::Route => true,

@@ -34,12 +34,12 @@ pub(crate) struct Layers {
     pub(super) environment: BTreeMap<&'static str, (String, String)>,
     pub(super) plan: BTreeMap<String, Held>,
     pub(super) files: Vec<SettingsFile>,
-    /// What was passed over, and why.
+    /// Warnings about files that were passed over, with the reason.
     pub(super) warnings: Vec<String>,
 }
 
 impl Layers {
-    /// `flags` are those that were given.
+    /// Reads all layers but the plan; `flags` are those that were given.
     pub(crate) fn read(
         flags: Vec<(&'static str, String)>,
         environment: impl Fn(&str) -> Option<OsString>,
@@ -53,7 +53,7 @@ impl Layers {
         Self::with_files(flags, environment, found)
     }
 
-    /// The same without any file, for whoever has to do with the files themselves.
+    /// Reads the layers without any settings file, for a verb that is about such files.
     pub(crate) fn without_files(
         flags: Vec<(&'static str, String)>,
         environment: impl Fn(&str) -> Option<OsString>,
@@ -78,8 +78,8 @@ impl Layers {
         Ok(Self { flags, environment: found, plan: BTreeMap::new(), files, warnings })
     }
 
-    /// Holds the names of all variables that are set against those that mean something: the settings', the secrets',
-    /// and those that a profile names.
+    /// Refuses a variable whose name begins as the program's own do, unless it is a setting's, a known other one, or named by
+    /// a profile.
     pub(crate) fn check_variables(&self, names: impl IntoIterator<Item = OsString>) -> Result<(), SettingsError> {
         checks::variables(names, &self.variables_of_profiles().collect::<Vec<_>>())
     }
@@ -91,7 +91,7 @@ impl Layers {
         named.map(|(_, variable)| variable.as_str())
     }
 
-    /// What was passed over, and why.
+    /// Warnings about files that were passed over, with the reason.
     pub(crate) fn warnings(&self) -> &[String] {
         &self.warnings
     }
@@ -101,12 +101,12 @@ impl Layers {
         self.files.iter().filter_map(SettingsFile::told)
     }
 
-    /// The files that were read, and whose word each is; the one that wins first.
+    /// Files that were read, the one that wins first, each with its authority.
     pub(crate) fn files(&self) -> impl Iterator<Item = (&Path, Authority)> {
         self.files.iter().map(|file| (file.path.as_path(), file.authority))
     }
 
-    /// The same layers with a flag that nobody gave.
+    /// Copies the layers, with a flag as if it had been given.
     pub(crate) fn with_flag(&self, key: &'static str, text: &str) -> Self {
         let mut layers = self.clone();
         layers.flags.retain(|(known, _)| *known != key);
@@ -114,7 +114,7 @@ impl Layers {
         layers
     }
 
-    /// The same under what a plan says, or a run that was begun.
+    /// Copies the layers, with the values of a plan, or of a run that was begun.
     pub(crate) fn under(&self, values: impl IntoIterator<Item = (String, String)>, origin: &Origin) -> Self {
         let plan = values.into_iter().map(|(key, text)| (key, (text, origin.clone()))).collect();
         Self { plan, ..self.clone() }
@@ -129,7 +129,8 @@ impl Layers {
         names
     }
 
-    /// The first file that has a profile has all of it: half of one and half of another would be nobody's.
+    /// Finds a profile in the first file that has it; two files' values are not mixed, which could send one account's
+    /// credentials to another's endpoint.
     pub(super) fn profile(&self, name: &str) -> Option<(&Profile, &PathBuf)> {
         self.files.iter().find_map(|file| Some((file.profiles.get(name)?, &file.path)))
     }

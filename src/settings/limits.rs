@@ -1,4 +1,4 @@
-//! Limits: which of two holds, and which of them a flag loosens.
+//! Limits: the stricter of two, and those that a flag loosens.
 
 use super::error::SettingsError;
 use super::origin::{Held, Origin};
@@ -17,7 +17,7 @@ pub(super) fn stricter_of(key: &'static str, how: Stricter, held: Held, other: H
     match how.pick(&held.0, &other.0) {
         Ok(Pick::First) => Ok(held),
         Ok(Pick::Second) => Ok(other),
-        // What was given by hand is passed on by hand.
+        // A value of a variable keeps its origin, so that a command to type next repeats it.
         Ok(Pick::Both(text)) => {
             let by_hand = matches!(held.1, Origin::Environment(_));
             Ok((text, if by_hand { held.1 } else { other.1 }))

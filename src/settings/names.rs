@@ -1,9 +1,9 @@
-//! Names beside those of settings: what a profile says of its credentials, secrets that belong in no settings file, and
-//! variables that are no settings.
+//! Names beside those of settings: keys of a profile's credentials, secrets that belong in no settings file, and variables that
+//! are no settings.
 
 use super::key::Risk;
 
-/// What a profile may say about its credentials: names of places, never a secret.
+/// Keys of a profile about its credentials, each with its risk and help. They name users and places, and never hold a secret.
 pub(crate) const CREDENTIAL_KEYS: [(&str, Risk, &str); 15] = [
     ("token_env", Risk::Reads, "the variable that holds a ready IAM token"),
     ("token_file", Risk::Reads, "the file that holds one"),
@@ -22,7 +22,7 @@ pub(crate) const CREDENTIAL_KEYS: [(&str, Risk, &str); 15] = [
     ("iam_endpoint", Risk::Redirects, "where tokens come from"),
 ];
 
-/// What people write who mean to put a secret into a settings file.
+/// Keys that are refused with a hint, because who writes one is about to put a secret into a settings file.
 pub(crate) const SECRETS: [&str; 12] = [
     "token",
     "auth_token",
@@ -38,13 +38,13 @@ pub(crate) const SECRETS: [&str; 12] = [
     "credentials",
 ];
 
-/// Names a settings file.
+/// Variable that names a settings file.
 pub(crate) const CONFIG: &str = "CUTOVER_CONFIG";
 
-/// Names a settings file, and is no setting.
+/// Flag that names a settings file, without dashes; it is no setting.
 pub(crate) const CONFIG_FLAG: &str = "config";
 
-/// Variables of ours that are no settings: secrets, which have no place among those, and where settings stand.
+/// The program's own variables that are no settings: secrets, the settings file, and credentials of the sandbox.
 pub(crate) const VARIABLES: [&str; 8] = [
     CONFIG,
     "CUTOVER_AUTH_TOKEN",

@@ -1,16 +1,16 @@
-//! Origins of values, from the flag that wins over all to the default that anything wins over.
+//! Origins of values, from a flag, which wins over all others, to the default, which wins over none.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Where a value came from.
+/// Origin of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     Flag,
     Environment(String),
     /// A plan file.
     Plan(String),
-    /// The run as it was begun, after all that had a say then.
+    /// The run as it was begun, with the values that held then.
     Begun(String),
     Profile {
         name: String,
@@ -21,7 +21,7 @@ pub(crate) enum Origin {
 }
 
 impl Origin {
-    /// Who wins: the highest.
+    /// Rank among origins: the value of the highest wins.
     pub(super) fn rank(&self) -> u8 {
         match self {
             Origin::Flag => 5,
@@ -33,7 +33,7 @@ impl Origin {
         }
     }
 
-    /// Folder in which a relative path is looked for: the settings file's, whoever reads it from wherever; else the current one.
+    /// Folder that a relative path begins at: the settings file's for its values, else the current one, as an empty path.
     pub(super) fn folder(&self) -> &Path {
         match self {
             Origin::Profile { path, .. } | Origin::File(path) => path.parent().unwrap_or(Path::new("")),
@@ -57,5 +57,5 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A text, and whose word it is.
+/// Text of a value, and its origin.
 pub(super) type Held = (String, Origin);

@@ -12,7 +12,7 @@ use crate::values::zone::{BadZone, Zone};
 use crate::values::{on_off, unless_off};
 use crate::waves::window::{BadWindow, Deadline, Hours};
 
-/// Where requests go.
+/// Destination of requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Destination {
     Service(Endpoint),
@@ -36,13 +36,13 @@ pub(crate) fn destination(text: &str) -> Result<Destination, String> {
     text.parse().map(Destination::Service).map_err(|error: BadEndpoint| error.to_string())
 }
 
-/// Checked where it stands: what is printed of it then holds no password. None for `off`.
+/// Reads an endpoint of this machine, `None` for `off`. It is checked here, so that no text with a password is printed later.
 pub(super) fn metadata_endpoint(text: &str) -> Result<Option<String>, String> {
     let read = |text: &str| Endpoint::of_this_machine(text).map(|_| text.to_owned());
     unless_off(text, |text| read(text).map_err(|bad| bad.to_string()))
 }
 
-/// What goes out in a header beside the credentials.
+/// Reads a value that is sent in a header beside the credentials.
 pub(super) fn header(text: &str) -> Result<String, String> {
     fit_for_a_header(text).map(|()| text.to_owned()).map_err(|unfit| unfit.to_string())
 }
@@ -51,7 +51,7 @@ pub(super) fn name(text: &str) -> Result<String, String> {
     if text.trim().is_empty() { Err("is empty".to_owned()) } else { Ok(text.to_owned()) }
 }
 
-/// A file, and nothing that SQLite would take for something else.
+/// Reads the path of a file, and refuses names that SQLite would take for something else.
 ///
 /// source: sqlite.org/uri.html, sqlite.org/inmemorydb.html
 pub(super) fn journal(text: &str) -> Result<PathBuf, String> {
@@ -64,7 +64,7 @@ pub(super) fn journal(text: &str) -> Result<PathBuf, String> {
     Err(format!("`{text}` is {kind}, and a journal is a file (one of that name is `./{text}`)"))
 }
 
-/// The path of a file that is named.
+/// Reads the path of a file; an empty one is an error.
 pub(super) fn path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() { Err("is empty".to_owned()) } else { Ok(PathBuf::from(text)) }
 }
@@ -100,17 +100,17 @@ pub(super) fn zone(text: &str) -> Result<Zone, String> {
     Zone::from_name(text).map_err(|bad: BadZone| bad.to_string())
 }
 
-/// Hours of the day; none for `off`.
+/// Reads hours of the day; `None` for `off`.
 pub(super) fn hours(text: &str) -> Result<Option<Hours>, String> {
     unless_off(text, |text| text.parse().map_err(|bad: BadWindow| bad.to_string()))
 }
 
-/// A deadline; none for `off`.
+/// Reads a deadline; `None` for `off`.
 pub(super) fn deadline(text: &str) -> Result<Option<Deadline>, String> {
     unless_off(text, |text| text.parse().map_err(|bad: BadWindow| bad.to_string()))
 }
 
-/// The text of what a profile says about its credentials, if it can be that, as far as that can be known without asking anybody.
+/// Checks a value of a profile's credentials, as far as that can be known offline.
 pub(super) fn check_credential(key: &str, text: &str) -> Result<(), String> {
     match key {
         "agency" => on_off(text).map(drop),

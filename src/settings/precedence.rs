@@ -12,8 +12,8 @@ use super::resolved::{OfProfile, Resolved};
 use super::strict::Stricter;
 
 impl Layers {
-    /// Each setting as the highest layer has it that says anything: flag, environment, profile, files, default. Where a plan
-    /// may have a say, the stricter of all holds, and only a flag goes before that.
+    /// Resolves each setting to the value of the highest layer that has one: flag, environment, profile, files, default. Of a
+    /// setting that a plan may set, the strictest value of all layers holds, and only a flag goes before that.
     pub(crate) fn resolve(&self, profile: Option<&str>) -> Result<Resolved, SettingsError> {
         let profile = match profile {
             Some(name) => Some((name, self.profile(name).ok_or_else(|| self.unknown_profile(name))?)),
@@ -39,7 +39,7 @@ impl Layers {
                         resolved.values.insert(key.name, found);
                     }
                 }
-                // These three are about one clock.
+                // Resolved together, in `resolve_hours`.
                 Some(Stricter::Hours | Stricter::Zone | Stricter::Earlier) => (),
                 Some(
                     how @ (Stricter::LowerRate
@@ -60,7 +60,7 @@ impl Layers {
         let flag = self.of_flag(name);
         let default = key.default.map(|text| (text.to_owned(), Origin::Default));
         let own = self.of_environment(name).or_else(|| self.of_files(name, |authority| authority != Authority::Folder));
-        // A run was held against the default when it was begun, and keeps what it got.
+        // The default limited the value when the run was begun; the run keeps that value.
         let is_begun = key.is_kept() && matches!(self.plan.get(name), Some((_, Origin::Begun(_))));
         let is_limit = key.of_plan.is_some_and(|rule| rule.default == DefaultRole::Limit);
         let floor = default.clone().filter(|_| is_limit && own.is_none() && !is_begun);
@@ -74,7 +74,7 @@ impl Layers {
                 .reduce(|held, other| stricter_of(name, how, held?, other?))
         };
         if let Some(flag) = flag {
-            // An account's own pace is a cap for that, too.
+            // A flag does not loosen a profile's rate: the lower of both holds.
             let said = said.filter(|_| how != Stricter::LowerRate);
             let held = strictest([own, said, self.plan.get(name).cloned(), folder]).transpose();
             if let Ok(Some((held, origin))) = held
@@ -99,7 +99,7 @@ impl Layers {
 
     fn below_profile(&self, key: &Key) -> Option<Held> {
         let default = || key.default.map(|default| (default.to_owned(), Origin::Default));
-        // In looks what is nearest wins; of anything else nobody's word goes before the user's.
+        // For looks the nearest file wins; for anything else the folder's file comes after all others.
         let is_nearest = key.risk == Risk::Looks;
         let first = self.of_files(key.name, |authority| is_nearest || authority != Authority::Folder);
         let folder = || self.of_files(key.name, |authority| authority == Authority::Folder);

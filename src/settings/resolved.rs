@@ -1,4 +1,4 @@
-//! Settings of which it is decided who wins: each one's text, and where that came from.
+//! Settings after precedence: the text that holds for each, and its origin.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,9 +14,9 @@ use crate::waves::window::Deadline;
 #[derive(Default)]
 pub(crate) struct Resolved {
     pub(super) values: BTreeMap<&'static str, Held>,
-    /// Flags and the environment.
+    /// Values of flags and variables, also those that did not win.
     pub(super) launch: BTreeMap<&'static str, Held>,
-    /// Limits without the plan's own word.
+    /// Strictest values of all layers but the plan, which no stage of the plan may pass.
     pub(super) caps: BTreeMap<&'static str, Held>,
     /// Deadlines beside the one that is the setting's value.
     pub(super) other_deadlines: Vec<Held>,
@@ -27,7 +27,7 @@ pub(crate) struct Resolved {
     pub(super) secret_variables: Vec<String>,
 }
 
-/// What a profile says, whether or not it won.
+/// Values of the profile, also those that did not win.
 pub(super) struct OfProfile {
     pub(super) name: String,
     pub(super) origin: Origin,
@@ -61,7 +61,7 @@ impl Resolved {
         Ok(self.optional(setting)?.map(|path| folder.join(path)))
     }
 
-    /// Deadlines beside the one that holds; which comes first, the clock says.
+    /// Reads the deadlines beside the one that is the setting's value.
     pub(super) fn other_deadlines(&self) -> Result<Vec<Deadline>, SettingsError> {
         let all = self.other_deadlines.iter().map(|held| Ok(read(&DEADLINE, Some(held))?.flatten()));
         all.filter_map(Result::transpose).collect()
@@ -81,7 +81,7 @@ impl Resolved {
         self.profile.as_ref().map(|profile| profile.name.as_str())
     }
 
-    /// What the profile itself says, if there is one and it says anything.
+    /// Reads the profile's own value; `None` without a profile, or if it has none.
     pub(super) fn of_profile<T>(
         &self,
         key: &'static str,
@@ -98,12 +98,12 @@ impl Resolved {
         read(setting, self.launch.get(setting.key.name))
     }
 
-    /// Limit without the plan's own word; none, if nobody set it.
+    /// Strictest value of all layers but the plan; `None` if none of them has one.
     pub(super) fn cap<T>(&self, setting: &'static Setting<T>) -> Result<Option<T>, SettingsError> {
         read(setting, self.caps.get(setting.key.name))
     }
 
-    /// Values that hold of settings in which a plan may have a say.
+    /// Values of the settings that a plan may set.
     pub(super) fn held(&self) -> BTreeMap<&'static str, Held> {
         let of_plan = KEYS.iter().filter(|key| key.of_plan.is_some());
         of_plan.filter_map(|key| Some((key.name, self.values.get(key.name)?.clone()))).collect()
@@ -129,8 +129,8 @@ impl Resolved {
         })
     }
 
-    /// What was given to this launch and would be lost with it: flags, and of the environment what is read nowhere else
-    /// than where the next launch is typed.
+    /// Values that a command to type next has to repeat as flags: those of flags, unless they are settled with the run, and
+    /// those of variables that hold for one launch.
     pub(super) fn by_hand(&self) -> BTreeMap<String, String> {
         let by_hand = |key: &Key, origin: &Origin| match origin {
             Origin::Flag => key.is_repeated_as_flag(),
@@ -142,7 +142,7 @@ impl Resolved {
         given.chain(self.config.clone().map(|path| (CONFIG_FLAG.to_owned(), path))).collect()
     }
 
-    /// What the journal keeps of a run's settings. None of them is a secret: no setting is.
+    /// Texts of the settings that the journal records with the run. None is a secret: no setting is.
     pub(super) fn texts(&self) -> BTreeMap<&'static str, String> {
         self.all()
             .filter(|(key, _, _)| key.recording == Recording::WithRun)

@@ -1,7 +1,7 @@
-//! The stricter of two: where an operator and a plan that may come from anybody both have a say.
+//! The stricter of two values, for settings that an operator and a plan, which may come from anybody, can both set.
 //!
 //! A plan, a profile and a folder's file may make a limit tighter than the operator's own settings have it, and never wider; only
-//! a flag does that, and says what it loosens. Of settings that are a matter of taste the order of the layers decides, as ever.
+//! a flag does that, and says what it loosens. For every other setting the order of the layers decides.
 
 use crate::values::share::Share;
 use crate::values::{duration, on_off, positive, rate, share, unless_off, whole};
@@ -12,13 +12,13 @@ use crate::waves::window::{BadWindow, Hours};
 pub(crate) enum Stricter {
     /// Fewer requests in a second; `off` is no limit.
     LowerRate,
-    /// Fewer of them.
+    /// The lower number.
     LowerNumber,
-    /// Fewer failures; rows and a percentage cannot be compared.
+    /// Fewer failures; a number of rows and a percentage can be compared only if one of them is none or all.
     LowerShare,
-    /// Sooner given up.
+    /// The shorter time before giving up.
     Shorter,
-    /// Looked at for longer.
+    /// The longer time of looking.
     Longer,
     /// Switched on.
     On,
@@ -35,7 +35,7 @@ pub(crate) enum Stricter {
 pub(super) enum Pick {
     First,
     Second,
-    /// Neither as it stands.
+    /// Neither as it stands; this text keeps both.
     Both(String),
 }
 
@@ -44,7 +44,8 @@ pub(super) enum Pick {
 pub(super) struct Unlike;
 
 impl Stricter {
-    /// Picks the stricter of two texts; the first, where they are as strict. One that cannot be read is picked, and reported by whoever reads it.
+    /// Picks the stricter of two texts; the first, where they are as strict. One that cannot be read is picked, and reported by
+    /// whoever reads it.
     pub(super) fn pick(self, first: &str, second: &str) -> Result<Pick, Unlike> {
         let unlimited = |text: &str| rate(text).map(|rate| rate.per_second().unwrap_or(f64::INFINITY));
         let number = |text: &str| positive(text).map(u64::from).or_else(|_| whole(text));
@@ -56,12 +57,12 @@ impl Stricter {
             Stricter::On => least(|text| on_off(text).map(|on| !on), first, second),
             Stricter::LowerShare => return fewer(first, second),
             Stricter::Hours => return within_both(first, second),
-            // The first is whose the hours are.
+            // Resolved in `hours`, which compares no texts of them.
             Stricter::Zone | Stricter::Earlier => Pick::First,
         })
     }
 
-    /// Tells a flag that makes wider what holds without it.
+    /// Tells whether a flag makes the value wider that holds without it.
     pub(super) fn is_loosened(self, flag: &str, held: &str) -> bool {
         match self {
             Stricter::Zone | Stricter::Earlier => flag != held,
@@ -84,7 +85,7 @@ fn least<T: PartialOrd>(read: impl Fn(&str) -> Result<T, String>, first: &str, s
     }
 }
 
-/// Nothing is less than no row, and nothing more than all of them.
+/// Picks the lower share. No rows are the least, and 100 % or more is the most; else rows and a percentage are [`Unlike`].
 fn fewer(first: &str, second: &str) -> Result<Pick, Unlike> {
     let (one, other) = match (share(first), share(second)) {
         (Err(_), _) => return Ok(Pick::First),

@@ -1,5 +1,5 @@
-//! Arguments that are no launch: a question about them, or ones that cannot be read, with a tip where a verb does not take one: a near
-//! one, or the verbs that do take it, and nothing that is far off.
+//! Arguments that start nothing: a request for help or version, or an error. An unknown flag gets a tip: a similar flag, or the
+//! verbs that take it.
 
 use std::ffi::OsString;
 use std::{fmt, io};
@@ -13,24 +13,25 @@ use crate::model::words::nearest;
 use crate::wording::printout::{Printout, Span};
 use crate::wording::visible::visible;
 
-/// What is said about them. Arguments are repeated in it, among lines and styles that are ours: so none of them may hold any.
+/// Help, version or an error about arguments. The text repeats arguments between the program's own lines and styles, so that no
+/// argument may contain a line break or a style.
 pub(crate) struct Misread {
     error: clap::Error,
     rendered: StyledStr,
 }
 
 impl Misread {
-    /// The same error once more, about arguments of which everything is seen.
+    /// Makes the error anew from arguments in which control characters are spelled out.
     pub(crate) fn from_error(error: &clap::Error, args: &[OsString]) -> Self {
         let seen: Vec<OsString> = args.iter().map(|arg| visible(&arg.to_string_lossy()).into_owned().into()).collect();
         let again = Flags::try_parse_from(&seen).err().filter(|again| again.kind() == error.kind());
-        // Where it is about just what is not seen, the kind of it is all that can be told.
+        // If the error is about those very characters, only its kind can be told.
         let error = again.unwrap_or_else(|| Flags::command().error(error.kind(), told_by_kind(error.kind())));
         let error = tipped(error, &seen);
         Self { rendered: error.render(), error }
     }
 
-    /// Tells help and version, which are results, from complaints.
+    /// Tells whether this is help or version, which are results and not errors.
     pub(crate) fn is_asked_for(&self) -> bool {
         !self.error.use_stderr()
     }
@@ -52,7 +53,7 @@ fn told_by_kind(kind: ErrorKind) -> String {
     kind.as_str().unwrap_or("the arguments cannot be read").to_owned()
 }
 
-/// The parts of a line between changes of style, which may go on from line to line.
+/// Splits a line where its style changes; `style` is the one that it begins with, and becomes the one that it ends with.
 fn spans<'a>(line: &'a str, style: &mut Vec<u8>) -> Vec<Span<'a>> {
     let mut parts = line.split("\u{1b}[");
     let mut spans: Vec<Span<'a>> = parts.next().into_iter().map(|text| Span { style: style.clone(), text }).collect();
@@ -70,7 +71,7 @@ fn spans<'a>(line: &'a str, style: &mut Vec<u8>) -> Vec<Span<'a>> {
     spans
 }
 
-/// The error with a tip that helps, where it is about an argument that is not known.
+/// Adds a tip to an error about an unknown argument; other errors stay as they are.
 fn tipped(mut error: clap::Error, args: &[OsString]) -> clap::Error {
     let (ErrorKind::UnknownArgument, Some(unknown)) = (error.kind(), long(&error, ContextKind::InvalidArg)) else {
         return error;
@@ -81,10 +82,10 @@ fn tipped(mut error: clap::Error, args: &[OsString]) -> clap::Error {
     }
     let mut all = Flags::command();
     all.build();
-    // It is written out with the argument that was suggested.
+    // Made anew: clap's own names the argument that was suggested.
     let usage = verb_of(&mut all, args).render_usage();
     error.remove(ContextKind::SuggestedArg);
-    // That it could be a value behind `--`: nobody means that who types a flag.
+    // Clap's tip to pass it as a value behind `--`, which nobody means who types a flag.
     error.remove(ContextKind::Suggested);
     error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
     let verbs: Vec<String> = all.get_subcommands().filter(|verb| takes(verb, &unknown)).map(quoted).collect();
@@ -104,7 +105,7 @@ fn long(error: &clap::Error, kind: ContextKind) -> Option<String> {
     }
 }
 
-/// The verb that was typed, and what stands below it.
+/// Finds the verb that was typed, below it its own verb; the whole program if there is none.
 fn verb_of<'a>(all: &'a mut Command, args: &[OsString]) -> &'a mut Command {
     let mut verb = all;
     for arg in args.iter().skip(1) {

@@ -1,8 +1,8 @@
 //! Trust in settings files that lie in a folder: remembered by place and content, in the user's own state directory.
 //!
 //! Whoever sends a folder chooses what is in it. So `./cutover.toml` may set pace, halt rules and hours, and what goes beyond
-//! that ([`Risk`](super::key::Risk)) holds once somebody was shown it and said so. One changed byte, or another folder, and
-//! it is to be said again.
+//! that ([`Risk`](super::key::Risk)) holds only after somebody was shown it and trusted it. One changed byte, or another
+//! folder, and it has to be trusted again.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -18,10 +18,10 @@ use sha2::{Digest as _, Sha256};
 use super::directories::user_directory;
 use crate::files;
 
-/// A note of trust is one short line.
+/// Bytes of a note that are read at most; a note is one short line.
 const LONGEST: u64 = 64 * 1024;
 
-/// Notes of what was trusted, a file for each place.
+/// Notes of trusted settings files, a file for each place.
 #[derive(Clone, Debug)]
 pub(crate) struct Notes {
     folder: PathBuf,
@@ -49,8 +49,8 @@ pub(crate) fn digest(content: &[u8]) -> String {
     crate::journal::chain::hex(&Sha256::digest(content))
 }
 
-/// The place of a file: its folder by its one true name, and its own name in it. A link is known by where it lies and not by
-/// where it leads, because what it says is meant for that folder.
+/// Place of a file: the canonical path of its folder, and its own name in it. A link is known by where it lies and not by
+/// where it leads, because its settings apply in that folder.
 pub(crate) fn place(path: &Path) -> io::Result<PathBuf> {
     let folder = files::folder::folder_of(path);
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
@@ -58,7 +58,7 @@ pub(crate) fn place(path: &Path) -> io::Result<PathBuf> {
 }
 
 impl Notes {
-    /// Notes of the user; none, if the environment names neither a home nor a state directory.
+    /// Notes of the user; `None` if the environment names neither a home nor a state directory.
     pub(crate) fn of_user(environment: &impl Fn(&str) -> Option<OsString>) -> Option<Self> {
         let state = user_directory(environment, "XDG_STATE_HOME", ".local/state")?;
         Some(Self { folder: state.join("trusted") })
@@ -72,7 +72,7 @@ impl Notes {
         }
     }
 
-    /// A note that somebody else could have written is none.
+    /// Reads the note about a place; `None` if there is none, or if somebody else could have written it.
     fn note(&self, place: &Path) -> Option<Note> {
         let file = files::open::open_itself(&self.path_of(place)).ok()?;
         let found = file.metadata().ok()?;
@@ -93,7 +93,7 @@ impl Notes {
         File::open(&self.folder)?.sync_all()
     }
 
-    /// False: there was nothing to forget.
+    /// Forgets a place; `false` if there was no note of it.
     pub(crate) fn forget(&self, place: &Path) -> io::Result<bool> {
         match fs::remove_file(self.path_of(place)) {
             Ok(()) => Ok(true),

@@ -1,8 +1,8 @@
 //! Splitting of one record of a delimited text into its fields.
 //!
-//! `csv_core` finds the fields and their values. The reader of `csv`, which is built on it, returns whole records: it allows no blanks
-//! before a quote, does not tell the position of a field, accepts text after a closing quote, and reads on for an unclosed quote
-//! until the memory is full.
+//! `csv_core` finds the fields and their values. The reader of `csv`, which is built on it, returns whole records: it allows no
+//! blanks before a quote, does not tell the position of a field, accepts text after a closing quote, and reads on for an
+//! unclosed quote until the memory is full.
 
 use std::ops::Range;
 

@@ -23,8 +23,8 @@ impl<'a> Record<'a> {
         Position::at_offset(self.text, offset, self.line)
     }
 
-    /// Returns the position of each field, counting on from one to the next: counting each from the beginning of a record would take
-    /// quadratic time in the number of fields.
+    /// Returns the position of each field, counting on from one to the next: counting each from the beginning of a record would
+    /// take quadratic time in the number of fields.
     pub(super) fn places(&self) -> impl Iterator<Item = Position> {
         let mut at = Position { line: self.line, column: 1 };
         let mut from = 0;
@@ -134,7 +134,8 @@ fn explain(quote: Position, by: Position) -> (Position, String) {
     (quote, format!("this quote is closed by the one on line {}, and text follows there", by.line))
 }
 
-/// Returns where to go on after a bad quote: a stray one swallows the rows up to the next quote, but only its own line is skipped.
+/// Returns where to go on after a bad quote: a stray one swallows the rows up to the next quote, but only its own line is
+/// skipped.
 fn line_end(bytes: &[u8], quote: usize) -> usize {
     bytes[quote..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |newline| quote + newline + 1)
 }

@@ -35,8 +35,8 @@ impl RowShape {
         values.into_iter().map(|value| value.trim().to_owned()).collect()
     }
 
-    /// Tells whether a comment looks like a row: a state word where the state stands, the mark of a failed look-up, or as many fields
-    /// as the header.
+    /// Tells whether a comment looks like a row: a state word where the state stands, the mark of a failed look-up, or as many
+    /// fields as the header.
     pub(super) fn is_like_comment(&self, comment: &[u8]) -> bool {
         // Splits at any common delimiter, since only the first field matters here.
         let first = comment.trim_ascii_start().split(|byte| b",;\t|".contains(byte)).next().unwrap_or_default();

@@ -60,8 +60,9 @@ impl Seal {
         look_alike(&self.sealed_by, name)
     }
 
-    /// Counts the people who approved, each once, however often and under whatever name. When more than one approval is required, the
-    /// person who sealed the plan cannot be one of them. With `approvers`, only their signatures count, each key once.
+    /// Counts the people who approved, each once, however often and under whatever name. When more than one approval is
+    /// required, the person who sealed the plan cannot be one of them. With `approvers`, only their signatures count, each key
+    /// once.
     #[must_use]
     pub fn counted(&self, required: u32, approvers: Option<&Allowed>, now: Timestamp) -> ApprovalCount {
         let mut counted = ApprovalCount::default();

@@ -1,8 +1,8 @@
 //! Files that a plan names: opened below the plan's own folder, whatever links and dots their names contain.
 //!
-//! A plan may come from anybody, and messages about unreadable rows quote the file's content. So its names must not lead out of its
-//! folder: not upwards, not through a link that leaves it, not to anything but a regular file. The kernel checks this while it
-//! resolves the path, so that nobody can put a link there in between.
+//! A plan may come from anybody, and messages about unreadable rows quote the file's content. So its names must not lead out of
+//! its folder: not upwards, not through a link that leaves it, not to anything but a regular file. The kernel checks this while
+//! it resolves the path, so that nobody can put a link there in between.
 
 use std::fs::File;
 use std::io;

@@ -73,8 +73,8 @@ impl PlanArgs {
     }
 }
 
-/// Which rows a retry opens again. Without any of it: all that are not on target, but for those that somebody else moved
-/// and those that somebody skipped.
+/// Selection of the rows that a retry opens again. Without any: all that are not on target, except those that somebody else
+/// moved and those that were skipped.
 #[derive(Args, Debug)]
 pub(crate) struct SelectionArgs {
     /// Of rows with a verdict, open only those with these again, such as refused,failed, or with one cause of a verdict, as in refused:SMS.9004;

@@ -98,7 +98,7 @@ fn arg(key: &'static Key, flag: Flag) -> Arg {
         FlagGroup::Service => arg.help_heading("Service"),
         FlagGroup::Night => arg.help_heading("Sandbox"),
         FlagGroup::Steering => arg.help_heading("Steering"),
-        // Where it stands depends on the verb.
+        // Its heading depends on the verb.
         FlagGroup::Dialect => arg,
     }
 }
@@ -125,7 +125,7 @@ fn place(key: &Key, flag: Flag) -> usize {
     }
 }
 
-/// Place in the help of what is no setting, right behind one that is.
+/// Place in the help of a flag that is no setting, right behind the named setting.
 pub(super) fn behind(name: &str) -> usize {
     place_by_name(name) + 1
 }
