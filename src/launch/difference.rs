@@ -167,30 +167,18 @@ fn groups(difference: &Preview) -> serde_json::Value {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::model::dialect::Dialect;
     use crate::model::words::Word;
     use crate::preflight::prospect::{LatestLook, prospect};
     use crate::report::lab::night;
-    use crate::retry::Patience;
+    use crate::settings::layers::Layers;
 
     #[test]
     fn the_groups_of_the_document_hold_every_row() {
         let night = night::night();
         let (journal, run) = night.open();
-        let settings = LaneSettings {
-            concurrency: 1,
-            rate_cap: None,
-            concurrency_cap: None,
-            patience: Patience::with_attempts(1),
-            preflight: true,
-            complete_pair: true,
-            dialect: Dialect::Auto,
-            verify: true,
-            verify_timeout: Duration::from_secs(1),
-        };
+        let layers = Layers::without_files(Vec::new(), |_| None).unwrap();
+        let settings = Settings::read(&layers, None).unwrap().lane;
         let mut difference = Preview::default();
         journal
             .for_each_row(run.key, |row, mut standing| {
