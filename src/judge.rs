@@ -58,7 +58,7 @@ impl From<String> for Reason {
 pub(crate) enum Decision {
     /// On target: not sent.
     Already,
-    /// Not to be sent.
+    /// A verdict, so that the row is not sent.
     Blocked { reason: Reason },
     /// To be sent, with the field that the plan leaves open filled in.
     Change { sends: TargetState, pairing: Pairing },

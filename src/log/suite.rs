@@ -30,20 +30,20 @@ trait Subject: Sized {
     fn new() -> Self;
 
     /// A further writer, who goes on behind all that is there.
-    fn writer(&self) -> Writer;
+    fn writer(&self) -> SuiteWriter;
 
     /// All that was committed, as whoever begins anew reads it, lane by lane.
     fn lines(&self) -> Vec<LogLine>;
 }
 
 /// A journal and the log before it, as a recorder holds them.
-struct Writer {
+struct SuiteWriter {
     journal: Journal,
     log: Box<dyn Log>,
     run: RunKey,
 }
 
-impl Writer {
+impl SuiteWriter {
     fn new(mut journal: Journal, log: Box<dyn Log>) -> Self {
         journal.mind_heads();
         let run = journal.runs().unwrap()[0].key;
@@ -76,8 +76,8 @@ impl Subject for OfAlone {
         subject
     }
 
-    fn writer(&self) -> Writer {
-        Writer::new(Journal::open(&self.path()).unwrap(), Box::new(Alone))
+    fn writer(&self) -> SuiteWriter {
+        SuiteWriter::new(Journal::open(&self.path()).unwrap(), Box::new(Alone))
     }
 
     fn lines(&self) -> Vec<LogLine> {
@@ -105,7 +105,7 @@ impl Subject for OfMemory {
         subject
     }
 
-    fn writer(&self) -> Writer {
+    fn writer(&self) -> SuiteWriter {
         let nth = std::fs::read_dir(self.folder.path()).unwrap().count();
         let path = self.folder.path().join(format!("{nth}.db"));
         Journal::open_to_read(&self.folder.path().join("made.db")).unwrap().copy_to(&path).unwrap();
@@ -113,7 +113,7 @@ impl Subject for OfMemory {
         let run = journal.runs().unwrap()[0].key;
         let lines = self.shared.lines().clone();
         journal.append_stamped(run, &lines.iter().map(LogLine::stored).collect::<Vec<_>>()).unwrap();
-        Writer::new(journal, Box::new(Memory::new(&self.shared)))
+        SuiteWriter::new(journal, Box::new(Memory::new(&self.shared)))
     }
 
     fn lines(&self) -> Vec<LogLine> {

@@ -29,7 +29,7 @@ pub(crate) enum PreflightError {
 }
 
 /// Extent of a preflight's error.
-pub(super) enum Ends {
+pub(super) enum Extent {
     /// One lane, which has to be stopped for this cause, with this text.
     Lane(LaneStop, String),
     /// One lane, which has stopped already, since the journal refused its events.
@@ -40,16 +40,16 @@ pub(super) enum Ends {
 
 impl PreflightError {
     /// Tells what the error ends.
-    pub(super) fn ends(&self) -> Ends {
+    pub(super) fn ends(&self) -> Extent {
         match self {
-            PreflightError::Credentials(why) => Ends::Lane(LaneStop::Unauthenticated, why.clone()),
-            PreflightError::Unreachable(why) => Ends::Lane(LaneStop::Unreachable, why.clone()),
-            PreflightError::Throttled(why) => Ends::Lane(LaneStop::Throttled, why.clone()),
-            PreflightError::Closed(NotRecorded::ToLane) => Ends::RefusedLane,
+            PreflightError::Credentials(why) => Extent::Lane(LaneStop::Unauthenticated, why.clone()),
+            PreflightError::Unreachable(why) => Extent::Lane(LaneStop::Unreachable, why.clone()),
+            PreflightError::Throttled(why) => Extent::Lane(LaneStop::Throttled, why.clone()),
+            PreflightError::Closed(NotRecorded::ToLane) => Extent::RefusedLane,
             PreflightError::Unsayable { .. }
             | PreflightError::Stopped
             | PreflightError::Closed(NotRecorded::ToAll)
-            | PreflightError::Journal(_) => Ends::Run,
+            | PreflightError::Journal(_) => Extent::Run,
         }
     }
 

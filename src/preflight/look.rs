@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use super::error::{Ends, PreflightError, denied, failed_alone, stopped};
+use super::error::{Extent, PreflightError, denied, failed_alone, stopped};
 use super::prospect::overtaken_by;
 use super::shown::{OnPage, ShownRows};
 use super::unsettled::{page_of_rows, unsettled_stages};
@@ -44,9 +44,9 @@ pub(crate) async fn look<R: Remote>(lanes: &[Arc<Lane<R>>], journal: &JournalRea
             continue;
         };
         match error.ends() {
-            Ends::Run => return Err(error),
-            Ends::Lane(cause, why) if lanes.len() > 1 => unless_to_lane(lane.halt(cause, why).await)?,
-            Ends::Lane(..) | Ends::RefusedLane => (),
+            Extent::Run => return Err(error),
+            Extent::Lane(cause, why) if lanes.len() > 1 => unless_to_lane(lane.halt(cause, why).await)?,
+            Extent::Lane(..) | Extent::RefusedLane => (),
         }
         if worst.as_ref().is_none_or(|worst: &PreflightError| worst.rank() < error.rank()) {
             worst = Some(error);

@@ -14,9 +14,9 @@ use crate::remote::service::Remote;
 /// Result of a wait for credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Credentialed {
-    /// There is a proof for requests.
+    /// Requests have a proof of identity.
     Ready,
-    /// None can be had, and the lane has stopped.
+    /// No proof can be had, and the lane has stopped.
     Stopped,
 }
 
