@@ -78,8 +78,8 @@ impl Recorder {
         done.await.unwrap_or(Err(NotRecorded::ToAll))
     }
 
-    /// Tells that a change may still leave, as far as the run's log knows: nobody else has taken the run over. Asked as the last thing
-    /// before each change leaves.
+    /// Tells that a change may still leave: the run can be recorded, and nobody else has taken it over, as far as its log knows. Asked as
+    /// the last thing before each change leaves.
     pub(crate) fn holds_run(&self) -> bool {
         self.hold.is_held()
     }

@@ -5,6 +5,7 @@ use rusqlite::Connection;
 use serde_json::Value;
 
 use super::beforehand::{self, CheckFor};
+use super::bundle::CHECKER;
 use super::finding::{self, Finding};
 use super::result::{Altered, Audit, AuditError, ProvenBy, Verified};
 use super::run::verify;
@@ -712,4 +713,16 @@ fn a_thousand_ways_of_tampering_are_found_and_those_with_events_are_named() {
     }
     assert!(faults.is_empty(), "{} of 1,000:\n{}", faults.len(), faults.join("\n"));
     assert!(n_named > 400, "{n_named}");
+}
+
+#[test]
+fn the_bundles_own_checker_knows_each_event_of_a_row() {
+    let mut found: Vec<&str> = CHECKER
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("def on_")?.split_once('(').map(|(name, _)| name))
+        .collect();
+    let mut names = RowEvent::NAMES.to_vec();
+    names.sort_unstable();
+    found.sort_unstable();
+    assert_eq!(found, names);
 }

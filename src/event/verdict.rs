@@ -150,6 +150,21 @@ impl Ground {
 mod tests {
     use super::*;
 
+    /// Returns the words that a type is read from.
+    fn words<T: serde::de::DeserializeOwned + std::fmt::Debug>() -> Vec<String> {
+        let unknown = serde_json::from_value::<T>("?".into()).unwrap_err().to_string();
+        unknown.split('`').skip(3).step_by(2).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn all_verdicts_and_grounds_are_listed_here_and_in_the_schema_of_events() {
+        assert_eq!(words::<Verdict>(), Verdict::ALL.map(Verdict::name));
+        assert_eq!(words::<Ground>(), Ground::ALL.map(Ground::name));
+        let schema: serde_json::Value = serde_json::from_str(include_str!("../schemas/event.v1.json")).unwrap();
+        assert_eq!(schema["properties"]["ground"]["enum"], serde_json::json!(Ground::ALL.map(Ground::name)));
+        assert_eq!(schema["properties"]["verdict"]["enum"], serde_json::json!(Verdict::ALL.map(Verdict::name)));
+    }
+
     #[test]
     fn verdicts_are_found_by_the_names_they_print() {
         for verdict in Verdict::ALL {

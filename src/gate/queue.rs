@@ -44,17 +44,28 @@ struct QueueHead(Arc<Heads>);
 
 impl Drop for QueueHead {
     fn drop(&mut self) {
-        self.0.order().n_first -= 1;
-        self.0.promote();
+        let next = {
+            let mut order = self.0.order();
+            order.n_first -= 1;
+            order.next()
+        };
+        self.0.send(next);
     }
 }
 
 impl Heads {
     /// Lets those that have waited longest be first, as far as there is room.
     fn promote(self: &Arc<Self>) {
-        loop {
-            let next = self.order().next();
-            let Some(next) = next else { return };
+        let mut next = self.order().next();
+        while next.is_some() {
+            self.send(next);
+            next = self.order().next();
+        }
+    }
+
+    /// Gives the right to be first to a position that was taken from the queue.
+    fn send(self: &Arc<Self>, next: Option<oneshot::Sender<QueueHead>>) {
+        if let Some(next) = next {
             // A position that was given up meanwhile drops the right, and with it promotes the one behind it.
             _ = next.send(QueueHead(Arc::clone(self)));
         }
@@ -105,8 +116,8 @@ impl Queue {
     pub(crate) fn join(&self) -> QueuePosition {
         let counted = CountGuard::new(&self.n_positions);
         let mut order = self.heads.order();
-        // While there is room, nobody waits.
-        let stands = if order.n_first < order.n_wanted {
+        // Room is for those who wait already: whoever made it is about to promote them.
+        let stands = if order.n_first < order.n_wanted && order.waiting.iter().all(oneshot::Sender::is_closed) {
             order.n_first += 1;
             Stands::First(QueueHead(Arc::clone(&self.heads)))
         } else {
@@ -162,6 +173,21 @@ mod tests {
         second.await.unwrap();
         third.await.unwrap();
         assert_eq!((order.recv().await, order.recv().await), (Some(2), Some(3)));
+    }
+
+    #[test]
+    fn nobody_who_joins_comes_before_one_who_waits() {
+        let queue = Queue::new(2);
+        let (one, two) = (queue.join(), queue.join());
+        let mut waits = queue.join();
+        // The moment between a place that is given up and the promotion of the next one.
+        queue.heads.order().n_first -= 1;
+        assert!(!queue.join().is_first());
+        queue.heads.promote();
+        let Stands::Waits(waits) = &mut waits.stands else { panic!("it was behind two") };
+        assert!(waits.try_recv().is_ok());
+        std::mem::forget(one);
+        drop(two);
     }
 
     #[test]

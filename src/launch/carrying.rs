@@ -145,7 +145,7 @@ async fn run_to_its_end(work: &Work, purpose: LaunchPurpose) -> Result<(), Halte
 
 /// Gives rows that were opened again their verdicts back, after a retry that was refused.
 async fn put_back(lanes: &Lanes, reopened: &[Reopened]) -> Result<(), Halted> {
-    for lane in lanes {
+    for lane in lanes.iter().filter(|lane| !lane.is_refused()) {
         let kinds = reopened.iter().filter(|(id, _, _)| *id == lane.id).filter_map(|(_, row, standing)| {
             let Phase::Settled(verdict) = standing.phase else { return None };
             let (seen, reason) = (standing.after.clone(), standing.reason.clone());

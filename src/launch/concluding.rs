@@ -56,7 +56,7 @@ impl Launch {
         }
         let journal = faults.whole_journal(self.sent.n())?;
         let (exit, reason) = match finished {
-            // Which account that is, is known here alone.
+            // The reason names the account, and the error the row.
             Err(CommandError::Journal(error @ JournalError::Illegal(_))) if is_any_refused => {
                 let said = reason.into_iter().chain([error.to_string()]).collect::<Vec<_>>().join("; ");
                 (exit.worst(Exit::Integrity), Some(said))
@@ -104,7 +104,8 @@ impl Launch {
         broken: Vec<String>,
     ) -> Result<(Exit, Option<String>), CommandError> {
         if self.request.consent.ends_at_the_look() {
-            return Ok((Exit::Done, None));
+            let refused = refused_lanes(&work.lanes);
+            return Ok((if refused.is_some() { Exit::Integrity } else { Exit::Done }, refused));
         }
         let (lanes, stop) = (&work.lanes[..], &work.of_run.stop);
         let path = faults.journal().to_owned();

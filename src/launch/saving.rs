@@ -111,13 +111,13 @@ impl Losing {
             left.rescue()
         };
         let check = move |journal: &Journal| is_whole(&journal.again().map_err(|error| error.to_string())?, run);
-        let hold = move |journal: &Journal| is_as_begun(journal, run);
+        let compare = move |journal: &Journal| is_as_begun(journal, run);
         let log_held = move |log: u64, readers: &[String]| console.warn(&log_is_held(log, readers));
         Ok(Watch {
             place: journal.place()?,
             gone: Box::new(gone),
             check: Box::new(check),
-            compare: Box::new(hold),
+            compare: Box::new(compare),
             kept,
             sent,
             held: Box::new(log_held),

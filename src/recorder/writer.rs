@@ -184,6 +184,8 @@ impl Writer {
                     self.journal.trust_others(number);
                     self.comparison.is_due = true;
                 }
+                // The log holds it, so that no caller may hear that it was refused.
+                Err(error @ NotAppended::Illegal(_)) if batch.is_in_log => return Err(error.into()),
                 // A step that cannot have happened may be due to a journal that is lost. One answer holds for the whole batch.
                 Err(NotAppended::Illegal(Illegal { nth, step })) => {
                     let is_lost = !was_asked && self.is_lost_by(&step.clone().into())?;

@@ -1226,10 +1226,14 @@ fn event(dice: &mut StdRng, row: RowId, attempt: u32) -> EventKind {
                 .about(row)
         }
         7 => RowEvent::Settled {
-            verdict: Verdict::ALL[dice.random_range(0..8)],
+            verdict: Verdict::ALL[dice.random_range(0..Verdict::ALL.len())],
             seen: seen(dice),
             reason: some(dice, text),
-            ground: if dice.random_range(0..4) == 0 { Some(Ground::ALL[dice.random_range(0..8)]) } else { None },
+            ground: if dice.random_range(0..4) == 0 {
+                Some(Ground::ALL[dice.random_range(0..Ground::ALL.len())])
+            } else {
+                None
+            },
         }
         .about(row),
         8 => RowEvent::Reopened { cause: text(dice) }.about(row),

@@ -176,6 +176,9 @@ impl<R: Remote> Call<'_, R> {
     /// its turn, or its intent for the disk.
     fn held_back(&mut self, turn: &InTurn<'_>) -> Option<HeldBack> {
         let lane = self.lane;
+        if lane.is_draining() {
+            return Some(HeldBack::Hindered(Hindered::Stopped));
+        }
         let skipped = match self.clearance() {
             Clearance::Draining => return Some(HeldBack::Hindered(Hindered::Stopped)),
             Clearance::Skipped(reason) => Some(HeldBack::Skipped(reason)),
