@@ -29,8 +29,11 @@ pub struct Event {
 impl Event {
     /// Makes an event that has no number in its lane yet; without a time it happens now.
     pub(crate) fn unnumbered(lane: LaneId, at: Option<jiff::Timestamp>, kind: EventKind) -> Self {
-        let at_ms = at.unwrap_or_else(jiff::Timestamp::now).as_millisecond();
-        let at = jiff::Timestamp::from_millisecond(at_ms).expect("a time is valid in milliseconds");
-        Self { lane, seq: 0, at, kind }
+        Self { lane, seq: 0, at: Self::time(at.unwrap_or_else(jiff::Timestamp::now)), kind }
+    }
+
+    /// Returns a time in the resolution of events, which is a millisecond.
+    pub(crate) fn time(at: jiff::Timestamp) -> jiff::Timestamp {
+        jiff::Timestamp::from_millisecond(at.as_millisecond()).expect("a time is valid in milliseconds")
     }
 }

@@ -34,8 +34,8 @@ pub(super) struct Batch {
     waiting: Vec<Waiting>,
     /// The log has taken the events, and the journal has not: they must not be committed to the log again.
     pub(super) is_in_log: bool,
-    /// Time of all events that bring none of their own, since they are written together.
-    at: Option<Timestamp>,
+    /// The events have no time yet.
+    is_undated: bool,
 }
 
 /// Caller of a number of consecutive events of a batch.
@@ -85,9 +85,9 @@ impl Batch {
 
     /// Tells all callers that their events are on disk, and empties the batch.
     pub(super) fn acknowledge(&mut self) {
-        let Self { events, waiting, at, is_in_log } = self;
+        let Self { events, waiting, is_undated, is_in_log } = self;
         events.clear();
-        (*at, *is_in_log) = (None, false);
+        (*is_undated, *is_in_log) = (false, false);
         for waiting in waiting.drain(..) {
             // The caller may have gone; the fact stays.
             _ = waiting.ack.send(Ok(()));
@@ -97,7 +97,17 @@ impl Batch {
     pub(super) fn push(&mut self, entry: Entry) {
         let Entry { lane, kinds, at, source, ack } = entry;
         self.waiting.push(Waiting { n_events: kinds.len(), source, ack });
-        let at = at.unwrap_or_else(|| *self.at.get_or_insert_with(Timestamp::now));
+        self.is_undated |= at.is_none();
+        let at = at.unwrap_or(Timestamp::UNIX_EPOCH);
         self.events.extend(kinds.into_iter().map(|kind| Event::unnumbered(lane, Some(at), kind)));
+    }
+
+    /// Gives a complete batch its time, unless its callers brought theirs: all of them have the same clock. A time that was taken before
+    /// the last of them came could lie before the look on which a verdict rests.
+    pub(super) fn date(&mut self) {
+        if self.is_undated {
+            let now = Event::time(Timestamp::now());
+            self.events.iter_mut().for_each(|event| event.at = now);
+        }
     }
 }

@@ -150,6 +150,7 @@ impl Writer {
     }
 
     fn write(&mut self, batch: &mut Batch) -> Result<(), JournalError> {
+        batch.date();
         if self.watch.as_ref().is_some_and(|watch| !watch.place.is_as_long()) {
             self.look_where_it_is()?;
         }
@@ -358,11 +359,13 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
 
+    use jiff::Timestamp;
     use tokio::sync::oneshot;
 
     use super::*;
     use crate::event::row::RowEvent;
     use crate::journal::place::JournalFiles;
+    use crate::journal::stored::EventOrder;
     use crate::log::memory::{Memory, Shared};
     use crate::log::suite::make_run;
     use crate::model::RowId;
@@ -437,6 +440,27 @@ mod tests {
         // The launch ends with it all the same.
         let (_, messages) = mpsc::channel(1);
         assert!(matches!(writer.serve(messages), Err(JournalError::Illegal(step)) if step.row == RowId(2)));
+    }
+
+    #[test]
+    fn no_event_of_a_batch_is_told_to_be_older_than_the_last_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = writer(&folder.path().join("j.db"), Box::new(Alone));
+        let (mut batch, began) = (Batch::default(), Timestamp::now());
+        let entry =
+            |row| Entry { lane: LaneId(1), kinds: vec![seen(row)], at: None, source: None, ack: oneshot::channel().0 };
+        batch.push(entry(1));
+        while Timestamp::now().as_millisecond() <= began.as_millisecond() {}
+        let came = Event::time(Timestamp::now());
+        batch.push(entry(3));
+        writer.write(&mut batch).unwrap();
+        let mut times = Vec::new();
+        let read = writer.journal.for_each_stored_event(writer.run, EventOrder::ByLane, |event| {
+            times.extend((event.lane == LaneId(1)).then_some(event.at_ms));
+            Ok::<(), JournalError>(())
+        });
+        read.unwrap();
+        assert!(times.len() == 2 && times.iter().all(|at_ms| *at_ms >= came.as_millisecond()), "{times:?}");
     }
 
     #[test]
