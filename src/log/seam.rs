@@ -7,8 +7,8 @@ use crate::journal::stamped::Stamped;
 
 /// A log of one run, with one writer.
 ///
-/// It begins when the run has been made: the rows and the event with which the run begins are not committed to it, since there is no
-/// log before there is a run. A log that outlives the machine takes them when it is begun.
+/// The log begins when the run has been made: the rows and the event with which the run begins are not committed to it, since there is
+/// no log before there is a run. A log that outlives the machine takes them when it is begun.
 pub(crate) trait Log: Send {
     /// Commits a batch of stamped events of one or several lanes. Must ensure that
     ///

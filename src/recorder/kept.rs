@@ -1,7 +1,7 @@
 //! A list of the changes that were sent, kept apart from the journal while a launch goes on: if somebody writes over the journal, the
 //! request ids of changes that left are not lost with it.
 //!
-//! It is a file without a name, which is gone with the process, and is written to a named one only if it is needed.
+//! The list is a file without a name, which is gone with the process, and is written to a named one only if it is needed.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, BufWriter, Seek as _, Write};

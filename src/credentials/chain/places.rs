@@ -1,4 +1,4 @@
-//! What a search has at hand: the settings, the environment, and how a text of either is read and checked.
+//! Inputs of a search for credentials: the settings, the environment, and the reading and checking of a text of either.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
