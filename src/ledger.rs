@@ -8,3 +8,4 @@ pub mod fold;
 pub mod standing;
 pub mod steered;
 mod unlike;
+pub mod waiting;

@@ -37,6 +37,7 @@ pub mod summary;
 pub(crate) mod terminal;
 #[cfg(test)]
 mod tests;
+mod waiting;
 mod xlsx;
 
 use error::ReportError;
