@@ -43,7 +43,7 @@
 //! waves  wording
 //! values
 //! texts
-//! clock  exit  files  memory  model  ssh  whoami
+//! child  clock  exit  files  memory  model  ssh  whoami
 //! ```
 //!
 //! Each library with an opinion stays in one room: `reqwest` in `transport`, `rusqlite` in `journal`, `governor` in `gate`,
@@ -58,7 +58,7 @@
 //!    read them. [`formats`]: those of reports.
 //! 2. [`event`]: what can happen to a row, in a lane and to a run. [`ledger`]: what a row's events add up to
 //!    ([`ledger::standing`]), and which histories are impossible ([`ledger::fold`]); [`ledger::steered`] is the same for how a
-//!    run was steered. `clock`: the time of day, the machine's or a rehearsal's.
+//!    run was steered. `clock`: the time of day, the machine's or a rehearsal's. `child`: programs of the operator, started, fed and ended.
 //! 3. `engine`: `call` is one row from top to bottom and reads like the runbook; `lane` is what the calls of one
 //!    account share, `reader` how they see, `stop` how they end. `judge`: what a look means.
 //!    [`waves`] is how a plan is carried out besides its rows, as data: stages, halt rules, window, forecast. [`control`] is
@@ -127,6 +127,7 @@
 //! Whom the program trusts with what, and what its files cannot prove, is told in [`threat_model`].
 
 pub mod audit;
+mod child;
 mod clock;
 mod commands;
 mod console;

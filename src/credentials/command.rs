@@ -1,27 +1,23 @@
 //! Credentials that a command prints.
 
 use std::io::{IsTerminal, stderr};
-use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::time::Duration;
-
-use secrecy::zeroize::Zeroizing;
-use tokio::io::AsyncReadExt;
-use tokio::process::Command;
-use tokio::time::timeout;
 
 use super::error::CredentialsError;
 use super::json;
 use super::proof::{Fetched, Fetching, ProofSource};
+use crate::child::environment::Withheld;
+use crate::child::{EndedBy, Program, Stderr, Surplus};
 
 const LONGEST: Duration = Duration::from_secs(30);
-const LARGEST: u64 = 64 * 1024;
+const LARGEST: usize = 64 * 1024;
 
 pub(super) struct PrintedBy {
     /// Text of the command, for the shell.
     pub(super) command: String,
     /// Variables with other secrets, which the command does not get.
-    pub(super) withheld: Vec<String>,
+    pub(super) withheld: Withheld,
     pub(super) origin: String,
 }
 
@@ -48,56 +44,32 @@ impl PrintedBy {
     /// not into a file, and not into the journal.
     async fn run(&self) -> Result<Fetched, CredentialsError> {
         let failed = |reason: String| CredentialsError::Denied { origin: self.origin.clone(), reason };
-        let mut command = Command::new("sh");
-        for name in &self.withheld {
-            command.env_remove(name);
+        let program = Program {
+            command: &self.command,
+            folder: None,
+            input: b"",
+            withheld: &self.withheld,
+            stderr: Stderr::To(terminal_or_nothing()),
+            deadline: LONGEST,
+            limit: LARGEST,
+            surplus: Surplus::Refused,
+        };
+        let ended = program.run().await.map_err(|error| failed(format!("it cannot be run: {error}")))?;
+        if ended.is_cut {
+            return Err(failed("it printed more than 64 KiB".to_owned()));
         }
-        let mut child = command
-            .args(["-c", &self.command])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(terminal_or_nothing())
-            // A group of its own, so that it can be killed together with whatever it starts.
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| failed(format!("it cannot be run: {error}")))?;
-        let group = child.id();
-        let mut stdout = child.stdout.take().expect("it is piped").take(LARGEST + 1);
-        // Large enough from the beginning: a buffer that grows leaves copies behind.
-        let mut printed = Zeroizing::new(Vec::with_capacity(usize::try_from(LARGEST).unwrap_or_default() + 1));
-        let ended = timeout(LONGEST, async {
-            stdout.read_to_end(&mut printed).await?;
-            if printed.len() as u64 > LARGEST {
-                return Ok(None);
-            }
-            child.wait().await.map(Some)
-        });
-        let ended = ended.await;
-        if !matches!(ended, Ok(Ok(Some(_))))
-            && let Some(group) = group
-        {
-            kill_group(group);
-        }
-        let status = match ended {
-            Err(_) => {
+        let how = match ended.by {
+            EndedBy::Exit(0) => return json::read(&ended.output, &self.origin),
+            EndedBy::Exit(code) => format!("ended with {code}"),
+            EndedBy::Signal(signal) => format!("was ended by signal {signal}"),
+            EndedBy::Deadline => {
                 let reason = format!("it gave nothing within {} s", LONGEST.as_secs());
                 return Err(CredentialsError::Unreachable { origin: self.origin.clone(), reason });
             }
-            Ok(Err(error)) => return Err(failed(format!("it cannot be heard: {error}"))),
-            Ok(Ok(None)) => return Err(failed("it printed more than 64 KiB".to_owned())),
-            Ok(Ok(Some(status))) => status,
         };
-        if !status.success() {
-            let how = status.code().map_or_else(
-                || format!("was ended by signal {}", status.signal().unwrap_or_default()),
-                |code| format!("ended with {code}"),
-            );
-            return Err(failed(format!(
-                "it {how}; what it says to standard error is shown on a terminal alone, for it may hold a secret: run it there by hand"
-            )));
-        }
-        json::read(&printed, &self.origin)
+        Err(failed(format!(
+            "it {how}; what it says to standard error is shown on a terminal alone, for it may hold a secret: run it there by hand"
+        )))
     }
 }
 
@@ -107,10 +79,4 @@ impl PrintedBy {
 )]
 fn terminal_or_nothing() -> Stdio {
     if stderr().is_terminal() { Stdio::inherit() } else { Stdio::null() }
-}
-
-/// Kills a process group: the shell alone would leave behind what it started.
-fn kill_group(group: u32) {
-    // A failure means that the group has ended by itself.
-    _ = std::process::Command::new("kill").args(["-KILL", "--", &format!("-{group}")]).stderr(Stdio::null()).status();
 }

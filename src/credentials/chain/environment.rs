@@ -9,23 +9,6 @@ use crate::credentials::proof::Keys;
 /// Variables in which a token is looked for.
 const TOKENS: [&str; 2] = ["CUTOVER_AUTH_TOKEN", "HW_AUTH_TOKEN"];
 
-/// Variables with fixed names in which a secret is looked for.
-pub(super) const SECRET_VARIABLES: [&str; 12] = [
-    "CUTOVER_AUTH_TOKEN",
-    "CUTOVER_SERVE_TOKEN",
-    "CUTOVER_SANDBOX_TOKEN",
-    "CUTOVER_SANDBOX_SK",
-    "CUTOVER_SANDBOX_SECURITY_TOKEN",
-    "HW_AUTH_TOKEN",
-    "HUAWEICLOUD_SDK_SK",
-    "HUAWEICLOUD_SDK_SECURITY_TOKEN",
-    "HW_SECRET_KEY",
-    "HW_SECURITY_TOKEN",
-    "HW_PASSWORD",
-    // The file that it names proves the container's identity.
-    "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE",
-];
-
 /// Families of names for a key pair. sources: huaweicloud-sdk-python-v3 `huaweicloudsdkcore/auth/provider.py`;
 /// terraform-provider-huaweicloud `docs/index.md`.
 const KEY_PAIRS: [KeyPairNames; 2] = [
