@@ -54,7 +54,7 @@ pub(crate) fn dispatch(context: &Context, verb: Verb) -> Result<Exit, CommandErr
         Verb::Rollback { run, output, force } => {
             rollback::rollback(context, run.run.as_deref(), output.as_deref(), force)
         }
-        Verb::Runs => runs::runs(context),
+        Verb::Runs { runs } => runs::runs(context, &runs),
         Verb::Explain { source_id, run } => explain::explain(context, run.as_deref(), &source_id),
         Verb::Report { run, format, output } => report::report(context, run.run.as_deref(), format, output.as_deref()),
         Verb::Audit { verb } => audit::audit(context, verb),

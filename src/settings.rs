@@ -214,12 +214,16 @@ impl Steering {
     /// Zone that hours are read in. The machine's has to be found only if the hours or a deadline depend on it.
     fn zone(&self) -> Result<Zone, BadZone> {
         match &self.zone {
-            Some(named) => Ok(named.clone()),
             None if self.hours.is_none() && !self.deadlines().any(Deadline::needs_zone) => {
                 Ok(Zone::of_machine_for_people())
             }
-            None => Zone::of_machine(),
+            Some(_) | None => self.zone_of_clocks(),
         }
+    }
+
+    /// Zone in which a time is read that somebody wrote without one.
+    pub(crate) fn zone_of_clocks(&self) -> Result<Zone, BadZone> {
+        self.zone.clone().map_or_else(Zone::of_machine, Ok)
     }
 
     fn deadlines(&self) -> impl Iterator<Item = Deadline> {

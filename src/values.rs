@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use rate::{BadRate, Rate};
 use share::{BadShare, Share};
+use since::{BadSince, Since};
 
 pub mod rate;
 pub mod share;
+pub mod since;
 pub mod zone;
 
 /// Parses a number of rows, or a percentage of them.
@@ -51,6 +53,11 @@ pub(crate) fn on_off(text: &str) -> Result<bool, String> {
 /// Parses requests per second, minute or hour, or `off` for no limit.
 pub(crate) fn rate(text: &str) -> Result<Rate, String> {
     text.parse().map_err(|bad: BadRate| bad.to_string())
+}
+
+/// Parses a time in the past: a duration from it until now, a date, or a time.
+pub(crate) fn since(text: &str) -> Result<Since, String> {
+    text.parse().map_err(|bad: BadSince| bad.to_string())
 }
 
 /// Parses `30s`, `500ms`, `2m`, `1h30m`; a bare number is seconds. Refuses zero, and more than a week.

@@ -10,7 +10,7 @@ use super::cut_off;
 use super::error::ReportError;
 use super::holder::Holder;
 use super::summary::seconds;
-use crate::journal::read::runs::RunRecord;
+use crate::journal::read::runs::{RunFilter, RunRecord, RunningByLock};
 use crate::journal::{Journal, JournalError};
 use crate::values::zone::Zone;
 use crate::wording::amounts::{count, duration};
@@ -18,14 +18,24 @@ use crate::wording::plain::{padded, plain, shortened};
 use crate::wording::printout::Printout;
 use crate::wording::times::{serialize_time, time};
 
+/// Width of a plan's name on a terminal that has no room for the longest.
 const PLAN_WIDTH: usize = 24;
 /// Width of the columns beside a run's id and its plan.
 const BESIDE: usize = 100;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Runs {
-    pub schema: &'static str,
-    pub runs: Vec<RunLine>,
+/// Runs of a journal that fit a filter. They are read one at a time: a journal of years has many.
+pub struct RunList<'j> {
+    journal: &'j Journal,
+    filter: RunFilter,
+    running: RunningByLock,
+}
+
+/// Number of the runs in a list, and the widths of its columns.
+#[derive(Default)]
+struct Extent {
+    n_runs: u64,
+    run: usize,
+    plan: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -73,58 +83,111 @@ impl RunLine {
     }
 }
 
-impl Runs {
-    pub fn from_journal(journal: &Journal) -> Result<Self, JournalError> {
-        journal.at_one_instant(|| {
-            let runs = journal.runs()?.iter().map(|run| line_of(journal, run)).collect::<Result<_, JournalError>>()?;
-            Ok(Self { schema: "cutover.runs.v1", runs })
+impl<'j> RunList<'j> {
+    /// Prepares a list. The locks are looked at before the runs are read: a launch records its end before it gives its lock up, so
+    /// that a run which is still called running then was cut off.
+    pub fn new(journal: &'j Journal, filter: RunFilter) -> Result<Self, JournalError> {
+        let mut running = RunningByLock::default();
+        for run in journal.running()? {
+            match Holder::look_up(journal.path(), &run) {
+                Holder::Alive => running.going_on.push(run.key),
+                Holder::Gone => running.cut_off.push(run.key),
+                Holder::Unknown => (),
+            }
+        }
+        Ok(Self { journal, filter, running })
+    }
+
+    /// Returns all of them at once.
+    pub fn lines(&self) -> Result<Vec<RunLine>, JournalError> {
+        let mut lines = Vec::new();
+        self.journal.at_one_instant(|| {
+            self.for_each::<JournalError>(|line| {
+                lines.push(line);
+                Ok(())
+            })
+        })?;
+        Ok(lines)
+    }
+
+    /// Writes the runs as text, with times in this time zone, and returns their number. Where the table is wider than the terminal,
+    /// plans are shortened or each run has two lines; for other readers, nothing is.
+    pub fn write_text(&self, zone: &Zone, out: &mut Printout<'_>) -> Result<u64, ReportError> {
+        self.journal.at_one_instant(|| {
+            let extent = self.extent()?;
+            let beside = extent.run + BESIDE;
+            match extent.n_runs {
+                0 => (),
+                _ if out.has_room_for(beside + extent.plan) => self.write_table(&extent, zone, out)?,
+                _ if out.has_room_for(beside + PLAN_WIDTH) => {
+                    self.write_table(&Extent { plan: PLAN_WIDTH, ..extent }, zone, out)?;
+                }
+                _ => self.write_in_two_lines(zone, out)?,
+            }
+            Ok(extent.n_runs)
         })
     }
 
-    /// Writes the runs as text, with times in this time zone. Where the table is wider than the terminal, each run has two lines.
-    pub fn write_text(&self, zone: &Zone, out: &mut Printout<'_>) -> io::Result<()> {
-        if self.runs.is_empty() {
-            return writeln!(out, "The journal holds no run yet.");
-        }
-        let width = self.runs.iter().map(|run| plain(&run.run).width()).max().unwrap_or(0).max(3);
-        if !out.has_room_for(width + PLAN_WIDTH + BESIDE) {
-            return self.write_in_two_lines(zone, out);
-        }
+    /// Writes the document, with each run on a line of its own.
+    pub fn write_json(&self, out: &mut dyn io::Write) -> Result<(), ReportError> {
+        self.journal.at_one_instant(|| {
+            write!(out, "{{\"schema\":\"cutover.runs.v1\",\n\"runs\":[")?;
+            let mut separator = "\n";
+            self.for_each::<ReportError>(|line| {
+                out.write_all(separator.as_bytes())?;
+                separator = ",\n";
+                Ok(serde_json::to_writer(&mut *out, &line).map_err(io::Error::from)?)
+            })?;
+            Ok(writeln!(out, "\n]}}")?)
+        })
+    }
+
+    fn for_each<E: From<JournalError>>(&self, mut each: impl FnMut(RunLine) -> Result<(), E>) -> Result<(), E> {
+        self.journal.for_each_run(&self.filter, &self.running, |run| each(line_of(self.journal, &run)?))
+    }
+
+    fn extent(&self) -> Result<Extent, JournalError> {
+        let mut extent = Extent { n_runs: 0, run: "run".len(), plan: "plan".len() };
+        self.journal.for_each_run_name(&self.filter, &self.running, |run, plan| {
+            extent.n_runs += 1;
+            extent.run = extent.run.max(plain(run).width());
+            extent.plan = extent.plan.max(plain(plan).width());
+        })?;
+        Ok(extent)
+    }
+
+    fn write_table(&self, extent: &Extent, zone: &Zone, out: &mut Printout<'_>) -> Result<(), ReportError> {
+        let Extent { run: run_width, plan: plan_width, n_runs: _ } = *extent;
         writeln!(
             out,
-            "{:<width$}  {:<PLAN_WIDTH$}  {:>8}  {:>9}  {:>9}  {:<17}  {:<26}  took",
+            "{:<run_width$}  {:<plan_width$}  {:>8}  {:>9}  {:>9}  {:<17}  {:<26}  took",
             "run", "plan", "rows", "on target", "unsettled", "ended", "started"
         )?;
-        for run in &self.runs {
-            writeln!(
+        self.for_each(|run| {
+            Ok(writeln!(
                 out,
                 "{}  {}  {:>8}  {:>9}  {:>9}  {:<17}  {:<26}  {}",
-                padded(&plain(&run.run), width),
-                padded(&shortened(&plain(&run.plan), PLAN_WIDTH), PLAN_WIDTH),
+                padded(&plain(&run.run), run_width),
+                padded(&shortened(&plain(&run.plan), plan_width), plan_width),
                 run.rows,
                 run.on_target,
                 run.unsettled,
                 run.ended(),
                 run.started_at.map_or_else(|| "-".to_owned(), |at| zone.shows(at)),
                 run.took()
-            )?;
-        }
-        Ok(())
+            )?)
+        })
     }
 
-    fn write_in_two_lines(&self, zone: &Zone, out: &mut Printout<'_>) -> io::Result<()> {
-        for run in &self.runs {
+    fn write_in_two_lines(&self, zone: &Zone, out: &mut Printout<'_>) -> Result<(), ReportError> {
+        self.for_each(|run| {
             let started = run.started_at.map_or_else(String::new, |at| format!("; {}, {}", zone.shows(at), run.took()));
             let RunLine { on_target, unsettled, .. } = run;
             let rows = count(u64::from(run.rows), "row");
             writeln!(out, "{}  {}", plain(&run.run), plain(&run.plan))?;
             writeln!(out, "  {rows}, {on_target} on target, {unsettled} unsettled; {}{started}", run.ended())?;
-        }
-        Ok(())
-    }
-
-    pub fn write_json(&self, out: &mut dyn io::Write) -> Result<(), ReportError> {
-        super::document::document(self, out)
+            Ok(())
+        })
     }
 }
 

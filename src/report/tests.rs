@@ -12,7 +12,7 @@ use super::explain::Explained;
 use super::holder::Holder;
 use super::lab::night::{self, row};
 use super::lab::{RUN_ID, ReportLab, in_lines};
-use super::runs::Runs;
+use super::runs::RunList;
 use super::summary::{self, Summary};
 use super::{status, write};
 use crate::control::{By, CONTROL, Command};
@@ -24,7 +24,7 @@ use crate::event::run::RunEvent;
 use crate::event::verdict::{Ground, Verdict};
 use crate::exit::Exit;
 use crate::formats::Format;
-use crate::journal::read::runs::RunRecord;
+use crate::journal::read::runs::{RunFilter, RunRecord};
 use crate::journal::stored::EventOrder;
 use crate::journal::{Journal, JournalError};
 use crate::observe::events;
@@ -83,8 +83,10 @@ fn a_night_reads_as_it_was() {
     assert_snapshot!("report.json", in_lines(report(&lab, Format::Json)));
     assert_snapshot!("report.junit.xml", in_lines(report(&lab, Format::Junit)));
     assert_snapshot!("report.md", in_lines(report(&lab, Format::Md)));
-    let runs = Runs::from_journal(&lab.open().0).unwrap();
-    assert_snapshot!("runs.txt", told(|out| runs.write_text(&berlin(), out)));
+    let (journal, _) = lab.open();
+    let runs = RunList::new(&journal, RunFilter::default()).unwrap();
+    let listed = |out: &mut Printout<'_>| runs.write_text(&berlin(), out).map(drop).map_err(io::Error::other);
+    assert_snapshot!("runs.txt", told(listed));
     assert_snapshot!("runs.json", in_lines(written(|out| runs.write_json(out))));
 }
 

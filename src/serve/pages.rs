@@ -17,6 +17,7 @@ use super::room::ServeState;
 use super::shelf::Shelved;
 use crate::event::verdict::Verdict;
 use crate::formats::Format;
+use crate::journal::read::runs::RunFilter;
 use crate::journal::read::search::Search;
 use crate::journal::{Journal, JournalError};
 use crate::report;
@@ -25,7 +26,7 @@ use crate::report::explain::Explained;
 use crate::report::html::rows::{HtmlRow, RowStory, StoryPlace};
 use crate::report::html::{STYLE, row_numbered};
 use crate::report::next::NextCommands;
-use crate::report::runs::{RunLine, Runs};
+use crate::report::runs::{RunLine, RunList};
 use crate::wording::plain::plain;
 use crate::wording::sieve::Form;
 
@@ -163,7 +164,7 @@ fn page(template: &impl Template) -> Html<String> {
 }
 
 pub(super) async fn runs(State(room): State<Arc<ServeState>>) -> Result<Html<String>, PageError> {
-    let runs = room.reader.read(Runs::from_journal).await?.runs;
+    let runs = room.reader.read(|journal| RunList::new(journal, RunFilter::default())?.lines()).await?;
     Ok(page(&RunsPage { journal: room.journal.display().to_string(), runs }))
 }
 

@@ -69,7 +69,7 @@ impl Flags {
             | Verb::Control { .. }
             | Verb::Rollback { .. }
             | Verb::Status { .. }
-            | Verb::Runs
+            | Verb::Runs { .. }
             | Verb::Explain { .. }
             | Verb::Report { .. }
             | Verb::Serve { .. }
@@ -108,7 +108,7 @@ impl Flags {
             | Verb::Control { .. }
             | Verb::Rollback { .. }
             | Verb::Status { .. }
-            | Verb::Runs
+            | Verb::Runs { .. }
             | Verb::Explain { .. }
             | Verb::Report { .. }
             | Verb::Serve { .. }

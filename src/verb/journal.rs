@@ -18,7 +18,7 @@ pub(crate) fn warn_of_a_copy(context: &Context, journal: &Journal) -> Result<(),
     let given = &context.settings.journal;
     let paths = [given.canonicalize().unwrap_or_else(|_| given.clone()), given.clone()];
     let has_lock = |run: &RunRecord| paths.iter().any(|path| crate::lock::of_run(path, &run.id).exists());
-    let running = journal.runs()?.into_iter().find(|run| run.running && !has_lock(run));
+    let running = journal.running()?.into_iter().find(|run| !has_lock(run));
     if let Some(run) = running.filter(|_| journal.is_without_log().unwrap_or(false)) {
         let path = given.display();
         context.console.warn(&format!(

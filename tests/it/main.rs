@@ -26,6 +26,7 @@ mod hands;
 mod house;
 mod lab;
 mod lanes;
+mod listing;
 mod looks;
 mod memory;
 mod next;

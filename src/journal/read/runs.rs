@@ -9,7 +9,27 @@ use crate::journal::connection::{Journal, RunKey};
 use crate::journal::error::JournalError;
 use crate::journal::new_run::{NewLane, Places};
 use crate::journal::tables::columns::{flag, time_at};
-use crate::journal::tables::row::rules_at;
+use crate::journal::tables::row::{ON_TARGET, rules_at};
+
+/// Choice of runs. Of several conditions, all have to hold.
+#[derive(Clone, Debug, Default)]
+pub struct RunFilter {
+    /// Something was recorded of the run at this time or later, or it goes on.
+    pub since: Option<Timestamp>,
+    /// Rows have no verdict, or it goes on.
+    pub unfinished: bool,
+    /// It ended otherwise than with 0, or was cut off with rows that are not on target.
+    pub failed: bool,
+    /// Most runs, of which the newest are taken.
+    pub limit: Option<u32>,
+}
+
+/// Runs that the journal calls running, by what their locks tell. One whose lock tells nothing is in neither list.
+#[derive(Clone, Debug, Default)]
+pub struct RunningByLock {
+    pub going_on: Vec<RunKey>,
+    pub cut_off: Vec<RunKey>,
+}
 
 /// Run as table `run` has it.
 #[derive(Clone, Debug)]
@@ -49,7 +69,79 @@ pub(in crate::journal) const RUN: &str =
     "run, id, plan_path, plan_digest, n_rows, endpoint, account, settings, launches, running, pid, host,
     started_at, ended_at, elapsed_ms, exit_code, exit_name, exit_reason, created_at, rules";
 
+/// Selects what fits a [`RunFilter`]. The newest event of a run is the last of one of its lanes.
+fn select_fitting(columns: &str) -> String {
+    format!(
+        "SELECT {columns} FROM run
+         WHERE (?1 IS NULL OR created_at >= ?1 OR run IN (SELECT value FROM json_each(?2))
+                OR EXISTS (SELECT 1 FROM lane JOIN event USING (run, lane, seq) WHERE lane.run = run.run AND event.at >= ?1))
+           AND (NOT ?3 OR run IN (SELECT value FROM json_each(?2))
+                OR EXISTS (SELECT 1 FROM row WHERE row.run = run.run AND row.verdict IS NULL))
+           AND (NOT ?4 OR (running = 0 AND exit_code <> 0)
+                OR (run IN (SELECT value FROM json_each(?5))
+                    AND EXISTS (SELECT 1 FROM row WHERE row.run = run.run AND (row.verdict IS NULL OR NOT row.{ON_TARGET}))))
+         ORDER BY run DESC LIMIT ?6"
+    )
+}
+
 impl Journal {
+    /// Reads the runs that fit one after the other, newest first.
+    pub fn for_each_run<E: From<JournalError>>(
+        &self,
+        filter: &RunFilter,
+        running: &RunningByLock,
+        mut each: impl FnMut(RunRecord) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.for_each_fitting(RUN, filter, running, |columns| each(run_record(columns).map_err(JournalError::from)?))
+    }
+
+    /// Reads id and plan of the runs that fit, in the same order.
+    pub fn for_each_run_name(
+        &self,
+        filter: &RunFilter,
+        running: &RunningByLock,
+        mut each: impl FnMut(&str, &str),
+    ) -> Result<(), JournalError> {
+        self.for_each_fitting("id, plan_path", filter, running, |columns| {
+            let [id, plan]: [String; 2] = [columns.get(0)?, columns.get(1)?];
+            each(&id, &plan);
+            Ok(())
+        })
+    }
+
+    fn for_each_fitting<E: From<JournalError>>(
+        &self,
+        columns: &str,
+        filter: &RunFilter,
+        running: &RunningByLock,
+        mut each: impl FnMut(&rusqlite::Row<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let RunFilter { since, unfinished, failed, limit } = filter;
+        let listed = |runs: &[RunKey]| format!("{:?}", runs.iter().map(|run| run.0).collect::<Vec<_>>());
+        let mut statement = self.conn.prepare_cached(&select_fitting(columns)).map_err(JournalError::from)?;
+        let values = params![
+            since.map(Timestamp::as_millisecond),
+            listed(&running.going_on),
+            unfinished,
+            failed,
+            listed(&running.cut_off),
+            limit.map_or(-1, i64::from),
+        ];
+        let mut found = statement.query(values).map_err(JournalError::from)?;
+        while let Some(columns) = found.next().map_err(JournalError::from)? {
+            each(columns)?;
+        }
+        Ok(())
+    }
+
+    /// Returns the runs that have no recorded end, newest first.
+    pub fn running(&self) -> Result<Vec<RunRecord>, JournalError> {
+        let mut statement =
+            self.conn.prepare_cached(&format!("SELECT {RUN} FROM run WHERE running = 1 ORDER BY run DESC"))?;
+        let runs = statement.query_map([], run_record)?;
+        runs.collect::<Result<_, _>>().map_err(JournalError::from)
+    }
+
     /// Returns all runs, newest first.
     pub fn runs(&self) -> Result<Vec<RunRecord>, JournalError> {
         let mut statement = self.conn.prepare_cached(&format!("SELECT {RUN} FROM run ORDER BY run DESC"))?;

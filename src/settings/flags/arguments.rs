@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::ledger::cause::Only;
+use crate::values;
+use crate::values::since::Since;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum ListFormat {
@@ -42,6 +44,24 @@ pub(crate) struct AnyRunArg {
     /// A run's id or a prefix of it [default: all of them]
     #[arg(value_name = "RUN")]
     pub(crate) run: Option<String>,
+}
+
+/// Choice of runs. Of several conditions, all have to hold.
+#[derive(Args, Debug)]
+pub(crate) struct RunsArgs {
+    /// Only runs of which something was recorded since then, and those that go on: so long ago (7d, 24h), a date (2026-11-24), or a time
+    /// (22:00, 2026-11-24T22:00, 2026-11-24T22:00:00Z)
+    #[arg(long, value_name = "TIME", value_parser = values::since)]
+    pub(crate) since: Option<Since>,
+    /// Only runs that go on, or have rows without a verdict
+    #[arg(long)]
+    pub(crate) unfinished: bool,
+    /// Only runs that ended otherwise than with 0, or were cut off before all rows were on target
+    #[arg(long)]
+    pub(crate) failed: bool,
+    /// Only so many, the newest
+    #[arg(long, value_name = "N", value_parser = values::positive)]
+    pub(crate) limit: Option<u32>,
 }
 
 #[derive(Args, Debug)]

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::arguments::{AnyRunArg, FilterArgs, LaunchArgs, ListFormat, PlanArgs, RunArg, SelectionArgs, ShowArgs};
+use super::arguments::{
+    AnyRunArg, FilterArgs, LaunchArgs, ListFormat, PlanArgs, RunArg, RunsArgs, SelectionArgs, ShowArgs,
+};
 use super::of_settings::{OfDialect, OfNight, OfSteering, ServiceArgs, SettingFlags};
 use crate::formats::Format;
 use crate::journal::chain::Code;
@@ -160,8 +162,11 @@ Each command is in the journal, with who gave it, where, when and why."
         #[arg(long)]
         force: bool,
     },
-    /// The runs in the journal
-    Runs,
+    /// The runs in the journal, newest first
+    Runs {
+        #[command(flatten)]
+        runs: RunsArgs,
+    },
     /// One row's whole story
     Explain {
         /// A source id, the beginning of one, or the name of a row
