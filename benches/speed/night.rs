@@ -87,6 +87,7 @@ fn make(path: &Path, n_rows: u32, seed: u64) -> Result<(), Box<dyn Error>> {
         settings: &serde_json::json!({"rate": 10, "concurrency": OPEN}),
         given: std::collections::BTreeMap::new(),
         terms: &Terms::default(),
+        run_key: None,
     };
     let made = journal.create_run(&new, |sink| {
         (1..=n_rows).try_for_each(|n| Ok::<(), Box<dyn Error>>(sink.row(&row(n, n_rows)?, None)?))

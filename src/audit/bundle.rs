@@ -154,7 +154,7 @@ pub struct BundleForm(u32);
 
 impl BundleForm {
     /// Version that this program writes. `check.py` has the same number.
-    pub const CURRENT: Self = Self(1);
+    pub const CURRENT: Self = Self(2);
 
     /// Returns the text of the file `form`.
     #[must_use]

@@ -222,6 +222,7 @@ pub(super) struct OwnSums {
     /// Lanes with which the run began; empty in journals of the first version.
     places: Vec<LanePlace>,
     rules: Option<Rules>,
+    run_key: Option<String>,
     /// Absent in journals of earlier versions.
     pub(super) layout: Option<String>,
     lanes: BTreeMap<LaneId, LaneSum>,
@@ -278,9 +279,10 @@ impl OwnSums {
     fn add_of_run(&mut self, at_ms: i64, event: &RunEvent) {
         let at = Timestamp::from_millisecond(at_ms).ok();
         match event {
-            RunEvent::Started { plan, rows, settings, lanes, layout, rules, after: _, given: _ } => {
+            RunEvent::Started { plan, rows, settings, lanes, layout, rules, after: _, given: _, run_key } => {
                 self.rules = Some(*rules);
                 self.layout.clone_from(layout);
+                self.run_key.clone_from(run_key);
                 self.began = Some((plan.clone(), *rows, settings.clone()));
                 self.places.clone_from(lanes);
             }
@@ -344,6 +346,7 @@ impl OwnSums {
             ("n_rows", began.is_none_or(|(_, n_rows, _)| *n_rows == run.n_rows)),
             ("settings", began.is_none_or(|(_, _, settings)| *settings == run.settings)),
             ("rules", self.rules.is_none_or(|rules| rules == run.rules)),
+            ("run_key", self.run_key == run.run_key),
             ("endpoint", !is_known || joined(|place| &place.endpoint) == run.endpoint),
             ("account", !is_known || joined(|place| &place.account) == run.account),
         ];

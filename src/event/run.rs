@@ -37,6 +37,9 @@ pub enum RunEvent {
         /// began.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         given: BTreeMap<String, String>,
+        /// Key by which a schedule names the run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run_key: Option<String>,
     },
     LaunchBegan {
         launch: u32,

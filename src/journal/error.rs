@@ -8,6 +8,7 @@ use super::one_name::Misplaced;
 use crate::ledger::fold::IllegalStep;
 use crate::model::RowId;
 use crate::wording::amounts::bounded;
+use crate::wording::plain::plain;
 
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
@@ -82,6 +83,9 @@ pub enum JournalError {
     UnknownRun(String),
     #[error("`{prefix}` could be any of {}", bounded(candidates))]
     AmbiguousRun { prefix: String, candidates: Vec<String> },
+    /// A run was to be made under the run key of another.
+    #[error("the run key `{}` is that of run {run}", plain(run_key))]
+    KeyTaken { run_key: String, run: String },
 }
 
 impl From<rusqlite::Error> for JournalError {
@@ -170,7 +174,8 @@ impl JournalError {
             | JournalError::Full(_)
             | JournalError::NoRuns
             | JournalError::UnknownRun(_)
-            | JournalError::AmbiguousRun { .. } => Blamed::Other,
+            | JournalError::AmbiguousRun { .. }
+            | JournalError::KeyTaken { .. } => Blamed::Other,
         }
     }
 

@@ -34,6 +34,8 @@ pub struct NewRun<'a> {
     pub given: BTreeMap<String, String>,
     /// Terms with the waves in their order; waves that only rows name come after them.
     pub terms: &'a Terms,
+    /// Key by which a schedule names it: no other run of the journal has the same.
+    pub run_key: Option<&'a str>,
 }
 
 /// Run that was just made.
@@ -89,11 +91,13 @@ impl Journal {
         // Layout and predecessors are read within the same transaction.
         let transaction =
             Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate).map_err(JournalError::from)?;
+        new.run_key.map_or(Ok(()), |run_key| self.must_be_free(run_key))?;
         let run = succession::count_another(&transaction)?;
         transaction
             .execute(
-                "INSERT INTO run (run, id, plan_path, plan_digest, n_rows, endpoint, account, settings, created_at, rules)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                "INSERT INTO run (run, id, plan_path, plan_digest, n_rows, endpoint, account, settings, created_at, rules,
+                                  run_key)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
                 params![
                     run.0,
                     new.id,
@@ -104,7 +108,8 @@ impl Journal {
                     places.account,
                     new.settings.to_string(),
                     new.made_at.as_millisecond(),
-                    Rules::default().name()
+                    Rules::default().name(),
+                    new.run_key
                 ],
             )
             .map_err(JournalError::from)?;
@@ -135,6 +140,14 @@ impl Journal {
         Ok(NewlyMade { run, begun })
     }
 
+    /// Refuses the run key of another run. Within a transaction that writes, no other process takes it in between.
+    fn must_be_free(&self, run_key: &str) -> Result<(), JournalError> {
+        match self.run_by_key(run_key)? {
+            Some(run) => Err(JournalError::KeyTaken { run_key: run_key.to_owned(), run: run.id }),
+            None => Ok(()),
+        }
+    }
+
     /// Records the first event of a run, after its rows are in place. Returns the event and the new head of its lane.
     fn begin(&self, conn: &Connection, run: RunKey, new: &NewRun<'_>) -> Result<(Event, LaneHead), JournalError> {
         let started = RunEvent::Started {
@@ -146,6 +159,7 @@ impl Journal {
             rules: Rules::default(),
             after: Some(self.predecessors(run)?),
             given: new.given.clone(),
+            run_key: new.run_key.map(str::to_owned),
         };
         let mut event = Event::unnumbered(LaneId::RUN, Some(new.made_at), started.into());
         let mut head = (0, chain::genesis(new.id, event.lane));

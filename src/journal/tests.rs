@@ -64,6 +64,10 @@ fn one_lane() -> NewLane {
 }
 
 fn make(journal: &mut Journal, id: &str, n_rows: u32) -> RunKey {
+    make_by_key(journal, id, n_rows, None).unwrap()
+}
+
+fn make_by_key(journal: &mut Journal, id: &str, n_rows: u32, run_key: Option<&str>) -> Result<RunKey, JournalError> {
     let settings = serde_json::json!({});
     let new = NewRun {
         id,
@@ -75,6 +79,7 @@ fn make(journal: &mut Journal, id: &str, n_rows: u32) -> RunKey {
         settings: &settings,
         given: std::collections::BTreeMap::new(),
         terms: &crate::waves::Terms::default(),
+        run_key,
     };
     journal
         .create_run(&new, |sink| {
@@ -95,9 +100,24 @@ fn make(journal: &mut Journal, id: &str, n_rows: u32) -> RunKey {
                 sink.row(&row, None)
             })
         })
-        .map_err(|error: JournalError| error)
-        .unwrap()
-        .run
+        .map(|made| made.run)
+}
+
+#[test]
+fn a_run_key_names_one_run_of_the_journal() {
+    let mut lab = JournalLab::new(1);
+    let made = make_by_key(&mut lab.journal, "first", 1, Some("2026-11-28")).unwrap();
+    let taken = make_by_key(&mut lab.journal, "second", 1, Some("2026-11-28")).unwrap_err();
+    assert!(matches!(&taken, JournalError::KeyTaken { run, .. } if run == "first"), "{taken}");
+    make_by_key(&mut lab.journal, "third", 1, Some("2026-11-29")).unwrap();
+    let found = lab.journal.run_by_key("2026-11-28").unwrap().unwrap();
+    assert_eq!((found.key, found.run_key.as_deref()), (made, Some("2026-11-28")));
+    assert!(lab.journal.run_by_key("2026-11-2").unwrap().is_none());
+    // Nothing that forgets to ask gets past the index, and the run that was refused left nothing.
+    let raw = Connection::open(lab.path()).unwrap();
+    raw.execute("UPDATE run SET run_key = '2026-11-28' WHERE id = 'third'", []).unwrap_err();
+    assert_eq!((lab.count("SELECT count(*) FROM run"), lab.count("SELECT n_runs FROM journal")), (3, 3));
+    assert_eq!(lab.count("SELECT count(*) FROM v_run WHERE run_key = '2026-11-29'"), 1);
 }
 
 /// Leaves a run as an earlier version did that was cut off before its first event.
@@ -330,6 +350,7 @@ fn no_run_is_made_where_the_one_before_it_is_gone() {
         settings: &settings,
         given: std::collections::BTreeMap::new(),
         terms: &crate::waves::Terms::default(),
+        run_key: None,
     };
     let made = lab.journal.create_run(&new, |_| Ok::<(), JournalError>(()));
     assert!(matches!(made, Err(JournalError::Damaged(why)) if why.starts_with("2 runs were made")));
@@ -445,6 +466,7 @@ fn a_plan_that_fails_halfway_leaves_no_run() {
         settings: &settings,
         given: std::collections::BTreeMap::new(),
         terms: &crate::waves::Terms::default(),
+        run_key: None,
     };
     assert!(matches!(journal.create_run(&new, |_| Err(JournalError::NotAJournal)), Err(JournalError::NotAJournal)));
     assert!(journal.runs().unwrap().is_empty());

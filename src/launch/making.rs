@@ -37,6 +37,7 @@ pub(super) fn make_run(
         settings: &settings_of_run(settings, &plan.paper())?,
         given: given_by_hand(settings, given, accounts, settings.steering.window(Timestamp::now())?.deadline),
         terms: &checked.terms,
+        run_key: None,
     };
     journal.create_run(&new, |sink| {
         let again = crate::plan::read(source, &reading_of(settings, args), checked, |Planned { row, sealed }| {

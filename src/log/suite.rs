@@ -141,6 +141,7 @@ pub(crate) fn make_run(path: &std::path::Path) {
         settings: &serde_json::json!({}),
         given: std::collections::BTreeMap::new(),
         terms: &Terms::default(),
+        run_key: None,
     };
     let row = |n: u32| Row {
         id: RowId(n),

@@ -27,6 +27,7 @@ impl Summary {
     /// Returns the facts with times in this time zone, or in UTC without one.
     pub(super) fn facts_in(&self, zone: Option<&Zone>) -> Vec<(&'static str, String)> {
         let mut facts = vec![("run", plain(&self.run))];
+        facts.extend(self.run_key.as_ref().map(|run_key| ("key", plain(run_key))));
         facts.push(("plan", format!("{} ({})", plain(&self.plan.path), plain(&self.plan.digest))));
         if let Some(started_at) = self.started_at {
             let so_far = if self.running.is_some() { " so far" } else { "" };

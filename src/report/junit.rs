@@ -114,6 +114,9 @@ impl Suite {
         ] {
             write_property(xml, name, &plain(value))?;
         }
+        if let Some(run_key) = &run.run_key {
+            write_property(xml, "run_key", &plain(run_key))?;
+        }
         if wave.unproven > 0 {
             let Advice { say, command } = rows::unproven(wave.unproven, commands);
             write_property(xml, UNPROVEN, &format!("{say}: {command}"))?;

@@ -57,6 +57,7 @@ impl ReportLab {
             settings: &json!({"rate": 10}),
             given: std::collections::BTreeMap::new(),
             terms: &crate::waves::Terms::default(),
+            run_key: Some("2026-11-22"),
         };
         journal
             .create_run(&new, |sink| rows.iter().try_for_each(|row| sink.row(row, None)))

@@ -41,6 +41,8 @@ struct Extent {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RunLine {
     pub run: String,
+    /// Key by which a schedule names it.
+    pub run_key: Option<String>,
     pub plan: String,
     pub digest: String,
     pub rows: u32,
@@ -200,6 +202,7 @@ fn line_of(journal: &Journal, run: &RunRecord) -> Result<RunLine, JournalError> 
         goes_on: holder == Some(Holder::Alive),
         cut_off: holder == Some(Holder::Gone),
         run: run.id,
+        run_key: run.run_key,
         plan: run.plan_path,
         digest: run.plan_digest,
         rows: run.n_rows,

@@ -105,8 +105,9 @@ fn of_lane(event: &LaneEvent) -> String {
 
 fn of_run(event: &RunEvent) -> String {
     match event {
-        RunEvent::Started { plan, rows, .. } => {
-            format!("the run is made: {}, plan {plan}", count(u64::from(*rows), "row"))
+        RunEvent::Started { plan, rows, run_key, .. } => {
+            let run_key = run_key.as_ref().map_or_else(String::new, |run_key| format!(", key `{run_key}`"));
+            format!("the run is made: {}, plan {plan}{run_key}", count(u64::from(*rows), "row"))
         }
         RunEvent::LaunchBegan { launch, verb, pid, host, user, who, version, given, cut_off_ms: _ } => {
             let person = who.told(user.as_deref(), host);

@@ -35,6 +35,8 @@ const MOST_CAUSES: u32 = 50;
 pub struct Summary {
     pub schema: &'static str,
     pub run: String,
+    /// Key by which a schedule names it.
+    pub run_key: Option<String>,
     pub plan: PlanOf,
     pub verdicts: Verdicts,
     pub unsettled: Unsettled,
@@ -224,6 +226,7 @@ impl Summary {
         Ok(Self {
             schema: "cutover.summary.v1",
             run: run.id.clone(),
+            run_key: run.run_key.clone(),
             plan: PlanOf { path: run.plan_path.clone(), digest: run.plan_digest.clone(), rows: run.n_rows },
             verdicts: Verdicts::from_tally(&tally),
             unsettled: Unsettled {

@@ -73,6 +73,7 @@ impl From<JournalError> for PageError {
             | JournalError::Beside { .. }
             | JournalError::Excerpt
             | JournalError::NotAsTold { .. }
+            | JournalError::KeyTaken { .. }
             | JournalError::Illegal(_) => PageError::Journal(error),
         }
     }

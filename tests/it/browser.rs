@@ -165,6 +165,7 @@ pub(crate) fn large(path: &Path, n_rows: u32) {
         settings: &json!({}),
         given: std::collections::BTreeMap::new(),
         terms: &Terms::default(),
+        run_key: None,
     };
     let run = journal
         .create_run(&new, |sink| (1..=n_rows).try_for_each(|id| sink.row(&row(id), None)))

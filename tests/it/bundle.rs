@@ -568,7 +568,7 @@ fn with_fewer_fields(copy: &Path) {
         let short: Vec<&str> = [0, 5, 10, 15].into_iter().map(|at| &digits[at..at + 5]).collect();
         let hash = text.split(",\"anchor_hash\":\"").nth(1).unwrap().split('"').next().unwrap();
         let text = text.replace(anchor, &short.join("-")).replace(&format!(",\"anchor_hash\":\"{hash}\""), "");
-        let fewer = text.replace(",\"moved\":0", "").replace(",\"stated\":false", "");
+        let fewer = text.replace(",\"moved\":0", "").replace(",\"stated\":false", "").replace(",\"run_key\":null", "");
         assert!(fewer.len() < text.len() - 20, "{text}");
         fewer
     });
@@ -588,7 +588,7 @@ fn a_bundle_of_an_earlier_form_is_compared_as_far_as_it_goes() {
     let (lab, bundle) = bench_with_notes();
     by_hand_said(&bundle).unwrap();
     let told = by_verb(&lab, &bundle, &["--json"]).exits(0);
-    assert!(told.stdout.contains("\"form\": 1,"), "{}", told.stdout);
+    assert!(told.stdout.contains("\"form\": 2,"), "{}", told.stdout);
     let earlier = altered(&bundle, "earlier", |copy| {
         with_fewer_columns(copy);
         with_fewer_fields(copy);
@@ -597,7 +597,7 @@ fn a_bundle_of_an_earlier_form_is_compared_as_far_as_it_goes() {
     let held = by_verb(&lab, &earlier, &[]).exits(0);
     assert!(held.stdout.contains("form    0, of an earlier version: its reports were compared"), "{}", held.stdout);
     let said = by_hand_said(&earlier).unwrap_err();
-    assert!(said.contains("the bundle is of form 0, and this checks form 1: take the checker of"), "{said}");
+    assert!(said.contains("the bundle is of form 0, and this checks form 2: take the checker of"), "{said}");
     // A bundle in the form of this version has to have everything that this version writes.
     for (n, fewer) in [with_fewer_columns as fn(&Path), with_fewer_fields].into_iter().enumerate() {
         let forged = altered(&bundle, &format!("fewer{n}"), |copy| {
@@ -653,19 +653,19 @@ fn of_a_bundle_of_a_later_form_nothing_is_said_but_that_it_is_one() {
     }
     let _machine = shared();
     let (lab, bundle) = bench();
-    for (form, name) in [(2, "later"), (4_000_000_000, "far-later")] {
+    for (form, name) in [(3, "later"), (4_000_000_000, "far-later")] {
         let later = altered(&bundle, name, |copy| {
             with_column("colour", "red")(copy);
             of_form(copy, form);
         });
         let ended = by_verb(&lab, &later, &[]).exits(2).says("hint: verify it with the newer cutover");
-        let says = format!("was made by a newer cutover (form {form}, this program knows 1)");
+        let says = format!("was made by a newer cutover (form {form}, this program knows 2)");
         assert!(ended.stderr.contains(&says) && ended.stdout.is_empty(), "{}{}", ended.stdout, ended.stderr);
         let said = by_hand_said(&later).unwrap_err();
         assert!(!said.contains("report.csv") && !said.contains("as they were written"), "{said}");
     }
     for (n, form) in
-        ["", "form 1\n", "cutover.bundle.v1\n", "cutover.bundle.v1\nform 1\nmore\n", "cutover.bundle.v1\nform -1\n"]
+        ["", "form 2\n", "cutover.bundle.v1\n", "cutover.bundle.v1\nform 2\nmore\n", "cutover.bundle.v1\nform -1\n"]
             .into_iter()
             .enumerate()
     {
@@ -700,8 +700,8 @@ fn files_columns_fields_and_words_of_a_bundle_are_those_of_its_form() {
     fields_of("", &report_json["summary"], &mut fields);
     let all =
         [files.join(" "), words.join(" "), report.lines().next().unwrap().to_owned(), fields.join(" ")].join("\n");
-    assert_eq!(fs::read_to_string(bundle.join("form")).unwrap(), "cutover.bundle.v1\nform 1\n");
-    assert_eq!(all, OF_FORM_1, "raise `BundleForm::CURRENT`, and FORM in check.py, with it");
+    assert_eq!(fs::read_to_string(bundle.join("form")).unwrap(), "cutover.bundle.v1\nform 2\n");
+    assert_eq!(all, OF_FORM_2, "raise `BundleForm::CURRENT`, and FORM in check.py, with it");
 }
 
 fn fields_of(of: &str, value: &serde_json::Value, fields: &mut Vec<String>) {
@@ -723,7 +723,7 @@ fn fields_of(of: &str, value: &serde_json::Value, fields: &mut Vec<String>) {
     }
 }
 
-const OF_FORM_1: &str = "README.md SHA256SUMS check.py form head journal.db plan.jsonl report.csv report.html report.json report.md report.xlsx report.xml\n\
+const OF_FORM_2: &str = "README.md SHA256SUMS check.py form head journal.db plan.jsonl report.csv report.html report.json report.md report.xlsx report.xml\n\
      cutover.head.v2 journal runs time run plan rows anchor previous lane lane\n\
      row,source_id,copystate,migrationcycle,verdict,before_copystate,before_migrationcycle,after_copystate,\
      after_migrationcycle,attempts,http_status,error_code,error_msg,request_id,wave,target,name,first_sent_at,\
@@ -734,7 +734,7 @@ const OF_FORM_1: &str = "README.md SHA256SUMS check.py form head journal.db plan
      lanes.settled lanes.stated lanes.stopped lanes.throttled last_launch last_launch.at last_launch.host \
      last_launch.launch last_launch.pid last_launch.user last_launch.verb last_launch.version last_launch.who \
      launches moved on_target paper paper.name paper.reason paper.require_approvals paper.seal paper.ticket \
-     plan plan.digest plan.path plan.rows run running schema started_at steering steering.forecast \
+     plan plan.digest plan.path plan.rows run run_key running schema started_at steering steering.forecast \
      steering.history steering.paused steering.stage steering.waits throttled under_way unproven unsettled \
      unsettled.in_doubt unsettled.pending verdicts verdicts.already verdicts.applied verdicts.blocked \
      verdicts.failed verdicts.no_effect verdicts.overtaken verdicts.refused verdicts.unverified waves \
@@ -1301,6 +1301,7 @@ fn seeded(path: &Path, seed: u64, rules: Rules) {
         settings: &settings,
         given: std::collections::BTreeMap::new(),
         terms: &Terms::default(),
+        run_key: None,
     };
     let mut journal = Journal::open(path).unwrap();
     let run = journal

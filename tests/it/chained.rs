@@ -162,7 +162,7 @@ fn on_the_order(ids: &[String; 3]) -> Vec<Attack<'_>> {
         (
             "one is added that never began",
             by_sql("INSERT INTO run SELECT 4, 'added', plan_path, plan_digest, 0, endpoint, account, settings, created_at, 0, 0, NULL, NULL,
-                 NULL, NULL, 0, NULL, NULL, NULL, rules FROM run WHERE run = 3"),
+                 NULL, NULL, 0, NULL, NULL, NULL, rules, NULL FROM run WHERE run = 3"),
             vec![(None, "runs_missing")],
         ),
         ("the journal is another one", by_sql("UPDATE journal SET id = '00'"), vec![(first, "other_journal")]),
@@ -387,7 +387,7 @@ fn each_run_is_proven_by_what_stands_for_it() {
 #[test]
 fn journals_of_earlier_versions_are_proven_as_they_were_and_chained_from_now_on() {
     let _machine = shared();
-    for schema in ["schema-3", "schema-7", "schema-9"] {
+    for schema in ["schema-3", "schema-7", "schema-9", "schema-10"] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/journals").join(schema);
         let lab = Lab::new();
         for (from, to) in [("journal.sqlite", "cutover.db"), ("head", "head"), ("head.sig", "head.sig")] {
@@ -405,11 +405,12 @@ fn journals_of_earlier_versions_are_proven_as_they_were_and_chained_from_now_on(
             let proven = &verified(&lab, &["--anchor", anchor])["runs"][place]["proven_by"];
             assert_eq!(proven, "anchor", "{schema} {anchor}");
         }
-        // With the head that was signed, and without it: it can be made again from the journal.
+        // With the head that was signed, and without it: one that states no time can be made again from the journal.
+        let states_a_time = std::fs::read_to_string(lab.path("head")).unwrap().contains("\ntime ");
         for args in [&["--signature", "head.sig", "--signer", "signer.pub"][..], &["--signature", "head.sig"]] {
             verify(&lab, args).exits(0);
             std::fs::rename(lab.path("head"), lab.path("kept")).unwrap();
-            verify(&lab, args).exits(0);
+            verify(&lab, args).exits(if states_a_time { 7 } else { 0 });
             std::fs::rename(lab.path("kept"), lab.path("head")).unwrap();
         }
         // Rows of the first run were not verified, by choice.

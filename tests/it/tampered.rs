@@ -307,7 +307,7 @@ fn a_table_that_is_something_else_is_read_by_nobody() {
     let for_ever = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT";
     let columns = "i AS run, 'r' || i AS id, 'p' AS plan_path, 'd' AS plan_digest, 1 AS n_rows, 'e' AS endpoint,
         'a' AS account, '{}' AS settings, 1 AS launches, 0 AS running, 1 AS pid, 'h' AS host, 1 AS started_at, 1 AS ended_at,
-        1 AS elapsed_ms, 0 AS exit_code, 'x' AS exit_name, 'y' AS exit_reason, 1 AS created_at, 'first' AS rules";
+        1 AS elapsed_ms, 0 AS exit_code, 'x' AS exit_name, 'y' AS exit_reason, 1 AS created_at, 'first' AS rules, NULL AS run_key";
     let view = format!("DROP TABLE run; CREATE VIEW run AS {for_ever} {columns} FROM n");
     let grown = "ALTER TABLE run RENAME TO was; CREATE TABLE run AS SELECT * FROM was; DROP TABLE was;
         ALTER TABLE run ADD COLUMN big AS (hex(zeroblob(500000000)))";
@@ -366,7 +366,7 @@ fn what_lies_beside_a_journal_and_is_not_of_it_is_refused_and_stays() {
 }
 
 /// Edits of values that a launch relies on, each with words of the finding.
-const EDITS: [(&str, &str, &str); 12] = [
+const EDITS: [(&str, &str, &str); 13] = [
     ("where it goes", "UPDATE lane SET endpoint = 'ELSEWHERE' WHERE lane = 1", "endpoint not what its events say"),
     (
         "where it goes, twice",
@@ -394,6 +394,7 @@ const EDITS: [(&str, &str, &str); 12] = [
     ),
     ("the spelling of its settings", "UPDATE run SET settings = replace(settings, ':', ': ')", "settings"),
     ("another plan's name", "UPDATE run SET plan_digest = 'sha256:0'", "plan_digest"),
+    ("a key that it was not made with", "UPDATE run SET run_key = '2026-11-27'", "run_key"),
     ("a head", "UPDATE lane SET head = zeroblob(32) WHERE lane = 1", "the head is not the hash of event"),
 ];
 

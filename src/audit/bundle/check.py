@@ -31,17 +31,17 @@ MANIFEST, SIGNATURE = "SHA256SUMS", "SHA256SUMS.sig"
 MOST_FILES, LONGEST_MANIFEST, LONGEST_LINE, MOST_SHOWN = 64, 1 << 16, 1 << 24, 100
 NEEDED = ("form", "journal.db", "plan.jsonl", "head", "report.csv", "report.json")
 FILES = [*NEEDED, *"README.md approvals.json check.py report.html report.md report.xlsx report.xml".split()]
-FORM = 1  # of the bundles that this checks: each has the checker of its own form
+FORM = 2  # of the bundles that this checks: each has the checker of its own form
 
 # Each table, index, view and trigger of a journal of this version: the first half of the SHA-256 of its type, name, table and SQL.
 SCHEMA = """
-    03d7382e102fefeca4bd3803eae66bd6 09461a86f013c7749a131407c161cafb 11cdb1d1c6bda2b4f4fa13e5c5e8fccf
-    265568fe77f7031583a03a344949b26a 2fe0cc726a98fb5965f5b0c4900327b2 3a817c290a9fdb23331d1eb05e9be1db
-    417f7cd1b25ae5a42bfd24f1b4dcba37 41b244fb46bd79b600bb07da2086448f 45c131c8b3f0d4533960e789f653f6d5
-    61482071ee2f44a325fc4e7c72dffb0b 80b734ec8483d7848a53de3b496318c6 8b3841659fe3645b799aba342501c109
-    91151e91158b2c78661a211b4e01174d 943d7bbf6139e6401fd82e475921934c a1b59e2692c61b2f8ab072917f8f1a15
-    a538ee521e61744f4fcee9ff5df1967e c580a0690e12faa65502d22f2f7337ea c735f4add84f609ecbe488b7eb709a07
-    e72cf535f36eb22d5a9193a4d5a4341c f02a2b942b737f06aa55f410c2d6ed8c
+    03d7382e102fefeca4bd3803eae66bd6 09461a86f013c7749a131407c161cafb 265568fe77f7031583a03a344949b26a
+    2fe0cc726a98fb5965f5b0c4900327b2 417f7cd1b25ae5a42bfd24f1b4dcba37 41b244fb46bd79b600bb07da2086448f
+    45c131c8b3f0d4533960e789f653f6d5 61482071ee2f44a325fc4e7c72dffb0b 80b734ec8483d7848a53de3b496318c6
+    8b3841659fe3645b799aba342501c109 91151e91158b2c78661a211b4e01174d 943d7bbf6139e6401fd82e475921934c
+    a1b59e2692c61b2f8ab072917f8f1a15 a538ee521e61744f4fcee9ff5df1967e b0cba36d236e764ef5807dc3612c1c47
+    c580a0690e12faa65502d22f2f7337ea c735f4add84f609ecbe488b7eb709a07 db66c48f7769152435981a3c334f0dbd
+    e72cf535f36eb22d5a9193a4d5a4341c effc561cdb01f5bf56450bf0f9d57be5 f02a2b942b737f06aa55f410c2d6ed8c
 """.split()
 
 findings, n_findings = [], 0
@@ -562,10 +562,10 @@ def check_run(db, run, run_id, sums):
     began = sums.began
     if began is None or began.get("rules", "first") not in ("first", "second", "third"):
         raise Wrong("the run has no beginning, or one by rules that this check does not know")
-    names = [*sums.run, "id", "plan_digest", "n_rows", "settings", "rules"]
+    names = [*sums.run, "id", "plan_digest", "n_rows", "settings", "rules", "run_key"]
     found = dict(zip(names, db.execute(f"SELECT {', '.join(names)} FROM run WHERE run = ?", (run,)).fetchone()))
     says = dict(sums.run, id=run_id, plan_digest=began["plan"], n_rows=began["rows"], settings=began["settings"])
-    says["rules"] = began.get("rules", "first")
+    says.update(rules=began.get("rules", "first"), run_key=began.get("run_key"))
     found["settings"] = read_json(found["settings"])
     for name in says:
         if found[name] != says[name]:
@@ -765,7 +765,7 @@ class Csv:
 
 
 SUMMARY = (
-    "schema run plan verdicts unsettled on_target unproven attempts under_way throttled exit started_at elapsed_s journal anchor"
+    "schema run run_key plan verdicts unsettled on_target unproven attempts under_way throttled exit started_at elapsed_s journal anchor"
     " anchor_hash launches last_launch running waves paper steering moved lanes causes"
 ).split()
 
@@ -804,7 +804,8 @@ class Json:
             wrong("report.json: there is something behind the last row")
         run, verdicts = sums.run, {name: tally.get(name, 0) for name in VERDICTS}
         says = dict(
-            schema="cutover.summary.v1", journal="journal.db", run=head["run"], verdicts=verdicts, launches=run["launches"],
+            schema="cutover.summary.v1", journal="journal.db", run=head["run"], run_key=began.get("run_key"),
+            verdicts=verdicts, launches=run["launches"],
             on_target=tally["on_target"], started_at=time(run["started_at"]),
             exit=dict(code=run["exit_code"], name=run["exit_name"], reason=run["exit_reason"]),
             unsettled=dict(pending=tally.get("pending", 0), in_doubt=tally.get("in_doubt", 0)),

@@ -19,18 +19,22 @@ impl Journal {
     pub(crate) fn launched(&self) -> Result<Vec<Launched>, JournalError> {
         let mut statement = self.conn.prepare_cached(&format!(
             "SELECT {RUN},
-                 EXISTS (SELECT 1 FROM row WHERE row.run = run.run AND verdict IS NULL),
+                 EXISTS (SELECT 1 FROM row WHERE row.run = run.run AND verdict IS NULL) AS is_open,
                  coalesce(exit_code, 0) = 3
                      AND NOT EXISTS (SELECT 1 FROM event
                                      WHERE event.run = run.run AND lane = 0 AND kind = 'stage_began')
-                     AND n_rows = (SELECT count(*) FROM row WHERE row.run = run.run AND verdict IS NULL)
+                     AND n_rows = (SELECT count(*) FROM row WHERE row.run = run.run AND verdict IS NULL) AS is_refused
              FROM run
              ORDER BY coalesce((SELECT max(at) FROM event
                                 WHERE event.run = run.run AND lane = 0 AND kind = 'launch_began'), created_at) DESC,
                  run DESC"
         ))?;
         let runs = statement.query_map([], |columns| {
-            Ok(Launched { run: run_record(columns)?, is_open: columns.get(20)?, is_refused: columns.get(21)? })
+            Ok(Launched {
+                run: run_record(columns)?,
+                is_open: columns.get("is_open")?,
+                is_refused: columns.get("is_refused")?,
+            })
         })?;
         runs.collect::<Result<_, _>>().map_err(JournalError::from)
     }

@@ -1,7 +1,7 @@
 //! Runs as table `run` has them, and the search for one.
 
 use jiff::Timestamp;
-use rusqlite::params;
+use rusqlite::{OptionalExtension as _, params};
 
 use crate::event::rules::Rules;
 use crate::journal::chain::Anchor;
@@ -55,6 +55,8 @@ pub struct RunRecord {
     pub exit_reason: Option<String>,
     /// Rules by which the events of its rows are added up.
     pub rules: Rules,
+    /// Key by which a schedule names it.
+    pub run_key: Option<String>,
 }
 
 impl RunRecord {
@@ -67,7 +69,7 @@ impl RunRecord {
 
 pub(in crate::journal) const RUN: &str =
     "run, id, plan_path, plan_digest, n_rows, endpoint, account, settings, launches, running, pid, host,
-    started_at, ended_at, elapsed_ms, exit_code, exit_name, exit_reason, created_at, rules";
+    started_at, ended_at, elapsed_ms, exit_code, exit_name, exit_reason, created_at, rules, run_key";
 
 /// Selects what fits a [`RunFilter`]. The newest event of a run is the last of one of its lanes.
 fn select_fitting(columns: &str) -> String {
@@ -159,6 +161,13 @@ impl Journal {
         Ok(Anchor::new(&run.id, self.heads(run.key)?))
     }
 
+    /// Returns the run with this run key. The index is left out: it could hide a run from everybody else.
+    pub fn run_by_key(&self, run_key: &str) -> Result<Option<RunRecord>, JournalError> {
+        let mut statement =
+            self.conn.prepare_cached(&format!("SELECT {RUN} FROM run NOT INDEXED WHERE run_key = ?1 ORDER BY run"))?;
+        statement.query_row([run_key], run_record).optional().map_err(JournalError::from)
+    }
+
     /// Finds the run with this id, or else the only one whose id begins so.
     pub fn find_run(&self, prefix: &str) -> Result<RunRecord, JournalError> {
         if prefix.is_empty() {
@@ -248,5 +257,6 @@ pub(in crate::journal) fn run_record(row: &rusqlite::Row<'_>) -> rusqlite::Resul
         exit_name: row.get(16)?,
         exit_reason: row.get(17)?,
         rules: rules_at(row, 19)?,
+        run_key: row.get(20)?,
     })
 }

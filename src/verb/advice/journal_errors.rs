@@ -38,7 +38,7 @@ pub(crate) fn entry_of_journal(error: &JournalError) -> ErrorEntry<'_> {
         JournalError::Newer { .. } => ErrorEntry::said(Usage, "use the newer cutover"),
         JournalError::NoRuns => ErrorEntry::said(Usage, "`cutover run PLAN` makes one").of_setting(PLACE),
         JournalError::UnknownRun(_) => ErrorEntry::typed(Usage, hint_of_runs).of_setting(PLACE),
-        JournalError::AmbiguousRun { .. } => ErrorEntry::typed(Usage, hint_of_runs),
+        JournalError::AmbiguousRun { .. } | JournalError::KeyTaken { .. } => ErrorEntry::typed(Usage, hint_of_runs),
         JournalError::NotAJournal => {
             ErrorEntry::said(Integrity, "name another file with `--journal PATH`").of_setting(PLACE)
         }
