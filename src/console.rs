@@ -8,6 +8,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::panic::PanicHookInfo;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::wording::printout::Printout;
@@ -78,16 +79,16 @@ impl Console {
         self.quiet && !self.json
     }
 
-    pub(crate) fn error(self, text: &str) {
-        self.write(Level::Error, text);
-    }
-
-    /// Reports an error, its causes, and after an empty line the next thing to do.
+    /// Reports an error, its causes, and after an empty line the next thing to do. With `--quiet`, the causes are on the line of the
+    /// error: the first line is then the subject of a mail.
     pub(crate) fn fail(self, text: &str, causes: &[String], hint: Option<&str>) {
+        FAILED.store(true, Ordering::Relaxed);
         self.write_lines(Level::Error, |out| {
-            writeln!(out, "{text}")?;
-            for cause in causes {
-                writeln!(out, "  caused by: {cause}")?;
+            if self.quiet {
+                writeln!(out, "{}", in_one_line(text, causes))?;
+            } else {
+                writeln!(out, "{text}")?;
+                causes.iter().try_for_each(|cause| writeln!(out, "  caused by: {cause}"))?;
             }
             if let Some(hint) = hint {
                 writeln!(out)?;
@@ -158,19 +159,36 @@ pub(crate) fn is_yes(answer: &str) -> bool {
     matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
 }
 
-/// Reports panics like other errors from here on.
-pub(crate) fn tell_of_panics() {
-    std::panic::set_hook(Box::new(panicked));
+/// Joins an error and its causes.
+pub(crate) fn in_one_line(text: &str, causes: &[String]) -> String {
+    causes.iter().fold(text.to_owned(), |line, cause| format!("{line}: {cause}"))
+}
+
+/// First panic of this process, kept with `--quiet` for the one error that is reported.
+static PANIC: OnceLock<String> = OnceLock::new();
+
+/// Reports panics like other messages from here on; with `--quiet`, keeps the first of them.
+pub(crate) fn tell_of_panics(quiet: bool) {
+    std::panic::set_hook(Box::new(if quiet { |panic| _ = PANIC.set(told_of(panic)) } else { panicked }));
+}
+
+/// Returns the panic that was kept.
+pub(crate) fn first_panic() -> Option<&'static str> {
+    PANIC.get().map(String::as_str)
+}
+
+fn told_of(panic: &PanicHookInfo<'_>) -> String {
+    let thread = std::thread::current();
+    let (name, text) = (thread.name().unwrap_or("?"), panic.payload_as_str().unwrap_or("a panic without a text"));
+    let place = panic.location().map_or_else(|| "?".to_owned(), ToString::to_string);
+    format!("thread `{name}` panicked at {place}: {text}")
 }
 
 /// Reports a panic with its place; whoever ends the launch because of it says so.
 fn panicked(panic: &PanicHookInfo<'_>) {
-    let thread = std::thread::current();
-    let (name, text) = (thread.name().unwrap_or("?"), panic.payload_as_str().unwrap_or("a panic without a text"));
-    let place = panic.location().map_or_else(|| "?".to_owned(), ToString::to_string);
     let trace = std::backtrace::Backtrace::capture();
     put(&lines(None, |out| {
-        writeln!(out, "thread `{name}` panicked at {place}: {text}")?;
+        writeln!(out, "{}", told_of(panic))?;
         if trace.status() == std::backtrace::BacktraceStatus::Captured {
             trace.to_string().lines().try_for_each(|line| writeln!(out, "{line}"))?;
         }
@@ -180,6 +198,9 @@ fn panicked(panic: &PanicHookInfo<'_>) {
 
 /// True once this process has written a result to standard output.
 static GIVEN: AtomicBool = AtomicBool::new(false);
+
+/// True once this process has reported an error.
+static FAILED: AtomicBool = AtomicBool::new(false);
 
 /// Standard output; remembers whether its reader left.
 struct Results {
@@ -284,6 +305,11 @@ pub(crate) fn reader_left(error: &io::Error) -> bool {
 /// Tells whether a result was written, or tried to be.
 pub(crate) fn has_results() -> bool {
     GIVEN.load(Ordering::Relaxed)
+}
+
+/// Tells whether an error was reported.
+pub(crate) fn has_failed() -> bool {
+    FAILED.load(Ordering::Relaxed)
 }
 
 /// Tells whether results go to a terminal, and not to a file or a program.

@@ -119,6 +119,32 @@ impl Exit {
         }
     }
 
+    /// Returns the exit with this code, in which each end by a signal has its own.
+    #[must_use]
+    pub fn with_code(code: u8) -> Option<Exit> {
+        Exit::ALL.into_iter().find(|exit| exit.code() == code)
+    }
+
+    /// Returns the words with which the sentence about an unfinished run begins; `None` for a finished one, of which the counts say
+    /// enough.
+    #[must_use]
+    pub fn headline(self) -> Option<&'static str> {
+        match self {
+            Exit::Done | Exit::NotOnTarget => None,
+            Exit::Usage => Some("Not begun"),
+            Exit::Refused => Some("Refused"),
+            Exit::Halted => Some("Halted"),
+            Exit::Credentials => Some("Credentials not accepted"),
+            Exit::Locked => Some("Locked out"),
+            Exit::Integrity => Some("Journal or plan not what it was"),
+            Exit::Unreachable => Some("Service not reached"),
+            Exit::Internal => Some("Broken off by a fault"),
+            Exit::HungUp => Some("The terminal hung up"),
+            Exit::Interrupted => Some("Interrupted"),
+            Exit::Terminated => Some("Terminated by a signal"),
+        }
+    }
+
     /// Returns words for the signal that ended the process; `None` for any other exit.
     #[must_use]
     pub fn signal(self) -> Option<&'static str> {
@@ -256,6 +282,15 @@ mod tests {
     fn codes_are_those_of_the_published_table() {
         let codes: Vec<u8> = Exit::ALL.iter().map(|exit| exit.code()).collect();
         assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 8, 70, 129, 130, 143]);
+    }
+
+    #[test]
+    fn a_stored_code_is_read_back_as_the_exit_that_it_was() {
+        for exit in Exit::ALL {
+            assert_eq!(Exit::with_code(exit.code()), Some(exit));
+            assert_eq!(exit.headline().is_none(), exit.is_finished(), "{exit:?}");
+        }
+        assert_eq!(Exit::with_code(9), None);
     }
 
     #[test]

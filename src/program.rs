@@ -27,11 +27,12 @@ use crate::wording::sieve::Form;
 pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     crate::memory::keep_to_ourselves();
     let args: Vec<OsString> = args.into_iter().collect();
-    console::tell_of_panics();
+    console::tell_of_panics(false);
     let flags = match Flags::try_parse_from(&args) {
         Ok(flags) => flags,
         Err(error) => return misread(&args, &Misread::from_error(&error, &args)),
     };
+    console::tell_of_panics(flags.common.quiet);
     let here = Here::new(&flags.given(), flags.reading(), |name| std::env::var_os(name));
     let common = &flags.common;
     let mut console =
@@ -52,6 +53,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
             error.exit()
         }
     };
+    if console.quiet && exit != Exit::Done && !console::has_results() && !console::has_failed() {
+        // Whoever hears nothing takes it that all is well.
+        console.fail(exit.meaning(), &[], None);
+    }
     if console.json && !console::has_results() {
         let failure = match &ended {
             Ok(exit) => Failure::plain(*exit),
@@ -67,9 +72,23 @@ fn misread(args: &[OsString], misread: &Misread) -> Exit {
     if misread.is_asked_for() {
         return if console::help(|out| misread.write(out)).is_err() { Exit::Internal } else { Exit::Done };
     }
-    console::misread(|out| misread.write(out));
-    let wants_json = args.iter().take_while(|arg| *arg != OsStr::new("--")).any(|arg| arg == OsStr::new("--json"));
-    if wants_json { tell(&Failure::misread(&misread.to_string()), Exit::Usage) } else { Exit::Usage }
+    let failure = Failure::misread(&misread.to_string());
+    let asks_for = |is_it: fn(&str) -> bool| {
+        args.iter().take_while(|arg| *arg != OsStr::new("--")).filter_map(|arg| arg.to_str()).any(is_it)
+    };
+    if asks_for(is_quiet) {
+        let console = Console { format: LogFormat::Text, quiet: true, verbose: false, json: false };
+        console.fail(&failure.message, &[], failure.hint.as_deref());
+    } else {
+        console::misread(|out| misread.write(out));
+    }
+    if asks_for(|arg| arg == "--json") { tell(&failure, Exit::Usage) } else { Exit::Usage }
+}
+
+/// Tells whether an argument is `--quiet`, or has `-q` among flags of one letter.
+fn is_quiet(arg: &str) -> bool {
+    let letters = arg.strip_prefix('-').filter(|letters| letters.bytes().all(|letter| b"qv".contains(&letter)));
+    arg == "--quiet" || letters.is_some_and(|letters| letters.contains('q'))
 }
 
 fn text_of(panic: &(dyn Any + Send)) -> String {
@@ -104,7 +123,12 @@ fn settings(flags: &Flags) -> Result<(Layers, Settings), SettingsError> {
 /// Reports an error with its causes and the hint.
 fn complain(console: Console, error: &CommandError, here: &Here) {
     let mut text = error.to_string();
-    // With `--quiet` the list of problems was not printed.
+    // With `--quiet` the list of problems was not printed, nor the place of a bug.
+    if console.quiet
+        && let Some(panic) = console::first_panic()
+    {
+        text.extend([" (", panic, ")"]);
+    }
     if let CommandError::Plan(PlanError::Problems { name, problems }) = error
         && console.quiet
         && let Some(first) = problems.shown().next()

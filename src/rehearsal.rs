@@ -172,6 +172,18 @@ impl Rehearsal {
         advice
     }
 
+    /// Returns the verdict on one line, with the end of the run as it was rehearsed.
+    #[must_use]
+    pub(crate) fn in_one_line(&self) -> String {
+        let RehearsalExit { code, name, reason } = &self.exit;
+        let why = reason.clone().unwrap_or_else(|| self.summary.in_one_line());
+        format!(
+            "the rehearsal of {} is {}: it would end with {code} ({name}): {why}",
+            self.plan,
+            self.readiness.words()
+        )
+    }
+
     /// Writes the result as text.
     pub fn write_text(&self, out: &mut Printout<'_>) -> io::Result<()> {
         let start = if self.from_live { "the live states" } else { "the plan" };

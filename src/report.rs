@@ -30,6 +30,7 @@ mod markdown;
 pub mod next;
 pub(crate) mod row;
 pub mod runs;
+mod sentence;
 pub mod status;
 pub mod steering;
 pub(crate) mod story;

@@ -40,9 +40,9 @@ pub(super) fn check(context: &Context, args: &PlanArgs) -> Result<Exit, CommandE
     Ok(Exit::Done)
 }
 
-/// Prints the same as the document `cutover.check.v1`.
+/// Prints the same as the document `cutover.check.v1`. Problems are in it, and their number is the error that ends the verb.
 fn check_as_json(context: &Context, source: &Source, args: &PlanArgs) -> Result<Exit, CommandError> {
-    let (document, exit) = match crate::plan::check(source, &crate::verb::context::reading_of(&context.settings, args))
+    let (document, ended) = match crate::plan::check(source, &crate::verb::context::reading_of(&context.settings, args))
     {
         Ok(checked) => {
             accounts::are_known(context, &checked)?;
@@ -50,17 +50,17 @@ fn check_as_json(context: &Context, source: &Source, args: &PlanArgs) -> Result<
                 "schema": "cutover.check.v1", "plan": source.name(), "digest": checked.digest, "rows": checked.n_rows,
                 "waves": checked.waves, "accounts": checked.accounts, "found": checked.warnings,
             });
-            (document, Exit::Done)
+            (document, Ok(Exit::Done))
         }
-        Err(PlanError::Problems { problems, .. }) => (
-            serde_json::json!({
+        Err(PlanError::Problems { name, problems }) => {
+            let document = serde_json::json!({
                 "schema": "cutover.check.v1", "plan": source.name(), "digest": null, "rows": null,
                 "waves": [], "accounts": [], "found": problems,
-            }),
-            Exit::Usage,
-        ),
+            });
+            (document, Err(PlanError::Problems { name, problems }.into()))
+        }
         Err(error) => return Err(error.into()),
     };
     console::document(Form::Json, |out| writeln!(out, "{document:#}")).map_err(stdout_failed)?;
-    Ok(exit)
+    ended
 }

@@ -57,19 +57,18 @@ pub(super) fn doctor(context: &Context) -> Result<Exit, CommandError> {
         exit = exit.worst(worst);
     }
     runtime.shutdown_background();
-    if context.console.answers_by_code() {
-        if exit != Exit::Done {
-            let (text, hint) = in_one_line(&patients);
-            context.console.fail(&text, &[], hint);
-        }
-        return Ok(exit);
-    }
     let written = if context.console.json {
         console::document(Form::Json, |out| writeln!(out, "{:#}", document(&patients)))
+    } else if context.console.quiet {
+        Ok(())
     } else {
         console::print(|out| render(&patients, out))
     };
     written.map_err(stdout_failed)?;
+    if context.console.quiet && exit != Exit::Done {
+        let (text, hint) = in_one_line(&patients);
+        context.console.fail(&text, &[], hint);
+    }
     Ok(exit)
 }
 

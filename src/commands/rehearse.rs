@@ -27,8 +27,12 @@ pub(super) fn rehearse(context: &Context, args: &PlanArgs, from_live: bool) -> R
     let rehearsal = rehearsal_of(&plan, &launched, from_live)?;
     if context.console.json {
         print_json(|out| document(&rehearsal, out))?;
-    } else {
+    } else if !context.console.quiet {
         print(|out| Ok(rehearsal.write_text(out)?))?;
+    }
+    if context.console.quiet && launched.exit != Exit::Done {
+        let hint = format!("`{}` shows when what happens", context.here.rehearses(plan.path(), from_live));
+        context.console.fail(&rehearsal.in_one_line(), &[], Some(&hint));
     }
     Ok(launched.exit)
 }

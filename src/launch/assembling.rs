@@ -14,7 +14,7 @@ use super::accounts::account::Account;
 use super::faults::Faults;
 use super::inputs::Launch;
 use super::saving::Losing;
-use super::signals;
+use super::signals::{self, LastWords};
 use super::venue::Venue;
 use crate::clock::Clock;
 use crate::engine::driver::Driver;
@@ -141,7 +141,12 @@ impl Assembly {
             RunParts { driver: Arc::new(driver), journal, recorder: recorder.clone(), stop: stop.clone(), n_lanes };
         let (lanes, reading) = launch.lanes(ways, first_answers, &of_run);
         let ended = Arc::default();
-        signals::watch(stop, recorder.clone(), Arc::clone(&ended)).map_err(CommandError::Start)?;
+        let status = match launch.clock {
+            Clock::OfMachine => Some(commands.status()),
+            Clock::Rehearsed { .. } => None,
+        };
+        let last_words = LastWords { console: launch.console, status };
+        signals::watch(stop, recorder.clone(), Arc::clone(&ended), last_words).map_err(CommandError::Start)?;
         let looking = launch.look_where_it_is(&recorder);
         Ok(Self {
             work: Work { given, reopened, lanes, of_run, commands: commands_to_run, progress },

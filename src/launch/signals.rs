@@ -3,18 +3,37 @@
 //! SIGHUP only drains, however often it comes: a closed terminal sends it twice, from the shell and from the system, and a service
 //! manager may send it right after its own signal.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::console::{self, Console};
 use crate::engine::stop::Stop;
 use crate::event::run::{DrainReason, RunEvent};
 use crate::exit::Exit;
 use crate::recorder::Recorder;
+use crate::report::failure::Failure;
+use crate::wording::sieve::Form;
+
+/// Time in which the last message has to be taken: whoever sends a third signal does not wait for the reader of a full pipe.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// Message of a launch that leaves at once.
+pub(super) struct LastWords {
+    pub(super) console: Console,
+    /// Command that shows the run; absent from one that is only rehearsed.
+    pub(super) status: Option<String>,
+}
 
 /// Starts a task that acts on signals until the runtime ends. Once `ended` is true, a drain is not recorded.
-pub(super) fn watch(stop: Stop, recorder: Recorder, ended: Arc<AtomicBool>) -> std::io::Result<()> {
+pub(super) fn watch(
+    stop: Stop,
+    recorder: Recorder,
+    ended: Arc<AtomicBool>,
+    last_words: LastWords,
+) -> std::io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hang_up = if hang_ups_are_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
@@ -43,7 +62,7 @@ pub(super) fn watch(stop: Stop, recorder: Recorder, ended: Arc<AtomicBool>) -> s
                 }
                 (DrainReason::HungUp, _) => (),
                 (_, 2) => stop.abort(),
-                _ => leave(reason),
+                _ => leave(reason, last_words),
             }
         }
     });
@@ -68,7 +87,26 @@ fn hang_ups_are_ignored() -> bool {
 
 /// Exits at once. Rows on the wire stay in doubt: the journal has their intents.
 #[expect(clippy::exit, reason = "the third signal means at once")]
-fn leave(reason: DrainReason) -> ! {
+fn leave(reason: DrainReason, last_words: LastWords) -> ! {
     let exit = if reason == DrainReason::Terminated { Exit::Terminated } else { Exit::Interrupted };
+    let (said, is_said) = mpsc::channel();
+    std::thread::spawn(move || {
+        last_words.say(exit);
+        _ = said.send(());
+    });
+    _ = is_said.recv_timeout(LAST_WORDS);
     std::process::exit(exit.code().into())
+}
+
+impl LastWords {
+    fn say(&self, exit: Exit) {
+        let why = exit.signal().unwrap_or_default();
+        let text = format!("{why} three times, and left at once: changes that were under way are in doubt");
+        let hint = self.status.as_ref().map(|status| format!("`{status}` shows how to go on"));
+        self.console.fail(&text, &[], hint.as_deref());
+        if self.console.json {
+            let failure = Failure::new(exit, &text, hint.as_deref());
+            _ = console::document(Form::Json, |out| failure.write_json(out));
+        }
+    }
 }

@@ -41,14 +41,20 @@ impl Launch {
         }
         reported.and(printed)?;
         let Carried { exit, reason, .. } = carried;
-        let sentence = || summary.sentence();
-        if !exit.is_finished() {
-            self.console.error(&reason.unwrap_or_else(sentence));
-        } else if exit != Exit::Done && self.console.quiet {
-            // With `--quiet` there is no summary that says it.
-            self.console.error(&sentence());
-        }
+        self.complain(exit, reason, &summary);
         Ok(exit)
+    }
+
+    /// Reports the end of a launch that did not do all it was asked to, as an error. Where no text of the summary is printed, the error
+    /// also tells of rows that are not on target, and has the command to type next.
+    fn complain(&self, exit: Exit, reason: Option<String>, summary: &Summary) {
+        let Console { quiet, json, .. } = self.console;
+        let hint = (quiet || json).then(|| summary.hint());
+        if !exit.is_finished() {
+            self.console.fail(&reason.unwrap_or_else(|| summary.in_one_line()), &[], hint.as_deref());
+        } else if exit != Exit::Done && quiet {
+            self.console.fail(&summary.in_one_line(), &[], hint.as_deref());
+        }
     }
 
     fn print(&self, summary: &Summary) -> Result<(), CommandError> {

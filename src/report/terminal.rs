@@ -1,4 +1,4 @@
-//! Summary for people: a sentence, counts, causes and what to do next.
+//! Summary for people: the sentence, counts, causes and what to do next.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use crate::event::verdict::Verdict;
 use crate::journal::read::causes::Cause;
 use crate::ledger::standing::Phase;
 use crate::values::zone::Zone;
-use crate::wording::amounts::{count, is_or_are};
+use crate::wording::amounts::count;
 use crate::wording::printout::Printout;
 
 /// Name of the step about rows on target that were not verified by choice.
@@ -18,47 +18,6 @@ pub(crate) const UNPROVEN: &str = "unproven";
 const VERDICT_WIDTH: usize = 10;
 
 impl Summary {
-    /// Returns the result in one sentence: rows on target, and what the others need.
-    #[must_use]
-    pub fn sentence(&self) -> String {
-        let n_rows = u64::from(self.plan.rows);
-        let Unsettled { pending, in_doubt, under_way } = self.unsettled;
-        let in_doubt = in_doubt - under_way;
-        if n_rows == 0 {
-            return "The run has no rows.".to_owned();
-        }
-        if self.on_target == n_rows {
-            let all = if n_rows == 1 { "The one row is".to_owned() } else { format!("All {n_rows} rows are") };
-            return format!("{all} on target{}.", self.without_proof());
-        }
-        let mut rest = Vec::new();
-        if pending > 0 {
-            rest.push(format!("{pending} {} still to do", is_or_are(pending)));
-        }
-        if under_way > 0 {
-            rest.push(format!("{under_way} {} under way", is_or_are(under_way)));
-        }
-        if in_doubt > 0 {
-            rest.push(format!("{in_doubt} {} in doubt", is_or_are(in_doubt)));
-        }
-        let n_look = self.n_need_a_look();
-        if n_look > 0 {
-            rest.push(format!("{n_look} {} a look", if n_look == 1 { "needs" } else { "need" }));
-        }
-        let (on_target, so_far) = (self.on_target, if self.running.is_some() { " so far" } else { "" });
-        let (rows, unproven) = (count(n_rows, "row"), self.without_proof());
-        format!("{on_target} of {rows} {} on target{so_far}{unproven}; {}.", is_or_are(n_rows), rest.join(", "))
-    }
-
-    /// Says how many rows on target were not verified by choice; nothing if there are none.
-    fn without_proof(&self) -> String {
-        match self.unproven {
-            0 => String::new(),
-            n if n == self.on_target => ", unproven: verification was switched off".to_owned(),
-            n => format!(", {n} of them unproven: verification was switched off"),
-        }
-    }
-
     /// Writes the summary as text of about 100 columns, meaningful without colour, with times in this time zone.
     pub fn write_text(&self, zone: &Zone, out: &mut Printout<'_>) -> io::Result<()> {
         writeln!(out, "{}", self.sentence())?;

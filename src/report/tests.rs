@@ -136,6 +136,29 @@ fn counts_add_up_to_the_rows_and_to_the_sentence() {
 }
 
 #[test]
+fn whatever_stopped_a_run_early_begins_its_sentence_until_it_goes_on() {
+    let mut summary = summary_of(&night::night());
+    for (exit, begins) in [
+        (Exit::Halted, "Halted: 2 of 12 rows are on target; 1 is still to do"),
+        (Exit::Terminated, "Terminated by a signal: 2 of 12 rows are on target; "),
+        (Exit::NotOnTarget, "2 of 12 rows are on target; 1 is still to do"),
+    ] {
+        summary.exit.code = Some(exit.code());
+        assert!(summary.sentence().starts_with(begins), "{}", summary.sentence());
+    }
+    let line = summary.in_one_line();
+    assert!(
+        line.contains("8 need a look: 2 refused, SMS.0515: ") && line.ends_with("; 6 rows for other causes"),
+        "{line}"
+    );
+    assert!(summary.hint().contains(": `cutover "), "{}", summary.hint());
+    for (n_rows, told) in [(3, "all 3 rows are"), (1, "the one row is")] {
+        (summary.plan.rows, summary.verdicts.already) = (n_rows, n_rows.into());
+        assert_eq!(summary.sentence(), format!("Nothing was to do: {told} on target already."));
+    }
+}
+
+#[test]
 fn two_reports_of_one_journal_are_the_same_bytes() {
     let lab = night::night();
     for format in Format::ALL {

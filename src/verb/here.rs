@@ -93,6 +93,12 @@ impl Here {
         self.asks(&format!("plan {}{} -o FILE", shell_path(plan), self.reading))
     }
 
+    /// Returns the command that rehearses the plan of this rehearsal again.
+    pub(crate) fn rehearses(&self, plan: &Path, from_live: bool) -> String {
+        let from_live = if from_live { " --from-live" } else { "" };
+        self.asks(&format!("rehearse {}{}{from_live}{}", shell_path(plan), self.reading, self.night))
+    }
+
     /// Returns the command that approves a sealed plan, with a key where only signatures count.
     pub(crate) fn approves(&self, sealed: &str, is_signed: bool) -> String {
         let key = if is_signed { " --key KEY" } else { "" };

@@ -50,6 +50,7 @@ mod service;
 mod settings;
 mod shown;
 mod signals;
+mod silence;
 mod supply;
 mod tampered;
 mod told;

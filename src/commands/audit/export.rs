@@ -12,6 +12,7 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use super::checker::checker_sum;
+use super::telling::tell;
 use crate::audit::bundle::{
     APPROVALS, BundleForm, CHECK, CHECKER, FORM, HEAD, JOURNAL, MANIFEST, Manifest, PLAN, SIGNATURE, approvals_text,
     is_name,
@@ -32,7 +33,7 @@ use crate::verb::context::Context;
 use crate::verb::error::{CommandError, bad_destination, bad_key, key_must_exist, output_failed};
 use crate::verb::journal;
 use crate::verb::meant::{self, Otherwise};
-use crate::verb::results::{print, print_json, write_report};
+use crate::verb::results::write_report;
 use crate::wording::plain::shown;
 
 const README: &str = include_str!("export/README.md");
@@ -66,11 +67,7 @@ pub(super) fn export(context: &Context, what: &Exported<'_>) -> Result<Exit, Com
     let run = copy.find_run(&id)?;
     let audit = if all_runs { audit::verify_all(&copy) } else { audit::verify_one(&copy, &run) }?;
     if !audit.is_ok() {
-        if context.console.json {
-            print_json(|out| Ok(audit::told::write_json(&audit, out)?))?;
-        } else {
-            print(|out| Ok(audit::told::write_text(&audit, out)?))?;
-        }
+        tell(context, &audit)?;
         return Ok(Exit::Integrity);
     }
     let bundle = Bundle { folder: folder.path(), journal: &copy, run: &run };
