@@ -265,6 +265,7 @@ impl RunStory {
             | RunEvent::LaunchBegan { .. }
             | RunEvent::LaunchEnded { .. }
             | RunEvent::WaitEnded
+            | RunEvent::HookRan { .. }
             | RunEvent::Controlled { .. } => None,
         }
     }

@@ -193,6 +193,7 @@ impl SteeringState {
             | RunEvent::StageEnded { .. }
             | RunEvent::WaitBegan { .. }
             | RunEvent::WaitEnded
+            | RunEvent::HookRan { .. }
             | RunEvent::LaunchEnded { .. } => Vec::new(),
         }
     }

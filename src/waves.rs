@@ -12,9 +12,11 @@ use crate::values::share::Share;
 
 pub mod forecast;
 pub mod halt;
+pub mod hooks;
 pub mod window;
 
 use halt::HaltRules;
+use hooks::PlanHooks;
 
 /// Terms of a plan besides its rows. A plan without a plan file has the empty terms.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -38,6 +40,9 @@ pub struct Terms {
     /// Waves in the order in which they run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub waves: Vec<WaveTerms>,
+    /// Commands that run before and after the run and its waves.
+    #[serde(skip_serializing_if = "PlanHooks::is_empty")]
+    pub hooks: PlanHooks,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks for it")]

@@ -308,6 +308,7 @@ impl OwnSums {
             | RunEvent::StageEnded { .. }
             | RunEvent::WaitBegan { .. }
             | RunEvent::WaitEnded
+            | RunEvent::HookRan { .. }
             | RunEvent::Controlled { control: None, .. } => (),
         }
     }

@@ -117,6 +117,7 @@ impl Stop {
             | DrainReason::Window
             | DrainReason::TooLong
             | DrainReason::Unapproved
+            | DrainReason::Vetoed
             | DrainReason::Operator => true,
             DrainReason::Interrupted
             | DrainReason::Terminated
@@ -176,7 +177,8 @@ fn is_asked_for(reason: DrainReason) -> bool {
         | DrainReason::StageLeft
         | DrainReason::Window
         | DrainReason::TooLong
-        | DrainReason::Unapproved => false,
+        | DrainReason::Unapproved
+        | DrainReason::Vetoed => false,
     }
 }
 

@@ -9,6 +9,7 @@ use super::rules::Rules;
 use crate::control::{By, Command, Wait};
 use crate::exit::Exit;
 use crate::waves::Stage;
+use crate::waves::hooks::{Hook, HookEnd, HookOrigin};
 use crate::whoami::Who;
 
 /// Fact about a run as a whole.
@@ -93,6 +94,25 @@ pub enum RunEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         control: Option<i64>,
     },
+    /// A hook has ended, or could not be started.
+    HookRan {
+        hook: Hook,
+        from: HookOrigin,
+        /// Number of its wave; `None` for a hook of the run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        wave_no: Option<u32>,
+        /// Name of its wave, if that has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        wave: Option<String>,
+        end: HookEnd,
+        /// Beginning of its output, at most 4 KiB, without characters that control a terminal and without known secrets.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        output: String,
+        /// True if it wrote more than that.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        cut: bool,
+        elapsed_ms: u64,
+    },
     LaunchEnded {
         exit: Exit,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -106,7 +126,7 @@ pub enum RunEvent {
 
 impl RunEvent {
     /// Names of the stored forms.
-    pub const NAMES: [&str; 9] = [
+    pub const NAMES: [&str; 10] = [
         "run_started",
         "launch_began",
         "drain_began",
@@ -115,6 +135,7 @@ impl RunEvent {
         "wait_began",
         "wait_ended",
         "controlled",
+        "hook_ran",
         "launch_ended",
     ];
 }
@@ -171,6 +192,8 @@ pub enum DrainReason {
     TooLong,
     /// A stage was not released in time.
     Unapproved,
+    /// A hook said no, or failed.
+    Vetoed,
     /// An operator asked for it, with the verb or a flag file.
     Operator,
 }

@@ -90,6 +90,7 @@ fn fold_run(conn: &Connection, run: RunKey, at_ms: i64, what: &RunEvent) -> Resu
         | RunEvent::StageEnded { .. }
         | RunEvent::WaitBegan { .. }
         | RunEvent::WaitEnded
+        | RunEvent::HookRan { .. }
         | RunEvent::Controlled { control: None, .. } => 0,
     };
     Ok(())

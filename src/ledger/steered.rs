@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::control::{By, CONTROL, Command, Paused, Taken, Waits};
 use crate::event::run::RunEvent;
+use crate::waves::hooks::{Hook, HookOrigin};
 use crate::waves::{Part, Stage};
 
 /// State of a run's steering.
@@ -22,6 +23,15 @@ pub struct Steered {
     pub history: Vec<Taken>,
     /// Estimate that was recorded as the stage began.
     pub forecast: Option<String>,
+    /// Wave for which hooks have given leave.
+    pub cleared: Option<ClearedWave>,
+}
+
+/// Wave that was begun, with the hooks that need not be asked about it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClearedWave {
+    pub wave_no: u32,
+    pub by: Vec<HookOrigin>,
 }
 
 impl Steered {
@@ -29,6 +39,12 @@ impl Steered {
     pub fn add(&mut self, at: Timestamp, event: &RunEvent) {
         match event {
             RunEvent::LaunchBegan { .. } | RunEvent::LaunchEnded { .. } => {
+                // A finished run may be opened again: then each wave begins anew.
+                if let RunEvent::LaunchEnded { exit, .. } = event
+                    && exit.is_finished()
+                {
+                    self.cleared = None;
+                }
                 (self.waits, self.stage, self.forecast) = (None, None, None);
                 // A pause by flag file is not carried over: the file itself tells whether it still holds.
                 self.paused.retain(|paused| paused.by.via == CONTROL);
@@ -44,7 +60,13 @@ impl Steered {
             }
             RunEvent::WaitEnded => self.waits = None,
             RunEvent::Controlled { command, by, control: _ } => self.take(at, command, by),
-            RunEvent::Started { .. } | RunEvent::DrainBegan { .. } => (),
+            RunEvent::HookRan { hook: Hook::BeforeWave, from, wave_no: Some(wave_no), end, .. } if end.is_success() => {
+                let cleared = self.cleared.take().filter(|cleared| cleared.wave_no == *wave_no);
+                let mut by = cleared.map_or_else(Vec::new, |cleared| cleared.by);
+                by.push(*from);
+                self.cleared = Some(ClearedWave { wave_no: *wave_no, by });
+            }
+            RunEvent::Started { .. } | RunEvent::DrainBegan { .. } | RunEvent::HookRan { .. } => (),
         }
     }
 
@@ -65,6 +87,12 @@ impl Steered {
         }
     }
 
+    /// Tells whether a hook before the wave has succeeded, and the wave has gone on since.
+    #[must_use]
+    pub fn is_cleared(&self, wave_no: u32, by: HookOrigin) -> bool {
+        self.cleared.as_ref().is_some_and(|cleared| cleared.wave_no == wave_no && cleared.by.contains(&by))
+    }
+
     #[must_use]
     pub fn is_released(&self, wave: &str, of: Part) -> bool {
         self.released.iter().any(|(name, part)| name == wave && part.unwrap_or(Part::Canary) == of)
@@ -75,6 +103,7 @@ impl Steered {
 mod tests {
     use super::*;
     use crate::event::run::RunEvent;
+    use crate::waves::hooks::HookEnd;
 
     fn by(via: &str) -> By {
         By { host: "h".into(), via: via.into(), ..By::default() }
@@ -105,6 +134,33 @@ mod tests {
             RunEvent::LaunchEnded { exit: crate::exit::Exit::Halted, reason: None, elapsed_ms: 1, refusal: None };
         steered.add(Timestamp::UNIX_EPOCH, &ended);
         assert_eq!(steered.paused.iter().map(|paused| paused.by.via.as_str()).collect::<Vec<_>>(), [CONTROL]);
+    }
+
+    #[test]
+    fn a_hook_that_succeeded_clears_its_wave_until_the_run_is_finished() {
+        let asked = |wave_no, from, code| RunEvent::HookRan {
+            hook: Hook::BeforeWave,
+            from,
+            wave_no: Some(wave_no),
+            wave: None,
+            end: HookEnd::Exit { code },
+            output: String::new(),
+            cut: false,
+            elapsed_ms: 1,
+        };
+        let ended = |exit| RunEvent::LaunchEnded { exit, reason: None, elapsed_ms: 1, refusal: None };
+        let mut steered = Steered::default();
+        let mut add = |event: &RunEvent| {
+            steered.add(Timestamp::UNIX_EPOCH, event);
+            let waves = [(0, HookOrigin::Settings), (0, HookOrigin::Plan), (1, HookOrigin::Settings)];
+            waves.map(|(wave_no, from)| steered.is_cleared(wave_no, from))
+        };
+        assert_eq!(add(&asked(0, HookOrigin::Settings, 0)), [true, false, false]);
+        assert_eq!(add(&asked(0, HookOrigin::Plan, 1)), [true, false, false]);
+        assert_eq!(add(&ended(crate::exit::Exit::Halted)), [true, false, false]);
+        assert_eq!(add(&asked(0, HookOrigin::Plan, 0)), [true, true, false]);
+        assert_eq!(add(&asked(1, HookOrigin::Settings, 0)), [false, false, true]);
+        assert_eq!(add(&ended(crate::exit::Exit::NotOnTarget)), [false, false, false]);
     }
 
     #[test]

@@ -324,6 +324,10 @@ impl Counter {
             RunEvent::Controlled { command, by, .. } => {
                 self.progress.tell(&format!("{} ({})", plain(&command.to_string()), plain(&by.to_string())));
             }
+            RunEvent::HookRan { hook, from, end, wave: _, wave_no: _, output, cut: _, elapsed_ms: _ } => {
+                let last = output.lines().last().map_or_else(String::new, |last| format!(": {last}"));
+                self.progress.tell(&plain(&format!("the hook {hook} of {from} {end}{last}")));
+            }
             RunEvent::Started { .. }
             | RunEvent::LaunchBegan { .. }
             | RunEvent::LaunchEnded { .. }
@@ -361,6 +365,7 @@ fn draining(reason: DrainReason, why: Option<&str>) -> String {
         DrainReason::Window => ("the time is over", ""),
         DrainReason::TooLong => ("it would not end in time", ""),
         DrainReason::Unapproved => ("nobody released it", ""),
+        DrainReason::Vetoed => ("vetoed", ""),
         DrainReason::Operator => ("told to stop", ""),
     };
     let why = match why {

@@ -126,6 +126,10 @@ fn of_run(event: &RunEvent) -> String {
         RunEvent::WaitBegan { cause, stage, until } => format!("waits {}", waits_for(*cause, stage, *until, None)),
         RunEvent::WaitEnded => "the wait is over".to_owned(),
         RunEvent::Controlled { command, by, .. } => format!("{command}, by {by}"),
+        RunEvent::HookRan { hook, from, wave, end, elapsed_ms, wave_no: _, output: _, cut: _ } => {
+            let wave = wave.as_deref().map_or_else(String::new, |wave| format!(" for wave `{wave}`"));
+            format!("the hook {hook} of {from}{wave} {end}, after {}", duration(*elapsed_ms))
+        }
         RunEvent::LaunchEnded { exit, reason, elapsed_ms, refusal: _ } => {
             let reason = reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));
             let (took, code) = (duration(*elapsed_ms), exit.code());
@@ -147,6 +151,7 @@ fn drained(reason: DrainReason) -> &'static str {
         DrainReason::Window => "the time is over",
         DrainReason::TooLong => "it would not end in time",
         DrainReason::Unapproved => "nobody released it in time",
+        DrainReason::Vetoed => "a hook said no",
         DrainReason::Operator => "somebody said so",
     }
 }
@@ -158,6 +163,10 @@ fn details(kind: &EventKind) -> Vec<String> {
         let mut details = vec![format!("{request}, took {}", duration(*took_ms))];
         details.extend(asked_to_wait(outcome));
         return details;
+    }
+    if let EventKind::Run(RunEvent::HookRan { output, cut, .. }) = kind {
+        let more = cut.then(|| "… and more that is not kept".to_owned());
+        return output.lines().map(plain).chain(more).collect();
     }
     if let EventKind::Row(_, RowEvent::Settled { reason: Some(reason), .. }) = kind {
         vec![plain(reason)]

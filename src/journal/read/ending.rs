@@ -43,6 +43,7 @@ impl Ending {
             }
             RunEvent::WaitBegan { .. }
             | RunEvent::WaitEnded
+            | RunEvent::HookRan { .. }
             | RunEvent::Started { .. }
             | RunEvent::LaunchBegan { .. }
             | RunEvent::StageEnded { .. }

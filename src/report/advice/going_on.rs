@@ -41,7 +41,7 @@ pub(crate) fn steps(code: Option<u8>, ending: &Ending, in_doubt: bool, commands:
         let step = of_lane_stop(LaneStop::Unauthenticated, commands);
         return step.into_iter().chain([go_on("once they are put right: go on with what is left", commands)]).collect();
     }
-    if ended(Exit::Refused) {
+    if ended(Exit::Refused) && ending.drained != Some(DrainReason::Vetoed) {
         return vec![go_on("once what it says is put right: go on", commands)];
     }
     if ended(Exit::Unreachable) {
@@ -146,6 +146,10 @@ fn after_a_drain(reason: DrainReason, ending: &Ending, in_doubt: bool, commands:
             }
             None => "nobody released what came next in time; go on".to_owned(),
         },
+        DrainReason::Vetoed => {
+            "a hook said no, and what it said is in the reason: put that right; then go on (it is asked again)"
+                .to_owned()
+        }
         DrainReason::Operator => match ending.by.as_ref().filter(|by| by.via != CONTROL) {
             Some(by) => format!("once {} is gone: go on with what is left", plain(&by.via)),
             None => return vec![anew("go on with what is left", ending, commands)],
@@ -238,6 +242,7 @@ mod tests {
             DrainReason::Window,
             DrainReason::TooLong,
             DrainReason::Unapproved,
+            DrainReason::Vetoed,
             DrainReason::Operator,
         ] {
             let (exit, word, commands) = match reason {
@@ -255,6 +260,7 @@ mod tests {
                     (Exit::Halted, "not have ended in time", [on(), all_the_same].concat())
                 }
                 DrainReason::Unapproved => (Exit::Halted, "nobody released what came next", on()),
+                DrainReason::Vetoed => (Exit::Refused, "a hook said no", on()),
                 DrainReason::Operator => (Exit::Halted, "go on with what is left", on()),
             };
             all.push((exit, drained(reason), word, commands));

@@ -139,7 +139,10 @@ pub(super) fn bands(clock: &RunClock, events: &[Event]) -> (Vec<TimeSpan>, Vec<T
                 in_wait = true;
             }
             RunEvent::WaitEnded => in_wait = false,
-            RunEvent::Started { .. } | RunEvent::DrainBegan { .. } | RunEvent::Controlled { .. } => (),
+            RunEvent::Started { .. }
+            | RunEvent::DrainBegan { .. }
+            | RunEvent::Controlled { .. }
+            | RunEvent::HookRan { .. } => (),
         }
     }
     if let (true, Some(stage)) = (in_stage, stages.last_mut()) {

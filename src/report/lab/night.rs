@@ -16,6 +16,7 @@ use crate::exit::Exit;
 use crate::model::state::{SeenState, TargetState};
 use crate::model::words::Word;
 use crate::model::{Row, RowId, SourceId};
+use crate::waves::hooks::{Hook, HookEnd, HookOrigin};
 use crate::waves::{Part, Stage};
 
 pub(crate) fn row(id: u32, source_id: &str) -> Row {
@@ -129,6 +130,17 @@ fn steering() -> Vec<EventKind> {
         RunEvent::WaitBegan { cause: Wait::Approval, stage: stage(), until: Some(Timestamp::UNIX_EPOCH) }.into(),
         controlled(release, "the lead says go"),
         RunEvent::WaitEnded.into(),
+        RunEvent::HookRan {
+            hook: Hook::BeforeWave,
+            from: HookOrigin::Plan,
+            wave_no: Some(0),
+            wave: Some("pilot".into()),
+            end: HookEnd::Exit { code: 0 },
+            output: HOSTILE.into(),
+            cut: true,
+            elapsed_ms: 1_500,
+        }
+        .into(),
         RunEvent::StageBegan { stage: stage(), rows: 12, forecast: Some("about 12 s (12 s to 42 s)".into()) }.into(),
         controlled(Command::Pause, HOSTILE),
         controlled(Command::Continue, "go on"),

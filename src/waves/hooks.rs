@@ -1,0 +1,168 @@
+//! Hooks: commands of an operator or of a plan that run before and after a run and each of its waves.
+//!
+//! A hook *before* something may veto it; one *after* it may only complain.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Time that a hook may take, unless its table says otherwise.
+pub const TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Moment at which a hook runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hook {
+    /// Directly before the first change of a launch, once nothing has to be waited for any more.
+    BeforeRun,
+    /// Directly before the first change of a wave, or of what is left of it if the hook did not succeed before.
+    BeforeWave,
+    /// After the last row of a wave is settled.
+    AfterWave,
+    /// At the end of a launch that came as far as its hooks before the run.
+    AfterRun,
+}
+
+impl Hook {
+    pub const ALL: [Hook; 4] = [Hook::BeforeRun, Hook::BeforeWave, Hook::AfterWave, Hook::AfterRun];
+
+    /// Key in the table `hooks` of settings and plan files.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Hook::BeforeRun => "before_run",
+            Hook::BeforeWave => "before_wave",
+            Hook::AfterWave => "after_wave",
+            Hook::AfterRun => "after_run",
+        }
+    }
+
+    /// Tells that its failure is a veto.
+    #[must_use]
+    pub fn may_veto(self) -> bool {
+        match self {
+            Hook::BeforeRun | Hook::BeforeWave => true,
+            Hook::AfterWave | Hook::AfterRun => false,
+        }
+    }
+}
+
+impl fmt::Display for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// File that a hook stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HookOrigin {
+    /// A settings file of the operator.
+    Settings,
+    /// The plan file.
+    Plan,
+}
+
+impl fmt::Display for HookOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            HookOrigin::Settings => "the settings",
+            HookOrigin::Plan => "the plan",
+        })
+    }
+}
+
+/// End of a hook.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum HookEnd {
+    Exit {
+        code: i32,
+    },
+    Signal {
+        signal: i32,
+    },
+    TimedOut,
+    /// Ended together with the launch, because somebody told that to stop.
+    Stopped,
+    /// Not started: it cannot be, or is not what was agreed to.
+    NotStarted {
+        why: String,
+    },
+}
+
+impl HookEnd {
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        *self == HookEnd::Exit { code: 0 }
+    }
+}
+
+impl fmt::Display for HookEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HookEnd::Exit { code: 127 } => f.write_str("ended with 127, as a shell does that finds no such program"),
+            HookEnd::Exit { code } => write!(f, "ended with {code}"),
+            HookEnd::Signal { signal } => write!(f, "was ended by signal {signal}"),
+            HookEnd::TimedOut => f.write_str("did not end in time"),
+            HookEnd::Stopped => f.write_str("was stopped together with the launch"),
+            HookEnd::NotStarted { why } => write!(f, "was not started: {why}"),
+        }
+    }
+}
+
+/// Hooks of a plan file, which are part of the plan's digest.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PlanHooks {
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub commands: BTreeMap<Hook, PlanHook>,
+    /// Seconds that each may take; `None` for [`TIMEOUT`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_s: Option<u64>,
+}
+
+impl PlanHooks {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.timeout_s.map_or(TIMEOUT, Duration::from_secs)
+    }
+}
+
+/// Command of a plan's hook.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanHook {
+    /// Text for the shell.
+    pub command: String,
+    /// SHA-256, in hexadecimal digits, of each program and script below the plan's folder that the command names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stored_names_are_the_keys_that_people_write() {
+        for hook in Hook::ALL {
+            assert_eq!(serde_json::to_value(hook).unwrap(), hook.name());
+        }
+        assert_eq!(Hook::ALL.map(Hook::may_veto), [true, true, false, false]);
+    }
+
+    #[test]
+    fn only_the_exit_code_0_is_a_success() {
+        assert!(HookEnd::Exit { code: 0 }.is_success());
+        for end in [HookEnd::Exit { code: 1 }, HookEnd::Signal { signal: 15 }, HookEnd::TimedOut, HookEnd::Stopped] {
+            assert!(!end.is_success(), "{end}");
+        }
+    }
+}
