@@ -33,7 +33,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Err(error) => return misread(&args, &Misread::from_error(&error, &args)),
     };
     console::tell_of_panics(flags.common.quiet);
-    let here = Here::new(&flags.given(), flags.reading(), |name| std::env::var_os(name));
+    let mut here = Here::new(&flags.given(), flags.reading(), |name| std::env::var_os(name));
     let common = &flags.common;
     let mut console =
         Console { format: LogFormat::Text, quiet: common.quiet, verbose: common.verbose, json: common.json };
@@ -41,6 +41,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     let ended = panic::catch_unwind(AssertUnwindSafe(|| {
         let (layers, settings) = settings(&flags)?;
         console.format = settings.log_format;
+        if settings.journal_by_service {
+            here.name_journal_of_service(&settings.journal);
+        }
         layers.warnings().iter().for_each(|warning| console.warn(warning));
         layers.told_of_folder().for_each(|line| console.say(&line));
         dispatch(&Context { console, settings, layers, here: here.clone() }, flags.verb)

@@ -1,5 +1,6 @@
 //! Settings, fully resolved: flag over environment over a named file over `./cutover.toml` over the user's configuration over
-//! the machine's over default.
+//! the machine's over default. The default of the journal is a file in the state directory where systemd runs the process as a
+//! service with one.
 //!
 //! Every layer gives texts; [`precedence`] decides who wins, and here each text becomes a value once, so that a bad one
 //! is the same error wherever it stands.
@@ -86,6 +87,8 @@ pub(crate) struct Settings {
     /// Flag that names the destination, without dashes; `None` if no flag does.
     pub(crate) destination_by_flag: Option<&'static str>,
     pub(crate) account_by_flag: bool,
+    /// True where the journal is in the state directory of a service, because nothing names another.
+    pub(crate) journal_by_service: bool,
 }
 
 impl Settings {
@@ -143,6 +146,7 @@ impl Settings {
                 .into_iter()
                 .find(|flag| resolved.origin(flag) == Some(&Origin::Flag)),
             account_by_flag: resolved.origin("account") == Some(&Origin::Flag),
+            journal_by_service: resolved.origin("journal") == Some(&Origin::StateDirectory),
         })
     }
 }
@@ -156,9 +160,12 @@ impl Settings {
             Origin::Plan(_) | Origin::Begun(_) => None,
             // The plan's deadline holds beside all others, unless a flag replaces them.
             _ if key == "deadline" => self.held.get(key).filter(|_| *origin == Origin::Flag),
-            Origin::Flag | Origin::Environment(_) | Origin::Profile { .. } | Origin::File(_) | Origin::Default => {
-                self.held.get(key)
-            }
+            Origin::Flag
+            | Origin::Environment(_)
+            | Origin::Profile { .. }
+            | Origin::File(_)
+            | Origin::StateDirectory
+            | Origin::Default => self.held.get(key),
         }
     }
 }

@@ -71,16 +71,31 @@ pub(crate) fn bytes(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Reads the first line of a regular file of at most 16 KiB, without its line end. Nothing else of a file that was named by
-/// mistake is used. A private key or a certificate, on whichever line it begins, is no token and no password, and is refused.
+/// mistake is used.
 pub(crate) fn first_line_of_secret(path: &Path) -> io::Result<SecretString> {
+    let text = secret_of(path)?;
+    let line = text.expose_secret().split('\n').next().unwrap_or_default();
+    Ok(SecretString::from(line.strip_suffix('\r').unwrap_or(line)))
+}
+
+/// Reads a regular file of at most 16 KiB that holds nothing but a secret, without one line break at its end.
+pub(crate) fn whole_secret(path: &Path) -> io::Result<SecretString> {
+    let text = secret_of(path)?;
+    let whole = text.expose_secret();
+    let line = whole.strip_suffix('\n').map_or(whole, |line| line.strip_suffix('\r').unwrap_or(line));
+    Ok(SecretString::from(line))
+}
+
+/// Reads a file of secrets. A private key or a certificate, on whichever line it begins, is no token and no password, and is
+/// refused.
+fn secret_of(path: &Path) -> io::Result<SecretString> {
     let (file, _) = open(path, OF_SECRETS)?;
     let text = SecretString::from(text_of(&content(file, OF_SECRETS)?)?);
     if text.expose_secret().contains("-----BEGIN") {
         let what = "it holds a key or a certificate (-----BEGIN), and not a token or a password";
         return Err(io::Error::new(io::ErrorKind::InvalidData, what));
     }
-    let line = text.expose_secret().split('\n').next().unwrap_or_default();
-    Ok(SecretString::from(line.strip_suffix('\r').unwrap_or(line)))
+    Ok(text)
 }
 
 /// Opens a regular file; returns it with its metadata. A device has no end, and a pipe may wait for a writer that never comes.

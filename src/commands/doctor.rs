@@ -214,8 +214,8 @@ async fn account(context: &Context, profile: Option<&str>) -> Result<(Patient, E
 }
 
 fn no_credentials(patient: &mut Patient) {
-    let looked = "none: neither token, keys nor user in the environment, no command, no ~/.huaweicloud/credentials, no plain \
-                  ~/.hcloud/config.json, no container identity, no agency";
+    let looked = "none: neither token, keys nor user in the environment or in CREDENTIALS_DIRECTORY, no command, no \
+                  ~/.huaweicloud/credentials, no plain ~/.hcloud/config.json, no container identity, no agency";
     let advice = "set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK, or CUTOVER_AUTH_TOKEN, or a profile's credentials";
     patient.add("credentials", Health::Problem, looked, Some(advice));
     patient.not_checked(&OF_READING);

@@ -1,6 +1,5 @@
 //! `serve`: serves pages over the journal until it is interrupted.
 
-use std::env::VarError;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -9,8 +8,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::console;
+use crate::credentials::variables;
 use crate::exit::Exit;
-use crate::serve::{self, Door, IN_LINK, Token, WeakToken};
+use crate::serve::{self, Door, IN_LINK, Token};
 use crate::verb::context::Context;
 use crate::verb::error::{CommandError, stdout_failed};
 use crate::verb::journal;
@@ -114,13 +114,9 @@ pub(super) fn serve(
 
 fn token(file: Option<&Path>) -> Result<Option<SecretString>, CommandError> {
     let Some(path) = file else {
-        return match std::env::var(TOKEN) {
-            Ok(token) if token.is_empty() => Ok(None),
-            Ok(token) => Ok(Some(SecretString::from(token))),
-            Err(VarError::NotPresent) => Ok(None),
-            // Ignored, it would count as no token at all.
-            Err(VarError::NotUnicode(_)) => Err(WeakToken.into()),
-        };
+        // One that cannot be read is an error: ignored, it would count as no token at all.
+        let found = variables::look_up(TOKEN, &|name| std::env::var_os(name))?;
+        return Ok(found.map(|found| SecretString::from(found.text)));
     };
     let line = crate::texts::first_line_of_secret(path);
     let line = line.map_err(|source| CommandError::Input { path: path.to_owned(), source })?;

@@ -5,10 +5,11 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::checks;
+use super::directories::{STATE_DIRECTORY, first_of_service};
 use super::entry::Authority;
 use super::error::SettingsError;
 use super::file::{self, FoundFiles, Profile, SettingsFile};
-use super::keys::KEYS;
+use super::keys::{JOURNAL, KEYS};
 use super::names::{CONFIG, CONFIG_FLAG};
 use super::origin::{Held, Origin};
 use crate::model::words::nearest;
@@ -27,6 +28,18 @@ fn text_of_variable(
     })
 }
 
+/// Returns the path of the journal in the state directory of a service.
+fn journal_of_service(environment: &impl Fn(&str) -> Option<OsString>) -> Result<Option<String>, SettingsError> {
+    let Some(directories) = environment(STATE_DIRECTORY).filter(|text| !text.is_empty()) else { return Ok(None) };
+    let name = JOURNAL.key.default.expect("the journal has a default");
+    let path = first_of_service(&directories).map(|directory| directory.join(name).into_os_string());
+    path.and_then(|path| path.into_string().ok()).map(Some).ok_or_else(|| SettingsError::Value {
+        key: JOURNAL.key.name,
+        origin: Origin::StateDirectory,
+        problem: "is not an absolute path in UTF-8".to_owned(),
+    })
+}
+
 /// The layers that settings stand in, as they were read. Nothing has won yet.
 #[derive(Clone)]
 pub(crate) struct Layers {
@@ -34,6 +47,8 @@ pub(crate) struct Layers {
     pub(super) environment: BTreeMap<&'static str, (String, String)>,
     pub(super) plan: BTreeMap<String, Held>,
     pub(super) files: Vec<SettingsFile>,
+    /// Path of the journal in the state directory of a service; `None` where systemd made none.
+    pub(super) journal_of_service: Option<String>,
     /// Warnings about files that were passed over, with the reason.
     pub(super) warnings: Vec<String>,
 }
@@ -75,7 +90,8 @@ impl Layers {
         }
         checks::environment(&found)?;
         files.iter().try_for_each(checks::file)?;
-        Ok(Self { flags, environment: found, plan: BTreeMap::new(), files, warnings })
+        let journal_of_service = journal_of_service(&environment)?;
+        Ok(Self { flags, environment: found, plan: BTreeMap::new(), files, journal_of_service, warnings })
     }
 
     /// Refuses a variable whose name begins as the program's own do, unless it is a setting's, a known other one, or named by

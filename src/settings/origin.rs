@@ -17,6 +17,8 @@ pub(crate) enum Origin {
         path: PathBuf,
     },
     File(PathBuf),
+    /// Directory that systemd made for the service.
+    StateDirectory,
     Default,
 }
 
@@ -29,7 +31,7 @@ impl Origin {
             Origin::Plan(_) | Origin::Begun(_) => 3,
             Origin::Profile { .. } => 2,
             Origin::File(_) => 1,
-            Origin::Default => 0,
+            Origin::StateDirectory | Origin::Default => 0,
         }
     }
 
@@ -37,9 +39,12 @@ impl Origin {
     pub(super) fn folder(&self) -> &Path {
         match self {
             Origin::Profile { path, .. } | Origin::File(path) => path.parent().unwrap_or(Path::new("")),
-            Origin::Flag | Origin::Environment(_) | Origin::Plan(_) | Origin::Begun(_) | Origin::Default => {
-                Path::new("")
-            }
+            Origin::Flag
+            | Origin::Environment(_)
+            | Origin::Plan(_)
+            | Origin::Begun(_)
+            | Origin::StateDirectory
+            | Origin::Default => Path::new(""),
         }
     }
 }
@@ -52,6 +57,7 @@ impl fmt::Display for Origin {
             Origin::Plan(name) | Origin::Begun(name) => write!(f, "in {name}"),
             Origin::Profile { name, path } => write!(f, "in the profile `{name}` of `{}`", path.display()),
             Origin::File(path) => write!(f, "in `{}`", path.display()),
+            Origin::StateDirectory => f.write_str("in the state directory of this service (STATE_DIRECTORY)"),
             Origin::Default => f.write_str("by default"),
         }
     }

@@ -3,7 +3,7 @@
 use super::entry::Authority;
 use super::error::SettingsError;
 use super::key::{DefaultRole, Key, Risk};
-use super::keys::KEYS;
+use super::keys::{JOURNAL, KEYS};
 use super::layers::Layers;
 use super::limits::{Loosened, stricter_of};
 use super::names::CONFIG_FLAG;
@@ -98,12 +98,18 @@ impl Layers {
     }
 
     fn below_profile(&self, key: &Key) -> Option<Held> {
-        let default = || key.default.map(|default| (default.to_owned(), Origin::Default));
+        let default = || self.default_of(key);
         // For looks the nearest file wins; for anything else the folder's file comes after all others.
         let is_nearest = key.risk == Risk::Looks;
         let first = self.of_files(key.name, |authority| is_nearest || authority != Authority::Folder);
         let folder = || self.of_files(key.name, |authority| authority == Authority::Folder);
         first.or_else(folder).or_else(default)
+    }
+
+    fn default_of(&self, key: &Key) -> Option<Held> {
+        let of_service = self.journal_of_service.clone().filter(|_| key.name == JOURNAL.key.name);
+        let of_service = of_service.map(|path| (path, Origin::StateDirectory));
+        of_service.or_else(|| key.default.map(|default| (default.to_owned(), Origin::Default)))
     }
 }
 
@@ -132,6 +138,27 @@ mod tests {
     }
 
     #[test]
+    fn the_journal_of_a_service_is_in_its_state_directory_unless_something_names_another() {
+        let service = ("STATE_DIRECTORY", "/var/lib/cutover:/var/lib/more");
+        let journal = |flags: &[(&'static str, String)], variables: &[(&str, &str)]| {
+            resolved(flags, variables).values["journal"].clone()
+        };
+        assert_eq!(journal(&[], &[service]), ("/var/lib/cutover/cutover.db".to_owned(), Origin::StateDirectory));
+        let named = [service, ("CUTOVER_JOURNAL", "night.db")];
+        assert_eq!(journal(&[], &named).0, "night.db");
+        assert_eq!(journal(&[("journal", "other.db".to_owned())], &named), ("other.db".to_owned(), Origin::Flag));
+        assert_eq!(journal(&[], &[("STATE_DIRECTORY", "")]).1, Origin::Default);
+        let refused = |directory: OsString| {
+            let read = Layers::read(Vec::new(), |name| (name == "STATE_DIRECTORY").then(|| directory.clone()));
+            read.err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        let text =
+            "`journal` in the state directory of this service (STATE_DIRECTORY): is not an absolute path in UTF-8";
+        assert_eq!(refused(OsString::from("cutover")), text);
+        assert_eq!(refused(std::os::unix::ffi::OsStringExt::from_vec(b"/var/\xFF".to_vec())), text);
+    }
+
+    #[test]
     fn an_empty_variable_is_not_set() {
         let resolved = resolved(&[], &[("CUTOVER_RATE", ""), ("CUTOVER_REGION", ""), ("HW_REGION_NAME", "cn-north-4")]);
         assert_eq!(resolved.values["rate"], ("10".to_owned(), Origin::Default));
@@ -157,7 +184,8 @@ mod tests {
         let environment =
             environment.iter().map(|(key, text)| (*key, ((*text).to_owned(), (*key).to_owned()))).collect();
         let flags = flags.iter().map(|(key, text)| (*key, (*text).to_owned())).collect();
-        let layers = Layers { flags, environment, plan: BTreeMap::new(), files, warnings: Vec::new() };
+        let layers =
+            Layers { flags, environment, plan: BTreeMap::new(), files, journal_of_service: None, warnings: Vec::new() };
         layers.under(owned(plan), &Origin::Plan("the plan".to_owned()))
     }
 

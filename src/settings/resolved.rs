@@ -135,7 +135,12 @@ impl Resolved {
         let by_hand = |key: &Key, origin: &Origin| match origin {
             Origin::Flag => key.is_repeated_as_flag(),
             Origin::Environment(_) => key.lifetime == Lifetime::RunUnlessByHand,
-            Origin::Plan(_) | Origin::Begun(_) | Origin::Profile { .. } | Origin::File(_) | Origin::Default => false,
+            Origin::Plan(_)
+            | Origin::Begun(_)
+            | Origin::Profile { .. }
+            | Origin::File(_)
+            | Origin::StateDirectory
+            | Origin::Default => false,
         };
         let all = self.all().filter(|(key, _, origin)| by_hand(key, origin));
         let given = all.map(|(key, text, _)| (key.name.to_owned(), text.to_owned()));

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::directories::user_directory;
+use super::directories::state_directory;
 use crate::files;
 
 /// Bytes of a note that are read at most; a note is one short line.
@@ -60,7 +60,7 @@ pub(crate) fn place(path: &Path) -> io::Result<PathBuf> {
 impl Notes {
     /// Notes of the user; `None` if the environment names neither a home nor a state directory.
     pub(crate) fn of_user(environment: &impl Fn(&str) -> Option<OsString>) -> Option<Self> {
-        let state = user_directory(environment, "XDG_STATE_HOME", ".local/state")?;
+        let state = state_directory(environment)?;
         Some(Self { folder: state.join("trusted") })
     }
 

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use crate::console;
-use crate::report::next::flags::flags;
+use crate::report::next::flags::{flags, journal_flag};
 use crate::report::next::given::{IRREVERSIBLE, YES};
 use crate::settings::key::OURS;
 use crate::settings::names::CONFIG_FLAG;
@@ -55,6 +55,11 @@ impl Here {
             night: only(&NIGHT),
             reading,
         }
+    }
+
+    /// Adds the journal of a service: who types a command next is not that service, and has none of its variables.
+    pub(crate) fn name_journal_of_service(&mut self, journal: &Path) {
+        self.journal = journal_flag(journal);
     }
 
     /// Returns the environment variable that sets this, if no flag does.

@@ -22,6 +22,7 @@ mod endpoints;
 mod evidence;
 mod faults;
 mod files;
+mod handed_over;
 mod hands;
 mod house;
 mod lab;

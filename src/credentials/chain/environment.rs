@@ -1,4 +1,4 @@
-//! Credentials in variables with fixed names.
+//! Credentials in variables with fixed names, or in files that stand for them.
 
 use secrecy::SecretString;
 
@@ -36,8 +36,9 @@ struct KeyPairNames {
 impl SearchPlaces<'_> {
     pub(super) fn token(&self) -> SearchResult {
         for name in TOKENS {
-            if let Some(text) = self.plain(name)? {
-                return Ok(Some(Credentials::token(&SecretString::from(text), name)?.into()));
+            if let Some(found) = self.plain(name)? {
+                let origin = found.told();
+                return Ok(Some(Credentials::token(&SecretString::from(found.text), origin)?.into()));
             }
         }
         Ok(None)
@@ -47,7 +48,7 @@ impl SearchPlaces<'_> {
         for names in KEY_PAIRS {
             let (access, secret) = match (self.plain(names.access)?, self.plain(names.secret)?) {
                 (None, None) => continue,
-                (Some(access), Some(secret)) => (access, SecretString::from(secret).into()),
+                (Some(access), Some(secret)) => (access, secret),
                 (Some(_), None) => {
                     return Err(malformed(format!("{} is set, and {} is not", names.access, names.secret)));
                 }
@@ -55,10 +56,11 @@ impl SearchPlaces<'_> {
                     return Err(malformed(format!("{} is set, and {} is not", names.secret, names.access)));
                 }
             };
-            let security_token = self.plain(names.security_token)?.map(|text| SecretString::from(text).into());
-            let project = self.plain(names.project)?;
-            let origin = format!("{} in the environment", names.access);
-            return Ok(Some(self.fixed_keys(origin, Keys { access, secret, security_token }, project).into()));
+            let security_token = self.plain(names.security_token)?.map(|found| SecretString::from(found.text).into());
+            let project = self.plain(names.project)?.map(|found| found.text);
+            let origin = access.origin_with(&secret);
+            let keys = Keys { access: access.text, secret: SecretString::from(secret.text).into(), security_token };
+            return Ok(Some(self.fixed_keys(origin, keys, project).into()));
         }
         Ok(None)
     }

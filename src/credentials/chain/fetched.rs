@@ -27,7 +27,7 @@ impl SearchPlaces<'_> {
         let [uri, file] = ["HC_CONTAINER_CREDENTIALS_FULL_URI", "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE"];
         let (address, token_file) = match (self.variable(uri)?, self.variable(file)?) {
             (None, None) => return Ok(None),
-            (Some(address), Some(token_file)) => (address, PathBuf::from(token_file)),
+            (Some(address), Some(token_file)) => (address.text, PathBuf::from(token_file.text)),
             (Some(_), None) => return Err(malformed(format!("{uri} is set, and {file} is not"))),
             (None, Some(_)) => return Err(malformed(format!("{file} is set, and {uri} is not"))),
         };

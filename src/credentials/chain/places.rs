@@ -1,6 +1,5 @@
 //! Inputs of a search for credentials: the settings, the environment, and the reading and checking of a text of either.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::spec::Spec;
@@ -8,6 +7,7 @@ use crate::credentials::error::CredentialsError;
 use crate::credentials::fitness::{self, Unfit};
 use crate::credentials::identity::Credentials;
 use crate::credentials::proof::{IdentityProof, Keys};
+use crate::credentials::variables::{self, Environment, FoundVariable};
 use crate::transport::settings::TransportSettings;
 
 /// First credentials that were found, with warnings about them.
@@ -25,43 +25,51 @@ impl From<Credentials> for FoundCredentials {
     }
 }
 
+/// Check of a text, for what it is used for.
+pub(super) type Fitness = fn(&str) -> Result<(), Unfit>;
+
 pub(crate) type SearchResult = Result<Option<FoundCredentials>, CredentialsError>;
 
 /// Settings and environment in which credentials are looked for.
 pub(super) struct SearchPlaces<'a> {
     pub(super) spec: &'a Spec,
     pub(super) transport: &'a TransportSettings,
-    pub(super) get: &'a dyn Fn(&str) -> Option<OsString>,
+    pub(super) get: Environment<'a>,
 }
 
 pub(super) fn malformed(text: String) -> CredentialsError {
     CredentialsError::Malformed(text)
 }
 
+fn checked(found: FoundVariable, is_fit: Fitness) -> Result<FoundVariable, CredentialsError> {
+    match is_fit(&found.text) {
+        Ok(()) => Ok(found),
+        Err(unfit) => Err(malformed(format!("{} {unfit}", found.told()))),
+    }
+}
+
 impl SearchPlaces<'_> {
     /// Returns a variable that is set and not empty; fails if its text cannot be what it is used for.
-    pub(super) fn fit(
-        &self,
-        name: &str,
-        is_fit: fn(&str) -> Result<(), Unfit>,
-    ) -> Result<Option<String>, CredentialsError> {
-        let text = self.variable(name)?;
-        if let Some(unfit) = text.as_deref().and_then(|text| is_fit(text).err()) {
-            return Err(malformed(format!("{name} {unfit}")));
-        }
-        Ok(text)
+    pub(super) fn fit(&self, name: &str, is_fit: Fitness) -> Result<Option<FoundVariable>, CredentialsError> {
+        self.variable(name)?.map(|found| checked(found, is_fit)).transpose()
     }
 
     /// Returns a variable with a token, a key, or the id of a project.
-    pub(super) fn plain(&self, name: &str) -> Result<Option<String>, CredentialsError> {
+    pub(super) fn plain(&self, name: &str) -> Result<Option<FoundVariable>, CredentialsError> {
         self.fit(name, fitness::fit_for_a_header)
     }
 
+    /// Returns a variable with a password. A file has it as it is, while blanks and quotes of a variable are more likely a
+    /// shell's.
+    pub(super) fn password_in(&self, name: &str) -> Result<Option<FoundVariable>, CredentialsError> {
+        let Some(found) = self.variable(name)? else { return Ok(None) };
+        let is_fit = if found.folder.is_some() { fitness::fit_for_a_line } else { fitness::fit_for_a_password };
+        checked(found, is_fit).map(Some)
+    }
+
     /// Returns a variable that is set and not empty.
-    pub(super) fn variable(&self, name: &str) -> Result<Option<String>, CredentialsError> {
-        let Some(text) = (self.get)(name) else { return Ok(None) };
-        let text = text.into_string().map_err(|_| malformed(format!("{name} is not UTF-8")))?;
-        Ok(Some(text).filter(|text| !text.is_empty()))
+    pub(super) fn variable(&self, name: &str) -> Result<Option<FoundVariable>, CredentialsError> {
+        variables::look_up(name, self.get)
     }
 
     pub(super) fn home(&self) -> Option<PathBuf> {

@@ -8,9 +8,10 @@ use secrecy::{ExposeSecret, SecretString};
 use super::places::{FoundCredentials, SearchPlaces, malformed};
 use crate::credentials::error::CredentialsError;
 use crate::credentials::files;
-use crate::credentials::fitness::{self, Unfit};
+use crate::credentials::fitness;
 use crate::credentials::identity::Credentials;
 use crate::credentials::proof::Keys;
+use crate::credentials::variables::{self, FoundVariable};
 use crate::transport::secrets::guarded::Guarded;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +64,9 @@ impl SearchPlaces<'_> {
         match kind {
             CredentialKind::TokenInVariable => {
                 let name = self.named("token_env", spec.token_env.as_ref())?;
-                let token = self.needed("token_env", name, fitness::fit_for_a_header)?;
-                Ok(Credentials::token(&token, self.origin_of(name))?.into())
+                let token = self.needed("token_env", name, |name| self.plain(name))?;
+                let origin = token.origin() + &self.profile();
+                Ok(Credentials::token(&SecretString::from(token.text), origin)?.into())
             }
             CredentialKind::TokenInFile => {
                 let (token, warnings) =
@@ -76,13 +78,16 @@ impl SearchPlaces<'_> {
                 let access_name = self.named("access_key_env", spec.access_key_env.as_ref())?;
                 let secret_name = self.named("secret_key_env", spec.secret_key_env.as_ref())?;
                 let security_token = match &spec.security_token_env {
-                    Some(name) => Some(self.needed("security_token_env", name, fitness::fit_for_a_header)?),
+                    Some(name) => Some(self.needed("security_token_env", name, |name| self.plain(name))?),
                     None => None,
                 };
-                let access = self.needed_plain("access_key_env", access_name, fitness::fit_for_a_header)?;
-                let secret = self.needed("secret_key_env", secret_name, fitness::fit_for_a_header)?.into();
-                let keys = Keys { access, secret, security_token: security_token.map(Guarded::from) };
-                Ok(self.fixed_keys(self.origin_of(access_name), keys, None).into())
+                let access = self.needed("access_key_env", access_name, |name| self.plain(name))?;
+                let secret = self.needed("secret_key_env", secret_name, |name| self.plain(name))?;
+                let origin = access.origin_with(&secret) + &self.profile();
+                let guarded = |found: FoundVariable| Guarded::from(SecretString::from(found.text));
+                let security_token = security_token.map(guarded);
+                let keys = Keys { access: access.text, secret: guarded(secret), security_token };
+                Ok(self.fixed_keys(origin, keys, None).into())
             }
             CredentialKind::KeyFile => {
                 let path = self.path_of(self.named("credentials_file", spec.credentials_file.as_ref())?);
@@ -102,33 +107,25 @@ impl SearchPlaces<'_> {
         name.map(String::as_str).ok_or_else(missing)
     }
 
-    fn origin_of(&self, variable: &str) -> String {
-        format!("{variable} in the environment{}", self.profile())
-    }
-
-    fn needed_plain(
+    /// Reads a variable that a profile names; it is an error if it is not set.
+    pub(super) fn needed(
         &self,
         key: &str,
         variable: &str,
-        is_fit: fn(&str) -> Result<(), Unfit>,
-    ) -> Result<String, CredentialsError> {
+        read: impl FnOnce(&str) -> Result<Option<FoundVariable>, CredentialsError>,
+    ) -> Result<FoundVariable, CredentialsError> {
         // Somebody may have written the secret itself here: a text that cannot be a variable's name is not printed.
         let is_name = variable.len() <= 32 && variable.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if !is_name {
             let text = format!("`{key}`{} is to be the name of a variable, of at most 32 letters", self.profile());
             return Err(malformed(text));
         }
-        let missing = || malformed(format!("{variable} is not set (`{key}`{})", self.profile()));
-        self.fit(variable, is_fit)?.ok_or_else(missing)
-    }
-
-    pub(super) fn needed(
-        &self,
-        key: &str,
-        variable: &str,
-        is_fit: fn(&str) -> Result<(), Unfit>,
-    ) -> Result<SecretString, CredentialsError> {
-        self.needed_plain(key, variable, is_fit).map(SecretString::from)
+        let missing = || {
+            let folder = variables::folder(self.get).ok().flatten();
+            let nor = folder.map_or_else(String::new, |path| format!(", nor a file in `{}`", path.display()));
+            malformed(format!("{variable} is not set{nor} (`{key}`{})", self.profile()))
+        };
+        read(variable)?.ok_or_else(missing)
     }
 
     /// Returns a path from a text: `~` is home, as people write it, and any other relative path starts at the settings file.

@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-use super::places::{FoundCredentials, SearchPlaces, SearchResult, malformed};
+use super::places::{Fitness, FoundCredentials, SearchPlaces, SearchResult, malformed};
 use crate::credentials::error::CredentialsError;
 use crate::credentials::fitness;
 use crate::credentials::identity::Credentials;
@@ -15,16 +15,16 @@ impl SearchPlaces<'_> {
     pub(super) fn password(&self) -> SearchResult {
         let [user, password, domain] = ["HW_USER_NAME", "HW_PASSWORD", "HW_DOMAIN_NAME"];
         let name = self.fit(user, fitness::fit_for_a_name)?;
-        let (name, secret) = match (name, self.fit(password, fitness::fit_for_a_password)?) {
+        let (name, secret) = match (name, self.password_in(password)?) {
             (None, None) => return Ok(None),
             (Some(name), Some(secret)) => (name, secret),
             (Some(_), None) => return Err(malformed(format!("{user} is set, and {password} is not"))),
             (None, Some(_)) => return Err(malformed(format!("{password} is set, and {user} is not"))),
         };
         let missing = || malformed(format!("{user} is set, and {domain} (the account it belongs to) is not"));
-        let domain = self.fit(domain, fitness::fit_for_a_name)?.ok_or_else(missing)?;
-        let origin = format!("{user} in the environment");
-        self.log_in(name, domain, SecretString::from(secret), origin).map(|found| Some(found.into()))
+        let domain = self.fit(domain, fitness::fit_for_a_name)?.ok_or_else(missing)?.text;
+        let origin = name.origin_with(&secret);
+        self.log_in(name.text, domain, SecretString::from(secret.text), origin).map(|found| Some(found.into()))
     }
 
     pub(super) fn password_of_profile(&self) -> Result<FoundCredentials, CredentialsError> {
@@ -32,7 +32,10 @@ impl SearchPlaces<'_> {
         let user = self.named("user_name", spec.user_name.as_ref())?.to_owned();
         let domain = self.named("domain_name", spec.domain_name.as_ref())?.to_owned();
         let (password, warnings) = match (&spec.password_env, &spec.password_file) {
-            (Some(name), None) => (self.needed("password_env", name, fitness::fit_for_a_password)?, Vec::new()),
+            (Some(name), None) => {
+                let password = self.needed("password_env", name, |name| self.password_in(name))?;
+                (SecretString::from(password.text), Vec::new())
+            }
             (None, Some(file)) => self.secret_file("password_file", file)?,
             (None, None) => return Err(malformed(format!("`password_env` is missing{}", self.profile()))),
             (Some(_), Some(_)) => {
@@ -53,7 +56,10 @@ impl SearchPlaces<'_> {
     ) -> Result<Credentials, CredentialsError> {
         let spec = self.spec;
         // The environment's scope is not used for a profile's own user.
-        let from_environment = |name, is_fit| if spec.user_name.is_some() { Ok(None) } else { self.fit(name, is_fit) };
+        let from_environment = |name, is_fit: Fitness| match &spec.user_name {
+            Some(_) => Ok(None),
+            None => self.fit(name, is_fit).map(|found| found.map(|found| found.text)),
+        };
         let scope = if let Some(id) =
             spec.project_id.clone().or(from_environment("HW_PROJECT_ID", fitness::fit_for_a_header)?)
         {
@@ -79,7 +85,7 @@ impl SearchPlaces<'_> {
         let mut named = self.spec.iam_endpoint.clone().map(|text| ("iam_endpoint", text));
         for variable in variables {
             if named.is_none() {
-                named = self.variable(variable)?.map(|text| (variable, text));
+                named = self.variable(variable)?.map(|found| (variable, found.text));
             }
         }
         let Some((name, text)) = named else { return Ok(region::iam(self.spec.region.as_deref())) };

@@ -12,7 +12,7 @@ use crate::transport::secrets::guarded::Guarded;
 impl SearchPlaces<'_> {
     pub(super) fn sdk_file(&self, warnings: &mut Vec<String>) -> SearchResult {
         if let Some(path) = self.variable("HUAWEICLOUD_SDK_CREDENTIALS_FILE")? {
-            return self.sdk_file_at(Path::new(&path));
+            return self.sdk_file_at(Path::new(&path.text));
         }
         match self.in_home(".huaweicloud/credentials", warnings) {
             Some(path) => self.sdk_file_at(&path),

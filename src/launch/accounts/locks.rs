@@ -9,7 +9,7 @@ use super::account::Account;
 use crate::files;
 use crate::journal;
 use crate::lock::{Lock, LockError};
-use crate::settings::directories::user_directory;
+use crate::settings::directories::state_directory;
 use crate::verb::context::Context;
 use crate::verb::error::CommandError;
 
@@ -60,14 +60,14 @@ struct LockFolder {
 /// source: hier(7), file-hierarchy(7): `/run/lock` is for lock files.
 const OF_MACHINE: &str = "/run/lock/cutover";
 
-/// Folders to try, in order: that of the machine, if only root can have made it, and then that of the user.
+/// Folders to try, in order: that of the machine, if only root can have made it, and then that of the user or the service.
 fn lock_folders() -> impl Iterator<Item = LockFolder> {
     let of_machine = files::folder::is_shared_by_root(Path::new(OF_MACHINE)).then(|| {
         let path = PathBuf::from(OF_MACHINE);
         // Other users need to open the file to find it locked.
         LockFolder { mode: files::mode::private_mode(&path) | 0o044, path, is_shared: true }
     });
-    let of_user = user_directory(&|name: &str| std::env::var_os(name), "XDG_STATE_HOME", ".local/state");
+    let of_user = state_directory(&|name: &str| std::env::var_os(name));
     let of_user =
         of_user.map(|folder| LockFolder { path: folder.join("locks"), is_shared: false, mode: files::mode::PRIVATE });
     of_machine.into_iter().chain(of_user)
