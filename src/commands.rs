@@ -1,6 +1,6 @@
 //! Verbs, a file each, named as it is typed: it wires the parts, runs, and chooses an [`Exit`].
 
-use crate::exit::Exit;
+use crate::exit::{Exit, ProcessEnd};
 use crate::launch::unfinished::Unfinished;
 use crate::plan::reading::Reading;
 use crate::settings::flags::verbs::{ConfigVerb, Verb};
@@ -31,15 +31,16 @@ mod status;
 mod trust;
 
 /// Carries out one verb. `run --dry-run` is `plan`.
-pub(crate) fn dispatch(context: &Context, verb: Verb) -> Result<Exit, CommandError> {
-    match verb {
+pub(crate) fn dispatch(context: &Context, verb: Verb) -> Result<ProcessEnd, CommandError> {
+    let exit = match verb {
         Verb::Init { dir } => init::init(context, &dir),
         Verb::Check { plan, .. } => check::check(context, &plan),
-        Verb::Plan { plan, output, name, force, .. } => {
+        Verb::Plan { plan, output, name, force, exit_code, .. } => {
             let seal = output.as_deref().map(|path| plan::sealing::SealTo { path, name: name.as_deref(), force });
-            plan::plan(context, &plan, seal.as_ref())
+            let n_changes = plan::plan(context, &plan, seal.as_ref())?;
+            return Ok(if exit_code && n_changes > 0 { ProcessEnd::ToChange } else { ProcessEnd::Exit(Exit::Done) });
         }
-        Verb::Run { plan, dry_run: true, .. } => plan::plan(context, &plan, None),
+        Verb::Run { plan, dry_run: true, .. } => plan::plan(context, &plan, None).map(|_| Exit::Done),
         Verb::Approve { file, name, key } => approve::approve(context, &file, &name, key.as_deref()),
         Verb::Run { plan, launch, new, dry_run: false, .. } => {
             let unfinished = if new { Unfinished::LeftAsItIs } else { Unfinished::TakenUp };
@@ -48,7 +49,12 @@ pub(crate) fn dispatch(context: &Context, verb: Verb) -> Result<Exit, CommandErr
         Verb::Resume { run, launch, .. } => resume::resume(context, run.run.as_deref(), &launch),
         Verb::Retry { run, selection, launch, .. } => retry::retry(context, run.run.as_deref(), &selection, &launch),
         Verb::Reconcile { run, show, .. } => reconcile::reconcile(context, run.run.as_deref(), &show),
-        Verb::Status { run, watch, if_stopped } => status::status(context, run.run.as_deref(), watch, if_stopped),
+        Verb::Status { run, check: true, .. } => {
+            return status::check(context, run.run.as_deref()).map(ProcessEnd::Plugin);
+        }
+        Verb::Status { run, watch, if_stopped, check: false } => {
+            status::status(context, run.run.as_deref(), watch, if_stopped)
+        }
         Verb::Rehearse { plan, from_live, .. } => rehearse::rehearse(context, &plan, from_live),
         Verb::Control { words, reason } => control::control(context, &words, reason.as_deref()),
         Verb::Rollback { run, output, force } => {
@@ -71,5 +77,6 @@ pub(crate) fn dispatch(context: &Context, verb: Verb) -> Result<Exit, CommandErr
             let estate = plan.map(|plan| sandbox::estate_of(&plan, reading)).transpose()?;
             sandbox::sandbox(context, port, sources, estate)
         }
-    }
+    };
+    exit.map(ProcessEnd::Exit)
 }

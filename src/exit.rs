@@ -209,14 +209,118 @@ impl Exit {
     }
 }
 
+/// End of the process: by the table of exits, or as an answer to a program that asked for one. Answers have numbers of their own, which
+/// the help of their verb lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProcessEnd {
+    Exit(Exit),
+    /// `plan --exit-code`: there is something to change.
+    ToChange,
+    /// `status --check`.
+    Plugin(PluginState),
+}
+
+impl ProcessEnd {
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            ProcessEnd::Exit(exit) => exit.code(),
+            ProcessEnd::ToChange => 10,
+            ProcessEnd::Plugin(state) => state.code(),
+        }
+    }
+}
+
+/// State that a monitoring plug-in reports, the worst last.
+/// source: Monitoring Plugins Development Guidelines, "Plugin Return Codes"
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PluginState {
+    Ok,
+    Unknown,
+    Warning,
+    Critical,
+}
+
+impl PluginState {
+    pub const ALL: [PluginState; 4] =
+        [PluginState::Ok, PluginState::Warning, PluginState::Critical, PluginState::Unknown];
+
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            PluginState::Ok => 0,
+            PluginState::Warning => 1,
+            PluginState::Critical => 2,
+            PluginState::Unknown => 3,
+        }
+    }
+
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            PluginState::Ok => "OK",
+            PluginState::Warning => "WARNING",
+            PluginState::Critical => "CRITICAL",
+            PluginState::Unknown => "UNKNOWN",
+        }
+    }
+
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            PluginState::Ok => "the run ended with 0, or goes on",
+            PluginState::Warning => "it waits for a person: an approval, a pause, a stopped account, an open question",
+            PluginState::Critical => "it ended otherwise than with 0, or was cut off",
+            PluginState::Unknown => "there is no run or no journal, or it cannot be read; also for any other error",
+        }
+    }
+}
+
+/// Line of a table of codes.
+pub(crate) struct CodeLine {
+    code: u8,
+    name: &'static str,
+    meaning: &'static str,
+}
+
+impl CodeLine {
+    /// Line of an exit, as the table has it.
+    pub(crate) fn of_table(exit: Exit) -> Self {
+        Self { code: exit.code(), name: exit.name(), meaning: exit.meaning() }
+    }
+
+    /// Line of an exit in the words of a verb that carries no rows.
+    pub(crate) fn of_verb(exit: Exit, meaning: &'static str) -> Self {
+        Self { meaning, ..Self::of_table(exit) }
+    }
+
+    /// Line of a code that is no exit of the table.
+    pub(crate) fn to_change(meaning: &'static str) -> Self {
+        Self { code: ProcessEnd::ToChange.code(), name: "to_change", meaning }
+    }
+}
+
 /// Formats the table for `--help` and the manual: no line is longer than 80 characters.
 #[must_use]
 pub fn table() -> String {
+    table_of("Exit codes", Exit::ALL.map(CodeLine::of_table))
+}
+
+/// Formats the table of a plug-in in the same way.
+pub(crate) fn plugin_table() -> String {
+    let line = |state: PluginState| CodeLine { code: state.code(), name: state.name(), meaning: state.meaning() };
+    table_of("Exit codes with --check, as monitoring systems know them", PluginState::ALL.map(line))
+}
+
+/// Formats lines in the order of their codes.
+pub(crate) fn table_of(title: &str, lines: impl IntoIterator<Item = CodeLine>) -> String {
     const BEFORE: usize = 22;
-    let mut text = String::from("Exit codes:\n");
-    for exit in Exit::ALL {
-        let mut line = format!("  {:>3}  {:<14}", exit.code(), exit.name());
-        for word in exit.meaning().split(' ') {
+    let mut lines: Vec<CodeLine> = lines.into_iter().collect();
+    lines.sort_by_key(|line| line.code);
+    let mut text = format!("{title}:\n");
+    for CodeLine { code, name, meaning } in lines {
+        let mut line = format!("  {code:>3}  {name:<14}");
+        for word in meaning.split(' ') {
             if line.len() + 1 + word.len() > 80 {
                 text.push_str(&line);
                 text.push('\n');
@@ -291,6 +395,13 @@ mod tests {
             assert_eq!(exit.headline().is_none(), exit.is_finished(), "{exit:?}");
         }
         assert_eq!(Exit::with_code(9), None);
+    }
+
+    #[test]
+    fn answers_have_numbers_that_never_change() {
+        let answers = PluginState::ALL.map(ProcessEnd::Plugin).map(ProcessEnd::code);
+        assert_eq!((answers, ProcessEnd::ToChange.code()), ([0, 1, 2, 3], 10));
+        assert!(!Exit::ALL.iter().any(|exit| exit.code() == ProcessEnd::ToChange.code()));
     }
 
     #[test]

@@ -8,9 +8,10 @@ use clap::Parser;
 
 use crate::commands::dispatch;
 use crate::console::{self, Console, LogFormat};
-use crate::exit::Exit;
+use crate::exit::{Exit, ProcessEnd};
 use crate::plan::error::PlanError;
 use crate::report::failure::Failure;
+use crate::report::plugin::PluginAnswer;
 use crate::settings::Settings;
 use crate::settings::error::SettingsError;
 use crate::settings::flags::Flags;
@@ -24,7 +25,7 @@ use crate::wording::sieve::Form;
 
 /// Runs the program on its arguments, the first of which is its name.
 #[must_use]
-pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ProcessEnd {
     crate::memory::keep_to_ourselves();
     let args: Vec<OsString> = args.into_iter().collect();
     console::tell_of_panics(false);
@@ -32,11 +33,17 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Ok(flags) => flags,
         Err(error) => return misread(&args, &Misread::from_error(&error, &args)),
     };
-    console::tell_of_panics(flags.common.quiet);
+    console::tell_of_panics(flags.common.quiet || flags.is_plugin());
     let mut here = Here::new(&flags.given(), flags.reading(), |name| std::env::var_os(name));
     let common = &flags.common;
-    let mut console =
-        Console { format: LogFormat::Text, quiet: common.quiet, verbose: common.verbose, json: common.json };
+    let is_plugin = flags.is_plugin();
+    let mut console = Console {
+        format: LogFormat::Text,
+        // Some monitoring systems take standard error for a part of the answer.
+        quiet: common.quiet || is_plugin,
+        verbose: common.verbose && !is_plugin,
+        json: common.json,
+    };
     // A panic is a bug, and ends with its own exit code.
     let ended = panic::catch_unwind(AssertUnwindSafe(|| {
         let (layers, settings) = settings(&flags)?;
@@ -50,7 +57,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     }));
     let ended = ended.unwrap_or_else(|panic| Err(CommandError::Bug(text_of(panic.as_ref()))));
     let exit = match &ended {
-        Ok(exit) => *exit,
+        Ok(ProcessEnd::Exit(exit)) => *exit,
+        Ok(end @ (ProcessEnd::ToChange | ProcessEnd::Plugin(_))) => return *end,
+        Err(error) if is_plugin => return unknown(&whole_text(error)),
         Err(error) => {
             complain(console, error, &here);
             error.exit()
@@ -62,30 +71,41 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     }
     if console.json && !console::has_results() {
         let failure = match &ended {
-            Ok(exit) => Failure::plain(*exit),
+            Ok(_) => Failure::plain(exit),
             Err(error) => failure_of(error, &here),
         };
-        return tell(&failure, exit);
+        return ProcessEnd::Exit(tell(&failure, exit));
     }
-    exit
+    ProcessEnd::Exit(exit)
+}
+
+/// Answers a monitoring system that nothing can be said. A line that cannot be printed changes nothing about that.
+fn unknown(why: &str) -> ProcessEnd {
+    let PluginAnswer { state, line } = PluginAnswer::unknown(why);
+    _ = console::print(|out| writeln!(out, "{line}"));
+    ProcessEnd::Plugin(state)
 }
 
 /// Handles arguments that cannot be read, and requests for help or the version.
-fn misread(args: &[OsString], misread: &Misread) -> Exit {
+fn misread(args: &[OsString], misread: &Misread) -> ProcessEnd {
     if misread.is_asked_for() {
-        return if console::help(|out| misread.write(out)).is_err() { Exit::Internal } else { Exit::Done };
+        let is_told = console::help(|out| misread.write(out)).is_ok();
+        return ProcessEnd::Exit(if is_told { Exit::Done } else { Exit::Internal });
     }
     let failure = Failure::misread(&misread.to_string());
     let asks_for = |is_it: fn(&str) -> bool| {
         args.iter().take_while(|arg| *arg != OsStr::new("--")).filter_map(|arg| arg.to_str()).any(is_it)
     };
+    if asks_for(|arg| arg == "status") && asks_for(|arg| arg == "--check") {
+        return unknown(&failure.message);
+    }
     if asks_for(is_quiet) {
         let console = Console { format: LogFormat::Text, quiet: true, verbose: false, json: false };
         console.fail(&failure.message, &[], failure.hint.as_deref());
     } else {
         console::misread(|out| misread.write(out));
     }
-    if asks_for(|arg| arg == "--json") { tell(&failure, Exit::Usage) } else { Exit::Usage }
+    ProcessEnd::Exit(if asks_for(|arg| arg == "--json") { tell(&failure, Exit::Usage) } else { Exit::Usage })
 }
 
 /// Tells whether an argument is `--quiet`, or has `-q` among flags of one letter.

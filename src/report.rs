@@ -28,6 +28,7 @@ mod junit;
 pub(crate) mod lab;
 mod markdown;
 pub mod next;
+pub mod plugin;
 pub(crate) mod row;
 pub mod runs;
 mod sentence;

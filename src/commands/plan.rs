@@ -13,7 +13,8 @@ use crate::verb::error::CommandError;
 
 pub(super) mod sealing;
 
-pub(super) fn plan(context: &Context, args: &PlanArgs, seal: Option<&SealTo<'_>>) -> Result<Exit, CommandError> {
+/// Shows the difference, and returns the number of rows to which a change would be sent.
+pub(super) fn plan(context: &Context, args: &PlanArgs, seal: Option<&SealTo<'_>>) -> Result<u64, CommandError> {
     if let Some(seal) = seal {
         sealing::must_be_free(seal)?;
         must_look(context)?;
@@ -28,5 +29,5 @@ pub(super) fn plan(context: &Context, args: &PlanArgs, seal: Option<&SealTo<'_>>
     if let Some(seal) = seal {
         sealing::seal(&plan, &launched, seal)?;
     }
-    Ok(launched.exit)
+    Ok(launched.n_changes)
 }

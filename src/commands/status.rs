@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-use crate::exit::Exit;
+use jiff::Timestamp;
+
+use crate::exit::{Exit, PluginState};
+use crate::journal::{Journal, JournalError, RunKey};
 use crate::report::holder::Holder;
+use crate::report::plugin::{Condition, PluginAnswer};
 use crate::report::status;
 use crate::report::summary::{self, Summary};
 use crate::rollback::IfStopped;
@@ -45,5 +49,32 @@ pub(super) fn status(
         } else {
             print(|out| Ok(writeln!(out)?))?;
         }
+    }
+}
+
+/// Answers a monitoring system in one line: about the run that is named, else about all that go on, else about the one launched last.
+pub(super) fn check(context: &Context, run: Option<&str>) -> Result<PluginState, CommandError> {
+    let journal = journal::to_read(context)?;
+    let runs = meant::runs_to_check(context, &journal, run)?;
+    let runs = runs.iter().map(|run| condition_of(&journal, run.key)).collect::<Result<Vec<_>, CommandError>>()?;
+    let answer = PluginAnswer::new(&runs);
+    print(|out| Ok(writeln!(out, "{}", answer.line)?))?;
+    Ok(answer.state)
+}
+
+fn condition_of(journal: &Journal, run: RunKey) -> Result<(Summary, Condition), CommandError> {
+    loop {
+        let record = journal.run(run)?;
+        let (summary, has_a_stage) = journal.at_one_instant(|| {
+            let summary = Summary::from_journal(journal, &record, journal.path())?;
+            Ok::<_, JournalError>((summary, journal.has_a_stage(run)?))
+        })?;
+        let holder = Holder::look_up(journal.path(), &record);
+        // A launch that ended after the summary was read has no lock any more, and was not cut off.
+        if summary.running.is_some() && holder == Holder::Gone && !journal.run(run)?.running {
+            continue;
+        }
+        let condition = Condition::new(&summary, holder, has_a_stage, Timestamp::now());
+        return Ok((summary, condition));
     }
 }

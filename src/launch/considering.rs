@@ -58,6 +58,7 @@ impl Launch {
         let n_shown = if self.request.consent == Consent::OnlyShown { SHOWN_BY_PLAN } else { SHOWN_BEFORE_A_RUN };
         let difference = add_up(lanes, journal, n_shown).await?;
         self.show(&difference)?;
+        _ = self.n_changes.set(difference.n_changes());
         let Consent::Asked { yes, irreversible } = self.request.consent else { return Ok(GoAhead::NothingMore) };
         self.refuse_by_policy(&difference, irreversible)?;
         if self.paper.seal.is_some() {

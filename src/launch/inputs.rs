@@ -1,6 +1,7 @@
 //! Inputs of a launch.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use super::accounts::account::Account;
 use super::ready::Prepared;
@@ -17,7 +18,7 @@ use crate::recorder::sent::Sent;
 use crate::settings::Settings;
 use crate::verb::error::{AfterChanges, CommandError};
 
-/// Inputs of a launch, constant until it has ended, and the count of changes that it has sent.
+/// Inputs of a launch, constant until it has ended, and the counts of changes that it would send and has sent.
 pub(super) struct Launch {
     pub(super) console: Console,
     pub(super) settings: Settings,
@@ -31,6 +32,8 @@ pub(super) struct Launch {
     pub(super) clock: Clock,
     /// Live states of the servers, for a rehearsal that begins with them.
     pub(super) live: Option<HashMap<SourceId, SeenState>>,
+    /// Rows to which a change may be sent, once the difference was told.
+    pub(super) n_changes: OnceLock<u64>,
     /// Changes that have been sent.
     pub(super) sent: Sent,
 }
@@ -48,6 +51,7 @@ impl Launch {
             paper,
             clock: Clock::OfMachine,
             live: None,
+            n_changes: OnceLock::new(),
             sent: Sent::default(),
         }
     }

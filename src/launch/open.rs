@@ -173,9 +173,19 @@ impl OpenApart {
         let Self { launch, journal, runtime, folder } = self;
         let carried = launch.carry_out(runtime, journal)?;
         let places = launch.accounts.iter().map(Account::place).collect();
-        let Launch { run, settings, .. } = launch;
+        let Launch { run, settings, n_changes, .. } = launch;
         let Carried { exit, reason, journal } = carried;
-        Ok(LaunchedApart { exit, reason, run, places, scenario: settings.scenario, journal, _folder: folder })
+        let n_changes = n_changes.into_inner().unwrap_or(0);
+        Ok(LaunchedApart {
+            exit,
+            reason,
+            n_changes,
+            run,
+            places,
+            scenario: settings.scenario,
+            journal,
+            _folder: folder,
+        })
     }
 }
 
@@ -183,6 +193,8 @@ impl OpenApart {
 pub(crate) struct LaunchedApart {
     pub(crate) exit: Exit,
     pub(crate) reason: Option<String>,
+    /// Rows to which a change would be sent.
+    pub(crate) n_changes: u64,
     /// Record of the run before it was launched.
     pub(crate) run: RunRecord,
     pub(crate) places: Vec<LanePlace>,

@@ -6,6 +6,7 @@ use super::names::CONFIG_FLAG;
 use crate::exit;
 
 pub(crate) mod arguments;
+mod codes;
 mod of_settings;
 pub(crate) mod verbs;
 
@@ -84,6 +85,11 @@ impl Flags {
         }
     }
 
+    /// Tells whether a monitoring system asks, which knows no other codes and texts than those of its plug-ins.
+    pub(crate) fn is_plugin(&self) -> bool {
+        matches!(self.verb, Verb::Status { check: true, .. })
+    }
+
     /// The settings that were given as flags.
     pub(crate) fn given(&self) -> FlagTexts {
         let mut all = self.common.given();
@@ -155,6 +161,21 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn the_help_of_each_verb_lists_the_codes_that_it_can_end_with() {
+        fn look(command: &clap::Command) {
+            let mut verbs = command.get_subcommands().peekable();
+            if verbs.peek().is_none() {
+                let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                let n_common =
+                    ["\n    0  ", "\n    2  ", "\n   70  "].into_iter().filter(|code| help.contains(code)).count();
+                assert_eq!((n_common, help.contains("Exit codes:\n")), (3, true), "{}: {help}", command.get_name());
+            }
+            verbs.for_each(look);
+        }
+        Flags::command().get_subcommands().for_each(look);
     }
 
     #[test]

@@ -88,6 +88,27 @@ pub(crate) fn run_to_change(
     chosen(context, journal, named, otherwise, |passed_over| Ok(beforehand::passed_over(journal, passed_over)?))
 }
 
+/// Returns the runs that a monitoring system asks about: the one that is named, else all that go on, else the one launched last,
+/// refused or not. At least one.
+pub(crate) fn runs_to_check(
+    context: &Context,
+    journal: &Journal,
+    named: Option<&str>,
+) -> Result<Vec<RunRecord>, CommandError> {
+    if named.is_some() {
+        return Ok(vec![run(context, journal, named, Otherwise::LaunchedLast)?]);
+    }
+    let runs = journal.at_one_instant(|| journal.launched())?;
+    let (going, others): (Vec<Launched>, Vec<Launched>) =
+        runs.into_iter().partition(|launched| goes_on(journal.path(), &launched.run));
+    let last = || others.into_iter().take(1).collect();
+    let runs: Vec<Launched> = if going.is_empty() { last() } else { going };
+    if runs.is_empty() {
+        return Err(JournalError::NoRuns.into());
+    }
+    Ok(runs.into_iter().map(|launched| launched.run).collect())
+}
+
 fn chosen(
     context: &Context,
     journal: &Journal,

@@ -37,6 +37,7 @@ mod pace;
 mod peer;
 mod people;
 mod plans;
+mod plugin;
 mod python;
 mod quota;
 mod reads;

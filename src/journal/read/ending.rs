@@ -1,6 +1,6 @@
 //! End of a run's last launch, as far as it decides what to do next.
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension as _, params};
 
 use crate::control::{By, Command, Wait};
 use crate::event::kind::EventKind;
@@ -71,6 +71,15 @@ impl Journal {
             }
         }
         Ok(ending)
+    }
+
+    /// Tells whether a stage began in the run's last launch.
+    pub fn has_a_stage(&self, run: RunKey) -> Result<bool, JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT kind = 'stage_began' FROM event
+             WHERE run = ?1 AND lane = 0 AND kind IN ('launch_began', 'stage_began') ORDER BY seq DESC LIMIT 1",
+        )?;
+        Ok(statement.query_row([run.0], |row| row.get(0)).optional()?.unwrap_or(false))
     }
 
     /// Returns the reasons for which accounts were stopped in the last launch, each once.

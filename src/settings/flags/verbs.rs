@@ -8,18 +8,36 @@ use clap::Subcommand;
 use super::arguments::{
     AnyRunArg, FilterArgs, LaunchArgs, ListFormat, PlanArgs, RunArg, RunsArgs, SelectionArgs, ShowArgs,
 };
+use super::codes;
 use super::of_settings::{OfDialect, OfNight, OfSteering, ServiceArgs, SettingFlags};
 use crate::formats::Format;
 use crate::journal::chain::Code;
 
+/// Commands of `control`, as its help lists them.
+const COMMANDS: &str = "\
+Commands:
+  pause            Send nothing new until `continue`; what is on its way is awaited and proven
+  continue         Go on
+  rate N           Requests per second of each account from now on: 5, 0.5, 30/m, off
+  concurrency N    Requests under way at once in each account
+  skip ID          Do not send this row; also before the next launch of a run that does not go on now
+  release WAVE     Let a wave begin that waits for approval, or what is behind its canary
+  drain            Start nothing new, settle what is open and end, as the first Ctrl-C does
+  abort            Also let go of what is on the wire, as the second does
+
+Each command is in the journal, with who gave it, where, when and why.
+";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Write a commented example plan and settings file; overwrite nothing
+    #[command(after_help = codes::of_files("the files are there"))]
     Init {
         #[arg(default_value = ".")]
         dir: PathBuf,
     },
     /// Validate a plan offline; print every problem; send nothing
+    #[command(after_help = codes::of_check())]
     Check {
         #[command(flatten)]
         plan: PlanArgs,
@@ -27,6 +45,7 @@ pub(crate) enum Verb {
         dialect: SettingFlags<OfDialect>,
     },
     /// Read the live states and print what would change, what is there already, and what would be blocked
+    #[command(after_help = codes::of_plan())]
     Plan {
         #[command(flatten)]
         plan: PlanArgs,
@@ -39,10 +58,14 @@ pub(crate) enum Verb {
         /// Replace the file
         #[arg(long, requires = "output")]
         force: bool,
+        /// End with 10 if there is something to change, and with 0 if there is nothing; blocked rows are not changed
+        #[arg(long)]
+        exit_code: bool,
         #[command(flatten)]
         service: ServiceArgs,
     },
     /// Agree to a sealed plan
+    #[command(after_help = codes::of_approve())]
     Approve {
         /// The sealed plan
         #[arg(value_name = "FILE")]
@@ -55,6 +78,7 @@ pub(crate) enum Verb {
         key: Option<PathBuf>,
     },
     /// Change, verify and journal every row of a plan; an unfinished run of the same plan is taken up
+    #[command(after_help = codes::of_launches())]
     Run {
         #[command(flatten)]
         plan: PlanArgs,
@@ -72,6 +96,7 @@ pub(crate) enum Verb {
         service: ServiceArgs,
     },
     /// Take an unfinished run up again, without the plan file
+    #[command(after_help = codes::of_launches())]
     Resume {
         #[command(flatten)]
         run: RunArg,
@@ -83,6 +108,7 @@ pub(crate) enum Verb {
         launch: LaunchArgs,
     },
     /// Open the rows again that did not get on target, and run
+    #[command(after_help = codes::of_launches())]
     Retry {
         #[command(flatten)]
         run: RunArg,
@@ -96,6 +122,7 @@ pub(crate) enum Verb {
         launch: LaunchArgs,
     },
     /// Settle rows in doubt by reading them; send no change
+    #[command(after_help = codes::of_launches())]
     Reconcile {
         #[command(flatten)]
         run: RunArg,
@@ -105,6 +132,7 @@ pub(crate) enum Verb {
         show: ShowArgs,
     },
     /// Where a run stands, also while it runs
+    #[command(after_help = codes::of_status())]
     Status {
         #[command(flatten)]
         run: RunArg,
@@ -114,8 +142,13 @@ pub(crate) enum Verb {
         /// What is done, on the way, and could go back, if it stopped now
         #[arg(long)]
         if_stopped: bool,
+        /// Answer a monitoring system such as Nagios or Icinga: one line with figures, and its exit codes. Of several runs that go on,
+        /// the worst; without any, the one launched last
+        #[arg(long, conflicts_with_all = ["json", "watch", "if_stopped"])]
+        check: bool,
     },
     /// Run the real plan with the real engine against the sandbox, hours in seconds; say whether it is ready
+    #[command(after_help = codes::of_rehearse())]
     Rehearse {
         #[command(flatten)]
         plan: PlanArgs,
@@ -130,18 +163,7 @@ pub(crate) enum Verb {
     /// Steer a run that goes on, from any terminal that can open its journal
     #[command(
         override_usage = "cutover control [OPTIONS] [RUN] COMMAND [ARG]",
-        after_help = "\
-Commands:
-  pause            Send nothing new until `continue`; what is on its way is awaited and proven
-  continue         Go on
-  rate N           Requests per second of each account from now on: 5, 0.5, 30/m, off
-  concurrency N    Requests under way at once in each account
-  skip ID          Do not send this row; also before the next launch of a run that does not go on now
-  release WAVE     Let a wave begin that waits for approval, or what is behind its canary
-  drain            Start nothing new, settle what is open and end, as the first Ctrl-C does
-  abort            Also let go of what is on the wire, as the second does
-
-Each command is in the journal, with who gave it, where, when and why."
+        after_help = format!("{COMMANDS}\n{}", codes::of_control())
     )]
     Control {
         /// The run (its id, a prefix of it, or nothing for the one that goes on), then the command
@@ -152,6 +174,7 @@ Each command is in the journal, with who gave it, where, when and why."
         reason: Option<String>,
     },
     /// Write the way back of a run as a plan: only rows that changed, where they were seen before
+    #[command(after_help = codes::of_journal())]
     Rollback {
         #[command(flatten)]
         run: RunArg,
@@ -163,11 +186,13 @@ Each command is in the journal, with who gave it, where, when and why."
         force: bool,
     },
     /// The runs in the journal, newest first
+    #[command(after_help = codes::of_journal())]
     Runs {
         #[command(flatten)]
         runs: RunsArgs,
     },
     /// One row's whole story
+    #[command(after_help = codes::of_journal())]
     Explain {
         /// A source id, the beginning of one, or the name of a row
         #[arg(value_name = "ID")]
@@ -177,6 +202,7 @@ Each command is in the journal, with who gave it, where, when and why."
         run: Option<String>,
     },
     /// The evidence, from the journal alone
+    #[command(after_help = codes::of_journal())]
     Report {
         #[command(flatten)]
         run: RunArg,
@@ -187,11 +213,13 @@ Each command is in the journal, with who gave it, where, when and why."
         output: Option<PathBuf>,
     },
     /// Look at credentials, clock, permissions, endpoint, journal and disk; change nothing
+    #[command(after_help = codes::of_doctor())]
     Doctor {
         #[command(flatten)]
         service: ServiceArgs,
     },
     /// Let the settings file of a folder name endpoints, credentials and files; it is remembered by place and content
+    #[command(after_help = codes::of_files("it is as it was asked for"))]
     Trust {
         /// The file, or its folder
         #[arg(value_name = "FILE", default_value = "cutover.toml")]
@@ -219,6 +247,7 @@ Each command is in the journal, with who gave it, where, when and why."
         verb: AuditVerb,
     },
     /// Serve a read-only page over the journal: runs, live progress, rows, one row's story, reports
+    #[command(after_help = codes::of_journal())]
     Serve {
         /// Where to listen. Elsewhere than on this machine needs a token, from the environment variable
         /// `CUTOVER_SERVE_TOKEN` or from --token-file
@@ -236,6 +265,7 @@ Each command is in the journal, with who gave it, where, when and why."
         hosts: Vec<String>,
     },
     /// Serve the API on loopback, with the documented state machine, quotas and faults, from a seed
+    #[command(after_help = codes::of_files("it was told to stop"))]
     Sandbox {
         /// 0: any that is free
         #[arg(long, default_value_t = 0)]
@@ -257,6 +287,7 @@ Each command is in the journal, with who gave it, where, when and why."
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigVerb {
     /// Each setting, and where it comes from; which credentials would be used
+    #[command(after_help = codes::of_files("it could answer"))]
     Show {
         #[command(flatten)]
         service: ServiceArgs,
@@ -266,6 +297,7 @@ pub(crate) enum ConfigVerb {
 #[derive(Debug, Subcommand)]
 pub(crate) enum SourcesVerb {
     /// List sources
+    #[command(after_help = codes::of_sources())]
     List {
         #[command(flatten)]
         filter: FilterArgs,
@@ -275,6 +307,7 @@ pub(crate) enum SourcesVerb {
         service: ServiceArgs,
     },
     /// All that the service says of one source
+    #[command(after_help = codes::of_source())]
     Show {
         #[arg(value_name = "SOURCE_ID")]
         id: String,
@@ -282,6 +315,7 @@ pub(crate) enum SourcesVerb {
         service: ServiceArgs,
     },
     /// Write a CSV plan of sources, each expected where it was seen
+    #[command(after_help = codes::of_sources())]
     Plan {
         #[command(flatten)]
         filter: FilterArgs,
@@ -315,6 +349,7 @@ impl SourcesVerb {
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditVerb {
     /// Recompute the hash chains and what the events add up to, and compare
+    #[command(after_help = codes::of_audit())]
     Verify {
         #[command(flatten)]
         run: AnyRunArg,
@@ -338,6 +373,7 @@ pub(crate) enum AuditVerb {
     ///
     /// `audit verify --bundle` checks it; so does its own check.py, which needs nothing but Python. `audit checker` prints that
     /// program, for whoever does not take it from a stranger.
+    #[command(after_help = codes::of_audit())]
     Export {
         #[command(flatten)]
         run: RunArg,
@@ -352,8 +388,10 @@ pub(crate) enum AuditVerb {
         all_runs: bool,
     },
     /// Print the program with which a stranger checks a bundle (check.py)
+    #[command(after_help = codes::of_files("it is printed"))]
     Checker,
     /// Sign the head of a run with an SSH key; `ssh-keygen -Y verify -n cutover-head` accepts the signature
+    #[command(after_help = codes::of_audit())]
     Sign {
         #[command(flatten)]
         run: RunArg,

@@ -1,8 +1,10 @@
 //! Launches of the binary, and how they end.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -11,9 +13,13 @@ use serde_json::Value;
 use super::PATIENCE;
 use super::machine::signal;
 
+const BINARY: &str = env!("CARGO_BIN_EXE_cutover");
+
 /// Launch of the binary that is under way.
 pub(crate) struct Launch {
     child: Child,
+    /// Verb of the binary, for whose end its help lists the codes.
+    verb: Vec<String>,
     events: Receiver<Value>,
     stdout: JoinHandle<String>,
     stderr: JoinHandle<String>,
@@ -29,6 +35,7 @@ pub(crate) struct Ended {
 
 impl Launch {
     pub(crate) fn start(mut command: Command) -> Self {
+        let verb = verb_of(&command);
         let mut child = command.spawn().unwrap();
         let (sender, events) = channel();
         let out = BufReader::new(child.stdout.take().unwrap());
@@ -49,7 +56,7 @@ impl Launch {
             _ = err.read_to_end(&mut text);
             String::from_utf8_lossy(&text).into_owned()
         });
-        Self { child, events, stdout, stderr }
+        Self { child, verb, events, stdout, stderr }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -107,6 +114,10 @@ impl Launch {
             std::thread::sleep(Duration::from_millis(5));
         }
         let code = self.child.wait().unwrap().code();
+        if let (Some(code), [_, ..]) = (code, &self.verb[..]) {
+            let listed = codes_of(&self.verb);
+            assert!(listed.contains(&code), "the help of {:?} does not list {code}: {listed:?}", self.verb);
+        }
         Ended { code, stdout: self.stdout.join().unwrap(), stderr: self.stderr.join().unwrap() }
     }
 }
@@ -123,4 +134,32 @@ impl Ended {
         assert!(self.stderr.contains(text), "`{text}` is not in:\n{}", self.stderr);
         self
     }
+}
+
+/// Returns the words that call a verb of the binary; none for another program, or for arguments that name no verb.
+fn verb_of(command: &Command) -> Vec<String> {
+    if command.get_program() != BINARY {
+        return Vec::new();
+    }
+    let words = command.get_args().filter_map(|arg| arg.to_str()).take_while(|arg| !arg.starts_with('-'));
+    let words: Vec<String> = words.map(str::to_owned).collect();
+    let n_words = if matches!(words.first().map(String::as_str), Some("audit" | "config" | "sources")) { 2 } else { 1 };
+    words.into_iter().take(n_words).collect()
+}
+
+/// Returns the exit codes that the help of a verb lists. Whoever ends with help or with a verb that is none ends with a code of every
+/// verb.
+fn codes_of(verb: &[String]) -> Vec<i32> {
+    static KNOWN: Mutex<BTreeMap<Vec<String>, Vec<i32>>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(codes) = known.get(verb) {
+        return codes.clone();
+    }
+    let told = Command::new(BINARY).args(verb).arg("--help").output().unwrap();
+    let told = String::from_utf8(told.stdout).unwrap();
+    let codes = told.lines().skip_while(|line| !line.starts_with("Exit codes"));
+    let codes: Vec<i32> = codes.filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect();
+    let codes = if codes.is_empty() { vec![0, 2, 70] } else { codes };
+    known.insert(verb.to_vec(), codes.clone());
+    codes
 }

@@ -1,0 +1,229 @@
+//! Answer to a monitoring system about runs: a state, one line, and figures.
+//! source: Monitoring Plugins Development Guidelines, "Plugin Output for Nagios" and "Performance data"
+
+use jiff::Timestamp;
+
+use super::holder::Holder;
+use super::next::given::YES;
+use super::summary::Summary;
+use crate::exit::PluginState;
+use crate::ledger::waiting::WaitsFor;
+use crate::wording::amounts::count;
+use crate::wording::plain::{plain, shortened};
+
+/// Longest text before the figures, in columns: monitoring systems cut lines off, some at a few kilobytes.
+const LONGEST: usize = 1_000;
+
+/// Answer about all the runs that were asked about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PluginAnswer {
+    pub state: PluginState,
+    pub line: String,
+}
+
+/// Condition of a run, by which it needs attention or not.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Condition {
+    /// A launch holds it.
+    GoesOn {
+        /// No stage has begun in a launch that may ask: it looks at the servers, or a person is asked.
+        may_ask: bool,
+        waits_for: Vec<WaitsFor>,
+        /// Accounts that were stopped with rows left.
+        n_stopped: usize,
+    },
+    /// Its launch is gone and recorded no end.
+    CutOff,
+    /// Its launch recorded no end, and from here nobody can tell whether it goes on.
+    OutOfSight,
+    Ended {
+        code: u8,
+        name: String,
+        reason: Option<String>,
+    },
+    /// It was made, and no launch of it began.
+    NotBegun,
+}
+
+impl Condition {
+    /// Judges a run by its summary and its lock. Verbs that may ask are those that send.
+    pub(crate) fn new(summary: &Summary, holder: Holder, has_a_stage: bool, now: Timestamp) -> Self {
+        let is_running = summary.running.is_some();
+        match (holder, is_running, summary.exit.code) {
+            (Holder::Alive, _, _) => {
+                let asks = |verb: &str| matches!(verb, "run" | "resume" | "retry");
+                let launch = summary.last_launch.as_ref().filter(|launch| asks(&launch.verb));
+                let is_agreed = launch.is_none_or(|launch| launch.given.contains_key(YES));
+                let is_stopped = summary.lanes.iter().filter(|lane| lane.settled < lane.rows);
+                Condition::GoesOn {
+                    may_ask: is_running && !has_a_stage && !is_agreed,
+                    waits_for: summary.waits_for(now),
+                    n_stopped: is_stopped.filter(|lane| lane.lane.stopped.is_some()).count(),
+                }
+            }
+            (Holder::Gone, true, _) => Condition::CutOff,
+            (Holder::Unknown, true, _) => Condition::OutOfSight,
+            (Holder::Gone | Holder::Unknown, false, Some(code)) => Condition::Ended {
+                code,
+                name: summary.exit.name.clone().unwrap_or_default(),
+                reason: summary.exit.reason.clone().filter(|reason| !reason.is_empty()),
+            },
+            (Holder::Gone | Holder::Unknown, false, None) => Condition::NotBegun,
+        }
+    }
+
+    pub(crate) fn state(&self) -> PluginState {
+        match self {
+            Condition::GoesOn { may_ask: true, .. } => PluginState::Warning,
+            Condition::GoesOn { waits_for, n_stopped, may_ask: false } => {
+                let needs_a_person = waits_for.iter().any(|waits_for| waits_for.needs_a_person());
+                if needs_a_person || *n_stopped > 0 { PluginState::Warning } else { PluginState::Ok }
+            }
+            Condition::Ended { code: 0, .. } => PluginState::Ok,
+            Condition::Ended { .. } | Condition::CutOff | Condition::NotBegun => PluginState::Critical,
+            Condition::OutOfSight => PluginState::Unknown,
+        }
+    }
+
+    fn words(&self) -> String {
+        match self {
+            Condition::GoesOn { may_ask, waits_for, n_stopped } => {
+                let asked = may_ask.then(|| "it looks at the servers, or asks whether to go on".to_owned());
+                let waits = waits_for.iter().map(|waits_for| waiting(*waits_for).to_owned());
+                let stopped = (*n_stopped > 0).then(|| format!("{} stopped", count(*n_stopped as u64, "account")));
+                let all: Vec<String> = asked.into_iter().chain(waits).chain(stopped).collect();
+                if all.is_empty() { "goes on".to_owned() } else { format!("goes on: {}", all.join(", ")) }
+            }
+            Condition::CutOff => "was cut off: its launch did not end by itself".to_owned(),
+            Condition::OutOfSight => {
+                "has not ended, and from this machine nobody can tell whether it goes on".to_owned()
+            }
+            Condition::Ended { code, name, reason } => {
+                let reason = reason.as_deref().map_or_else(String::new, |reason| format!(": {}", plain(reason)));
+                format!("ended with {code} ({}){reason}", plain(name))
+            }
+            Condition::NotBegun => "was made and never begun".to_owned(),
+        }
+    }
+}
+
+fn waiting(waits_for: WaitsFor) -> &'static str {
+    match waits_for {
+        WaitsFor::Approval => "waits for a wave to be released",
+        WaitsFor::Soak => "waits out a soak time",
+        WaitsFor::Window => "waits for the window to open",
+        WaitsFor::Pause => "paused by an operator",
+        WaitsFor::PauseFile => "paused by a file",
+        WaitsFor::Quota => "waits for the quota",
+    }
+}
+
+impl PluginAnswer {
+    /// Answers about runs, of which there is at least one, and each with its condition: the worst state is that of all.
+    pub(crate) fn new(runs: &[(Summary, Condition)]) -> Self {
+        let state = runs.iter().map(|(_, condition)| condition.state()).max().unwrap_or(PluginState::Unknown);
+        let mut worst_first: Vec<&(Summary, Condition)> = runs.iter().collect();
+        worst_first.sort_by_key(|(_, condition)| std::cmp::Reverse(condition.state()));
+        let told: Vec<String> =
+            worst_first.into_iter().map(|(summary, condition)| line_about(summary, condition)).collect();
+        Self { state, line: format!("{} | {}", line(state, &told.join("; ")), figures(runs)) }
+    }
+
+    /// Answers that nothing can be said, because of this.
+    pub(crate) fn unknown(why: &str) -> Self {
+        Self { state: PluginState::Unknown, line: line(PluginState::Unknown, &plain(why)) }
+    }
+}
+
+/// One line without the sign that figures begin with.
+fn line(state: PluginState, text: &str) -> String {
+    format!("CUTOVER {} - {}", state.name(), shortened(&text.replace('|', "¦"), LONGEST))
+}
+
+fn line_about(summary: &Summary, condition: &Condition) -> String {
+    let (run, plan, unsettled) = (plain(&summary.run), plain(&summary.plan.path), summary.n_unsettled());
+    let (words, on_target, rows) = (condition.words(), summary.on_target, summary.plan.rows);
+    format!(
+        "run {run} of {plan} {words}; {on_target} of {} on target, {unsettled} unsettled",
+        count(rows.into(), "row")
+    )
+}
+
+/// Figures, added up over the runs; the time is that of the longest.
+fn figures(runs: &[(Summary, Condition)]) -> String {
+    let sum = |of: fn(&Summary) -> u64| runs.iter().map(|(summary, _)| of(summary)).sum::<u64>();
+    let rows = sum(|summary| summary.plan.rows.into());
+    let elapsed = runs.iter().map(|(summary, _)| summary.elapsed_s).fold(0.0, f64::max);
+    let of_rows = |name: &str, n: u64| format!("{name}={n};;;0;{rows}");
+    let figures = [
+        format!("rows={rows}"),
+        of_rows("on_target", sum(|summary| summary.on_target)),
+        of_rows("not_on_target", sum(Summary::n_need_a_look)),
+        of_rows("unsettled", sum(Summary::n_unsettled)),
+        format!("elapsed={elapsed:.3}s"),
+    ];
+    figures.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CARRIES: Condition = Condition::GoesOn { may_ask: false, waits_for: Vec::new(), n_stopped: 0 };
+
+    fn waits(waits_for: WaitsFor) -> Condition {
+        Condition::GoesOn { may_ask: false, waits_for: vec![waits_for], n_stopped: 0 }
+    }
+
+    fn ended(code: u8, name: &str, reason: Option<&str>) -> Condition {
+        Condition::Ended { code, name: name.to_owned(), reason: reason.map(str::to_owned) }
+    }
+
+    #[test]
+    fn each_condition_has_its_state() {
+        use PluginState::{Critical, Ok, Unknown, Warning};
+        for (condition, state, words) in [
+            (CARRIES, Ok, "goes on"),
+            (waits(WaitsFor::Soak), Ok, "goes on: waits out a soak time"),
+            (waits(WaitsFor::Window), Ok, "goes on: waits for the window to open"),
+            (waits(WaitsFor::Quota), Ok, "goes on: waits for the quota"),
+            (waits(WaitsFor::Approval), Warning, "goes on: waits for a wave to be released"),
+            (waits(WaitsFor::Pause), Warning, "goes on: paused by an operator"),
+            (waits(WaitsFor::PauseFile), Warning, "goes on: paused by a file"),
+            (
+                Condition::GoesOn { may_ask: false, waits_for: vec![WaitsFor::Window, WaitsFor::Pause], n_stopped: 2 },
+                Warning,
+                "goes on: waits for the window to open, paused by an operator, 2 accounts stopped",
+            ),
+            (
+                Condition::GoesOn { may_ask: false, waits_for: Vec::new(), n_stopped: 1 },
+                Warning,
+                "goes on: 1 account stopped",
+            ),
+            (
+                Condition::GoesOn { may_ask: true, waits_for: Vec::new(), n_stopped: 0 },
+                Warning,
+                "goes on: it looks at the servers, or asks whether to go on",
+            ),
+            (ended(0, "done", None), Ok, "ended with 0 (done)"),
+            (ended(1, "not_on_target", None), Critical, "ended with 1 (not_on_target)"),
+            (ended(3, "refused", Some("too many")), Critical, "ended with 3 (refused): too many"),
+            (ended(4, "halted", Some("the window closed")), Critical, "ended with 4 (halted): the window closed"),
+            (ended(5, "credentials", None), Critical, "ended with 5 (credentials)"),
+            (ended(130, "interrupted", None), Critical, "ended with 130 (interrupted)"),
+            (Condition::CutOff, Critical, "was cut off: its launch did not end by itself"),
+            (Condition::NotBegun, Critical, "was made and never begun"),
+            (Condition::OutOfSight, Unknown, "has not ended, and from this machine nobody can tell whether it goes on"),
+        ] {
+            assert_eq!((condition.state(), condition.words().as_str()), (state, words));
+        }
+    }
+
+    #[test]
+    fn a_line_holds_no_sign_of_figures_and_no_line_break_and_has_an_end() {
+        let answer = PluginAnswer::unknown("a|b\nc");
+        assert_eq!(answer.line, "CUTOVER UNKNOWN - a¦b\\nc");
+        let answer = PluginAnswer::unknown(&"long ".repeat(1_000));
+        assert!(answer.line.len() < 1_100 && answer.line.ends_with('…'), "{}", answer.line);
+    }
+}

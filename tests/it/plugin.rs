@@ -1,0 +1,141 @@
+//! Answers by exit code alone: `status --check` for monitoring systems, and `plan --exit-code` for scripts.
+
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::lab::home::Lab;
+use crate::lab::launch::{Ended, Launch};
+use crate::lab::machine::shared;
+use crate::lab::plan;
+
+/// Asks as a monitoring system does, and holds the answer to the form: one line with a state, figures that add up, and nothing on
+/// standard error.
+#[track_caller]
+fn check(lab: &Lab, args: &[&str], code: i32, word: &str, said: &str) {
+    let ended = lab.cutover(&[&["status", "--check"], args].concat());
+    holds(&ended, code, word, said);
+}
+
+#[track_caller]
+fn holds(ended: &Ended, code: i32, word: &str, said: &str) {
+    let Ended { stdout, stderr, .. } = ended;
+    assert_eq!((ended.code, stderr.as_str()), (Some(code), ""), "{stdout}");
+    let line = stdout.strip_suffix('\n').unwrap();
+    assert!(!line.contains('\n') && line.starts_with(&format!("CUTOVER {word} - ")), "{stdout}");
+    assert!(line.contains(said), "`{said}` is not in {line}");
+    match line.split_once(" | ") {
+        None => assert_eq!(code, 3, "{line}"),
+        Some((_, figures)) => {
+            let figure = |name: &str| -> f64 {
+                let text = figures.split(' ').find_map(|figure| figure.strip_prefix(&format!("{name}="))).unwrap();
+                text.trim_end_matches('s').split(';').next().unwrap().parse().unwrap()
+            };
+            let parts = ["on_target", "not_on_target", "unsettled"].map(figure);
+            assert!((parts.iter().sum::<f64>() - figure("rows")).abs() < 0.5, "{line}");
+            assert!(figure("elapsed") >= 0.0, "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_monitoring_system_is_told_in_its_own_codes_where_a_run_stands() {
+    let _machine = shared();
+    let lab = Lab::new();
+    check(&lab, &[], 3, "UNKNOWN", "there is no journal");
+    lab.write("small.csv", &plan(2, "stopped,syncing"));
+    lab.write("large.csv", &plan(60, "stopped,syncing"));
+    let sandbox = lab.serve("large.csv", "");
+    lab.launch(&sandbox, &["run", "small.csv"]).exits(0);
+    check(&lab, &[], 0, "OK", "of small.csv ended with 0 (done); 2 of 2 rows on target, 0 unsettled");
+
+    let launch = lab.begin(&sandbox, &["run", "large.csv", "--rate", "10"]);
+    assert!(launch.reaches("attempt_ended"));
+    check(&lab, &[], 0, "OK", "of large.csv goes on; ");
+    lab.cutover(&["control", "pause"]).exits(0);
+    check(&lab, &[], 1, "WARNING", "of large.csv goes on: paused by an operator; ");
+    launch.kill();
+    check(&lab, &[], 2, "CRITICAL", "of large.csv was cut off");
+    lab.cutover(&["control", "continue"]).exits(0);
+    // A run that is named is asked about, whatever was launched later.
+    let first = lab.journal().text("SELECT id FROM run ORDER BY run LIMIT 1");
+    check(&lab, &[&first], 0, "OK", "of small.csv");
+    check(&lab, &["nonsense"], 3, "UNKNOWN", "nonsense");
+    lab.launch(&sandbox, &["resume", "--rate", "off"]).exits(0);
+    check(&lab, &[], 0, "OK", "of large.csv ended with 0 (done); 60 of 60 rows");
+}
+
+#[test]
+fn a_refused_launch_is_not_hidden_by_the_run_before_it() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("first.csv", &plan(2, "stopped,syncing"));
+    lab.write("second.csv", &plan(5, "stopped,syncing"));
+    let sandbox = lab.serve("second.csv", "");
+    lab.launch(&sandbox, &["run", "first.csv"]).exits(0);
+    lab.launch(&sandbox, &["run", "second.csv", "--max-changes", "1"]).exits(3);
+    check(&lab, &[], 2, "CRITICAL", "of second.csv ended with 3 (refused): 3 rows would be changed");
+}
+
+#[test]
+fn a_wave_that_nobody_released_and_a_stopped_account_wait_for_a_person() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write(
+        "rows.csv",
+        &plan(3, "stopped,syncing").replace("syncing\n", "syncing,pilot\n").replace("cycle\n", "cycle,wave\n"),
+    );
+    lab.write("plan.toml", "files = [\"rows.csv\"]\n[[waves]]\nname = \"pilot\"\napproval = true\n");
+    let sandbox = lab.serve("rows.csv", "");
+    let launch = lab.begin(&sandbox, &["run", "plan.toml"]);
+    assert!(launch.reaches("wait_began"));
+    check(&lab, &[], 1, "WARNING", "of plan.toml goes on: waits for a wave to be released");
+    lab.cutover(&["control", "release", "pilot"]).exits(0);
+    launch.end().exits(0);
+    check(&lab, &[], 0, "OK", "ended with 0");
+}
+
+#[test]
+fn whatever_goes_wrong_is_unknown_and_nothing_else() {
+    let _machine = shared();
+    let lab = Lab::new();
+    // Arguments and settings that are errors elsewhere (2).
+    check(&lab, &["--nonsense"], 3, "UNKNOWN", "unexpected argument '--nonsense'");
+    check(&lab, &["--json"], 3, "UNKNOWN", "'--check' cannot be used with '--json'");
+    check(&lab, &["--config", "none.toml"], 3, "UNKNOWN", "none.toml");
+    let mut command = lab.command(&["status", "--check"]);
+    command.env("CUTOVER_NONSENSE", "1");
+    holds(&Launch::start(command).end(), 3, "UNKNOWN", "CUTOVER_NONSENSE");
+    // A file that is no journal (7).
+    lab.write("cutover.db", &"not a journal ".repeat(1_000));
+    check(&lab, &[], 3, "UNKNOWN", "cutover.db");
+    lab.write("a|b.db", "");
+    check(&lab, &["--journal", "a|b.db"], 3, "UNKNOWN", "a¦b.db");
+    // An answer that cannot be delivered (70).
+    let mut command = lab.command(&["status", "--check"]);
+    command.stdout(Stdio::from(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap()));
+    assert_eq!(command.status().unwrap().code(), Some(3));
+}
+
+#[test]
+fn a_plan_tells_by_its_code_whether_there_is_something_to_change() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(3, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    let show = |args: &[&str]| lab.cutover(&[&["plan", "plan.csv", "--endpoint", &sandbox.url], args].concat());
+    show(&[]).exits(0);
+    show(&["--exit-code"]).exits(10);
+    let document: Value = serde_json::from_str(&show(&["--exit-code", "--json"]).exits(10).stdout).unwrap();
+    assert_eq!(document["schema"], "cutover.plan.v1");
+    show(&["--exit-code", "-o", "sealed.plan"]).exits(10);
+    assert!(lab.path("sealed.plan").exists());
+    lab.launch(&sandbox, &["run", "plan.csv"]).exits(0);
+    show(&["--exit-code"]).exits(0);
+    // What would be blocked is not changed, and an error stays what it is.
+    lab.write("plan.csv", "source_id,copystate\nunknown-server,stopped\n");
+    show(&["--exit-code"]).exits(0);
+    lab.write("plan.csv", "source_id,copystate\n");
+    show(&["--exit-code"]).exits(2);
+    lab.cutover(&["plan", "sealed.plan", "--exit-code", "--endpoint", "http://127.0.0.1:1"]).exits(8);
+}
