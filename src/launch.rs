@@ -18,6 +18,8 @@
 //! | end | `Launch::end` | `concluding`, `ending` | the exit is decided and recorded, parts are taken down |
 //! | sum up | `Launch::sum_up` | `summing_up` | report and summary, from the journal alone |
 //!
+//! Around all of these, `exporting` keeps the metrics file, which also tells of a launch that a step refuses.
+//!
 //! The verbs differ in these:
 //!
 //! | verb | subject | check | open |
@@ -36,6 +38,7 @@ mod concluding;
 mod considering;
 mod difference;
 mod ending;
+pub(crate) mod exporting;
 mod faults;
 mod given;
 mod halted;

@@ -28,6 +28,7 @@
 //! launch
 //! verb
 //! audit  observe  rehearsal  serve
+//! metrics
 //! report
 //! rollback
 //! plan
@@ -73,6 +74,7 @@
 //!    append. `recorder`: the one writer of a run, and who is told of what it wrote. [`audit`]: proof that it was not altered.
 //! 7. `observe`: what people and programs see of a run while it goes. [`report`]: what is read back: `summary` as data, a
 //!    file for each format, `advice` and `next` for the commands to type next. `serve`: the same for browsers while it happens.
+//!    `metrics`: figures of it for Prometheus, one table of them.
 //!    `console`: who is told, and the only way to a terminal or a pipe.
 //! 8. `inventory`, `doctor`: looking around without a run. [`rehearsal`]: what a night would come to. [`rollback`]: the way
 //!    back.
@@ -118,6 +120,7 @@
 //! | *stamp*, *project* | number, date and chain an event; write what follows from it into the journal's other tables |
 //! | *chain*, *head* | the hashes of a lane's events, each over the one before; the last of them |
 //! | *fact*, *gauge* | an event, stored because a later launch depends on it; a figure of the moment, never stored |
+//! | *metric*, *figures* | a sum of the journal under a name that Prometheus knows; all that the metrics of a run are made from |
 //! | *seal*, *approval*, *release* | a plan with the states seen; a person's consent to it; a person's leave for one wave |
 //! | *drift* | servers that are no longer in the states that a sealed plan was made for |
 //! | *anchor* | the short code of a run's heads, to be kept elsewhere |
@@ -148,6 +151,7 @@ pub mod ledger;
 mod lock;
 mod log;
 mod memory;
+mod metrics;
 pub mod model;
 mod observe;
 pub mod plan;

@@ -39,7 +39,7 @@ pub mod summary;
 pub(crate) mod terminal;
 #[cfg(test)]
 mod tests;
-mod waiting;
+pub(crate) mod waiting;
 mod xlsx;
 
 use error::ReportError;

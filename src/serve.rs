@@ -1,7 +1,7 @@
 //! `serve`: read-only web pages over one journal, for the war room. `axum` stays in this room.
 //!
 //! [`guests`] limits connections, [`door`] decides who is let in and what browsers may do with a page, [`live`] watches a run
-//! once for all who look at it, [`pages`] is what they see. The journal is only read, in short transactions, so that a launch
+//! once for all who look at it, [`pages`] is what they see, and [`scraping`] what Prometheus does. The journal is only read, in short transactions, so that a launch
 //! that writes never waits.
 
 use std::io;
@@ -26,6 +26,7 @@ mod neighbor;
 mod pages;
 mod reader;
 mod room;
+mod scraping;
 mod shelf;
 mod token;
 
@@ -47,7 +48,7 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 pub(crate) async fn serve(listener: TcpListener, door: Door, journal: PathBuf, stop: CancellationToken) {
     let reader = Reader::new(journal.clone());
     let watchers = Watchers::new(reader.clone(), journal.clone(), stop.clone());
-    let room = Arc::new(ServeState { reader, watchers, journal, shelf: Shelf::default() });
+    let room = Arc::new(ServeState { reader, watchers, journal, shelf: Shelf::default(), known: Arc::default() });
     let app = Router::new()
         .route("/", get(pages::runs))
         .route("/style.css", get(pages::style))
@@ -57,6 +58,7 @@ pub(crate) async fn serve(listener: TcpListener, door: Door, journal: PathBuf, s
         .route("/runs/{run}/rows", get(pages::rows))
         .route("/runs/{run}/rows/{row}", get(pages::row))
         .route("/runs/{run}/report/{format}", get(pages::report))
+        .route("/metrics", get(scraping::metrics))
         .fallback(pages::nothing_there)
         .with_state(room);
     let (door, guests, answering) = (Arc::new(door), Guests::default(), TaskTracker::new());

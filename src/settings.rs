@@ -74,6 +74,8 @@ pub(crate) struct Settings {
     pub(crate) steering: Steering,
     pub(crate) scenario: String,
     pub(crate) seed: u64,
+    /// File that the metrics of a launch are written to.
+    pub(crate) metrics_file: Option<PathBuf>,
     /// File of the keys that approvals of a sealed plan have to be signed with; `None` if a name is enough.
     pub(crate) approvers: Option<PathBuf>,
     /// Texts of the settings that the journal records with the run.
@@ -137,6 +139,7 @@ impl Settings {
             steering: Steering::from_resolved(resolved)?,
             scenario: resolved.value(&keys::SCENARIO)?,
             seed: resolved.value(&keys::SEED)?,
+            metrics_file: resolved.file(&keys::METRICS_FILE)?,
             approvers: resolved.file(&keys::APPROVERS)?,
             texts: resolved.texts(),
             held: resolved.held(),

@@ -1,6 +1,7 @@
 //! `reconcile` reads the states of rows in doubt, and sends nothing.
 
 use crate::exit::Exit;
+use crate::launch::exporting::with_metrics;
 use crate::launch::ready::Ready;
 use crate::launch::request::{Consent, LaunchRequest};
 use crate::launch::taking_up::RunToTakeUp;
@@ -10,7 +11,9 @@ use crate::verb::error::CommandError;
 use crate::verb::meant::Otherwise;
 
 pub(super) fn reconcile(context: &Context, run: Option<&str>, show: &ShowArgs) -> Result<Exit, CommandError> {
-    let request = LaunchRequest::new("reconcile", Consent::NothingIsSent).shown(show);
-    let found = RunToTakeUp::find(context, run, Otherwise::Unfinished)?;
-    Ready::to_go_on(context, found, request)?.open()?.launch()
+    with_metrics(context, None, |metrics| {
+        let request = LaunchRequest::new("reconcile", Consent::NothingIsSent).shown(show).exported(metrics);
+        let found = RunToTakeUp::find(context, run, Otherwise::Unfinished)?;
+        Ready::to_go_on(context, found, request)?.open()?.launch()
+    })
 }

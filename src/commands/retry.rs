@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::event::verdict::Verdict;
 use crate::exit::Exit;
 use crate::journal::read::reopening::Reopen;
+use crate::launch::exporting::with_metrics;
 use crate::launch::ready::Ready;
 use crate::launch::request::{LaunchRequest, Unskips};
 use crate::launch::taking_up::RunToTakeUp;
@@ -22,11 +23,13 @@ pub(super) fn retry(
     selection: &SelectionArgs,
     args: &LaunchArgs,
 ) -> Result<Exit, CommandError> {
-    let request = LaunchRequest::to_send("retry", args)?;
-    let found = RunToTakeUp::find(context, run, Otherwise::LaunchedLast)?;
-    let (reopen, unskips) = reopened_by(context, &found, selection)?;
-    let request = request.reopening(reopen, unskips);
-    Ready::to_go_on(context, found, request)?.open()?.launch()
+    with_metrics(context, None, |metrics| {
+        let request = LaunchRequest::to_send("retry", args)?.exported(metrics);
+        let found = RunToTakeUp::find(context, run, Otherwise::LaunchedLast)?;
+        let (reopen, unskips) = reopened_by(context, &found, selection)?;
+        let request = request.reopening(reopen, unskips);
+        Ready::to_go_on(context, found, request)?.open()?.launch()
+    })
 }
 
 /// Chooses the rows to open again, and the skipped rows among them, which have to be named. Tells of named rows that are on target.

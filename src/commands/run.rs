@@ -1,6 +1,7 @@
 //! `run` carries out a plan.
 
 use crate::exit::Exit;
+use crate::launch::exporting::with_metrics;
 use crate::launch::planned::PlanToLaunch;
 use crate::launch::ready::Ready;
 use crate::launch::request::LaunchRequest;
@@ -15,9 +16,11 @@ pub(super) fn run(
     launch: &LaunchArgs,
     unfinished: Unfinished,
 ) -> Result<Exit, CommandError> {
-    let request = LaunchRequest::to_send("run", launch)?;
-    request.must_spare(&args.plan)?;
-    let plan = PlanToLaunch::read(context, args)?;
-    plan.tell_what_holds();
-    Ready::to_send(&plan, request)?.open(unfinished)?.launch()
+    with_metrics(context, Some(&args.plan), |metrics| {
+        let request = LaunchRequest::to_send("run", launch)?.exported(metrics);
+        request.must_spare(&args.plan)?;
+        let plan = PlanToLaunch::read(context, args)?;
+        plan.tell_what_holds();
+        Ready::to_send(&plan, request)?.open(unfinished)?.launch()
+    })
 }

@@ -60,6 +60,10 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Words of the stored forms.
+    pub const NAMES: [&str; 8] =
+        ["accepted", "rejected", "unauthenticated", "barred", "throttled", "unsent", "disclaimed", "lost"];
+
     /// Ending of a request that we abandoned while it was on the wire.
     #[must_use]
     pub fn aborted() -> Self {
@@ -189,6 +193,26 @@ impl StatedQuota {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_outcome_is_named_in_the_list_as_it_is_stored() {
+        let (cause, message) = (String::new(), String::new());
+        let code = || None::<String>;
+        let all = [
+            Outcome::Accepted { status: 200 },
+            Outcome::Rejected { status: 400, code: code(), message: message.clone() },
+            Outcome::Unauthenticated { status: 401, code: code(), message: message.clone() },
+            Outcome::Barred { status: 403, code: code(), message: message.clone() },
+            Outcome::Throttled { status: None, retry_after_ms: None, quota: None, message },
+            Outcome::Unsent { cause: cause.clone() },
+            Outcome::Disclaimed { cause: cause.clone() },
+            Outcome::Lost { status: None, code: None, cause },
+        ];
+        assert_eq!(all.each_ref().map(Outcome::name), Outcome::NAMES);
+        for outcome in all {
+            assert_eq!(serde_json::to_value(&outcome).unwrap()["is"], outcome.name());
+        }
+    }
 
     #[test]
     fn a_stated_quota_is_a_rate() {

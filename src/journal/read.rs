@@ -7,6 +7,7 @@
 //! | sums over them | [`sums`], [`causes`] |
 //! | what the steering of a run decides by | [`steering`], [`ending`] |
 //! | what reports tell | [`events`], [`attempts`], `activity`, [`by_wave`], [`extra`] |
+//! | what metrics count | `outcomes`, `of_plans` |
 //! | what somebody looks for | `search`, `meant` |
 
 pub(crate) mod activity;
@@ -20,6 +21,8 @@ pub mod extra;
 pub mod lanes;
 pub(crate) mod launched;
 pub(crate) mod meant;
+pub(crate) mod of_plans;
+pub(crate) mod outcomes;
 pub mod reopening;
 pub mod rows;
 pub mod runs;

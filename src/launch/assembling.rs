@@ -29,6 +29,7 @@ use crate::gate::{Gate, Learned, Past, Remembered, SharedRate};
 use crate::journal::read::sums::Tally;
 use crate::journal::{Journal, JournalError};
 use crate::ledger::standing::Standing;
+use crate::metrics::pace::TargetPace;
 use crate::model::state::SeenState;
 use crate::model::{Row, RowId};
 use crate::observe::events::{EventLines, Undelivered};
@@ -84,14 +85,16 @@ pub(super) struct Background {
     reading: JoinSet<()>,
     /// Task that looks each second where the journal is.
     looking: JoinSet<()>,
+    /// Task that writes the metrics file.
+    exporting: JoinSet<()>,
 }
 
 impl Background {
     /// Ends the tasks, and lets no signal change the end any more. Returns what is needed until the end is recorded.
     pub(super) fn end_tasks(self) -> (Writing, Vec<Sandbox>) {
-        let Self { writing, sandboxes, ended, reading, looking } = self;
+        let Self { writing, sandboxes, ended, reading, looking, exporting } = self;
         ended.store(true, Ordering::Relaxed);
-        drop((reading, looking));
+        drop((reading, looking, exporting));
         (writing, sandboxes)
     }
 }
@@ -148,10 +151,12 @@ impl Assembly {
         let last_words = LastWords { console: launch.console, status };
         signals::watch(stop, recorder.clone(), Arc::clone(&ended), last_words).map_err(CommandError::Start)?;
         let looking = launch.look_where_it_is(&recorder);
+        let gates = lanes.clone();
+        let exporting = launch.request.metrics.keep_up_to_date(move || paces(&gates));
         Ok(Self {
             work: Work { given, reopened, lanes, of_run, commands: commands_to_run, progress },
             faults: Faults { path, losing, undelivered },
-            background: Background { writing, sandboxes, ended, reading, looking },
+            background: Background { writing, sandboxes, ended, reading, looking, exporting },
         })
     }
 }
@@ -351,6 +356,11 @@ impl Launch {
         let state = seen.get(&row.source_id)?.clone();
         Some(Seeded { state, ..estate::seed_row(row) })
     }
+}
+
+fn paces(lanes: &Lanes) -> Vec<TargetPace> {
+    let pace = |lane: &Arc<Lane<Http>>| TargetPace { target: lane.name.clone(), per_second: lane.gauges().per_second };
+    lanes.iter().map(pace).collect()
 }
 
 /// Serves a lane's requests to look. Stops the lane if it is throttled for too long, and lets go of its waits if its end takes too long.

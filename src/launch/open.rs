@@ -128,6 +128,7 @@ impl Open {
         let of_run = Lock::take(&lock::of_run(path, &id), journal.mode(), &format!("run {id}"), path)?;
         // Read under the lock: no other process writes to the run from here on.
         let run = journal.run(key)?;
+        prepared.request.metrics.of_run(path, &run);
         if begun.is_none() {
             journal.mind_rows();
         }

@@ -40,6 +40,7 @@ impl<'p> Ready<&'p PlanToLaunch<'p>> {
     /// to be told first.
     pub(crate) fn to_send(plan: &'p PlanToLaunch<'p>, request: LaunchRequest) -> Result<Self, CommandError> {
         let (context, paper) = (plan.context.clone(), plan.paper());
+        request.metrics.of_plan(&paper.terms, plan.source.name());
         must_be_approved(&context, &paper, plan.path())?;
         let accounts = accounts::of_plan(&context, &plan.checked)?;
         must_be_as_sealed(&context, &paper, &accounts)?;
@@ -98,6 +99,7 @@ impl Ready<RunToTakeUp> {
             None => context,
         };
         let paper = paper_of(run)?;
+        request.metrics.of_plan(&paper.terms, &run.plan_path);
         let context = as_begun(again, run, &paper.terms)?;
         tell_what_holds(&context, &paper.terms);
         let accounts = accounts::of_run(&context, run, &lanes, &paper.terms)?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::exporting::LaunchMetrics;
 use crate::console;
 use crate::files::beside::{check_destination, check_is_not_the_plan};
 use crate::formats::Format;
@@ -27,6 +28,7 @@ pub(crate) struct LaunchRequest {
     pub(super) report: Option<(Format, PathBuf)>,
     /// Waves that are released before they ask, each with its part if one is named.
     pub(super) releases: Vec<(String, Option<Part>)>,
+    pub(super) metrics: LaunchMetrics,
 }
 
 /// Consent to send: asked for, given beforehand, or not needed because nothing is sent.
@@ -114,12 +116,18 @@ impl LaunchRequest {
             progress: false,
             report: None,
             releases: Vec::new(),
+            metrics: LaunchMetrics::default(),
         }
     }
 
     /// Adds rows that are opened again before the launch.
     pub(crate) fn reopening(self, reopen: Reopen, unskips: Unskips) -> Self {
         Self { reopen, unskips, ..self }
+    }
+
+    /// Adds the metrics file.
+    pub(crate) fn exported(self, metrics: LaunchMetrics) -> Self {
+        Self { metrics, ..self }
     }
 
     /// Adds the display: progress, event lines.

@@ -283,7 +283,7 @@ pub fn write_json_line(summary: &Summary, out: &mut dyn io::Write) -> io::Result
     writeln!(out)
 }
 
-fn lanes_of(lanes: Vec<LaneRecord>, tallies: &[LaneTally]) -> Vec<LaneOf> {
+pub(crate) fn lanes_of(lanes: Vec<LaneRecord>, tallies: &[LaneTally]) -> Vec<LaneOf> {
     let lanes = lanes.into_iter().map(|lane| {
         let tally = tallies.iter().find(|tally| tally.lane == lane.lane);
         let (rows, settled, on_target) = tally.map_or((0, 0, 0), |tally| (tally.rows, tally.settled, tally.on_target));

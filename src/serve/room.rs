@@ -1,10 +1,12 @@
 //! State that the handlers share.
 
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 use super::live::Watchers;
 use super::reader::Reader;
 use super::shelf::Shelf;
+use crate::metrics::plans::KnownFigures;
 
 /// State that the handlers share.
 pub(super) struct ServeState {
@@ -12,4 +14,6 @@ pub(super) struct ServeState {
     pub(super) watchers: Watchers,
     pub(super) journal: PathBuf,
     pub(super) shelf: Shelf,
+    /// Figures of the last scrape.
+    pub(super) known: Arc<Mutex<KnownFigures>>,
 }

@@ -94,13 +94,21 @@ impl Flags {
     pub(crate) fn given(&self) -> FlagTexts {
         let mut all = self.common.given();
         match &self.verb {
-            Verb::Plan { service, .. } | Verb::Reconcile { service, .. } => all.extend(service.given()),
-            Verb::Run { service, steering, .. }
-            | Verb::Resume { service, steering, .. }
-            | Verb::Rehearse { service, steering, .. }
-            | Verb::Retry { service, steering, .. } => {
+            Verb::Plan { service, .. } => all.extend(service.given()),
+            Verb::Reconcile { service, of_launch, .. } => {
+                all.extend(service.given());
+                all.extend(of_launch.given());
+            }
+            Verb::Rehearse { service, steering, .. } => {
                 all.extend(service.given());
                 all.extend(steering.given());
+            }
+            Verb::Run { service, steering, of_launch, .. }
+            | Verb::Resume { service, steering, of_launch, .. }
+            | Verb::Retry { service, steering, of_launch, .. } => {
+                all.extend(service.given());
+                all.extend(steering.given());
+                all.extend(of_launch.given());
             }
             Verb::Check { dialect, .. } => all.extend(dialect.given()),
             Verb::Doctor { service } | Verb::Config { verb: ConfigVerb::Show { service } } => {

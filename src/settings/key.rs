@@ -117,6 +117,8 @@ pub(crate) enum FlagGroup {
     Night,
     /// Taken by verbs that send changes.
     Steering,
+    /// Taken by verbs that launch a run, whether they send changes or only look.
+    Launch,
 }
 
 /// Harm that a setting can do if a stranger sets it, which decides who may.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::key::FlagGroup::{Common, Dialect, Night, Service, Steering};
+use super::key::FlagGroup::{Common, Dialect, Launch, Night, Service, Steering};
 use super::key::Lifetime::{Route, Run, RunUnlessByHand, Settled};
 use super::key::PlanTable::{Halt, Policy, Window};
 use super::key::Risk::{Guards, Looks, Pace, Reads, Redirects, Writes};
@@ -265,6 +265,15 @@ settings! {
         Key::unless_set("stop_file", Reads, "/run/cutover/stop", "stop when this file is there")
             .of_process()
             .flag(Steering, "FILE");
+    METRICS_FILE: PathBuf, path,
+        Key::unless_set(
+            "metrics_file",
+            Writes,
+            "/var/lib/prometheus/node-exporter/cutover.prom",
+            "metrics of the launch for Prometheus, in a file that the textfile collector of node_exporter reads",
+        )
+        .of_process()
+        .flag(Launch, "FILE");
     SCENARIO: String, text,
         Key::of_run("scenario", Reads, "calm", "the sandbox's night: calm, busy, bad-night or a file")
             .flag(Night, "NAME|FILE")

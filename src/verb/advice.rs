@@ -153,6 +153,11 @@ impl CommandError {
             CommandError::Destination { .. } => {
                 ErrorEntry::said(Usage, "name a file in a folder that is there and can be written to")
             }
+            CommandError::MetricsFile { path, .. } => ErrorEntry::said(
+                Usage,
+                "name a new file, or one that cutover wrote, in a folder that is there and can be written to",
+            )
+            .of_value(path),
             CommandError::Output { .. } | CommandError::Start(_) => ErrorEntry::plain(Internal),
             CommandError::Listen { .. } => {
                 ErrorEntry::said(Usage, "`--listen ADDRESS:PORT` with another port; port 0 takes any that is free")

@@ -153,6 +153,12 @@ pub(crate) enum CommandError {
         #[source]
         source: io::Error,
     },
+    #[error("metrics cannot be written to `{}`", path.display())]
+    MetricsFile {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("could not write {what}")]
     Output {
         what: String,

@@ -30,6 +30,7 @@ mod lanes;
 mod listing;
 mod looks;
 mod memory;
+mod metrics;
 mod next;
 mod nights;
 mod outages;

@@ -72,6 +72,14 @@ impl Site {
         text
     }
 
+    /// Returns the whole answer to whoever has no cookie, and these headers.
+    pub(crate) fn answers(&self, path: &str, headers: &str) -> String {
+        let mut text = String::new();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n{headers}\r\n", self.host());
+        self.connect(&request).read_to_string(&mut text).unwrap();
+        text
+    }
+
     fn get(&self, path: &str) -> String {
         self.ask("GET", path, &format!("host: {}\r\n", self.host()))
     }

@@ -46,7 +46,7 @@ fn names_of(program: &str) -> Vec<&str> {
 }
 
 /// Programs that the tests need, each with its Debian package.
-const NEEDED: [(&str, &str); 10] = [
+const NEEDED: [(&str, &str); 11] = [
     ("cc", "gcc"),
     ("make", "make"),
     ("ssh-keygen", "openssh-client"),
@@ -57,6 +57,7 @@ const NEEDED: [(&str, &str); 10] = [
     ("script", "bsdutils"),
     ("setpriv", "util-linux"),
     ("sqlite3", "sqlite3"),
+    ("promtool", "prometheus"),
 ];
 
 /// Programs that every Debian has, or that come with one of the packages above.
@@ -148,7 +149,8 @@ done"#
     }
 }
 
-const PACKAGES: &str = "gcc make openssh-client chromium nodejs npm python3 python3-pip bsdutils util-linux sqlite3";
+const PACKAGES: &str =
+    "gcc make openssh-client chromium nodejs npm python3 python3-pip bsdutils util-linux sqlite3 prometheus";
 const UPDATE: &str = "apt-get update";
 const INSTALL: &str = "apt-get install -y --no-install-recommends";
 
@@ -185,7 +187,7 @@ fn what_a_machine_lacks_is_installed_where_that_may_be_done() {
     let with_sudo = Machine::new().user(1000).cargo().sudo().apt("").has(&["cc", "make", "chromium", "script"]);
     let (code, err, asked) = with_sudo.runs(&["nights"]);
     assert_eq!(code, Some(0), "{err}");
-    let packages = "openssh-client nodejs npm python3 python3-pip util-linux sqlite3";
+    let packages = "openssh-client nodejs npm python3 python3-pip util-linux sqlite3 prometheus";
     let sudo_install = format!("{INSTALL} {packages}");
     assert_eq!(asked, ["sudo -n", "sudo apt-get", UPDATE, "sudo env", &sudo_install, test]);
 }

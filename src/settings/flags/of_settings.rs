@@ -30,6 +30,8 @@ pub(crate) struct OfDialect;
 pub(crate) struct OfNight;
 #[derive(Debug)]
 pub(crate) struct OfSteering;
+#[derive(Debug)]
+pub(crate) struct OfLaunch;
 
 impl OfGroup for OfAll {
     const GROUP: FlagGroup = FlagGroup::Common;
@@ -49,6 +51,10 @@ impl OfGroup for OfNight {
 
 impl OfGroup for OfSteering {
     const GROUP: FlagGroup = FlagGroup::Steering;
+}
+
+impl OfGroup for OfLaunch {
+    const GROUP: FlagGroup = FlagGroup::Launch;
 }
 
 impl<G> SettingFlags<G> {
@@ -98,6 +104,7 @@ fn arg(key: &'static Key, flag: Flag) -> Arg {
         FlagGroup::Service => arg.help_heading("Service"),
         FlagGroup::Night => arg.help_heading("Sandbox"),
         FlagGroup::Steering => arg.help_heading("Steering"),
+        FlagGroup::Launch => arg.help_heading("Launch"),
         // Its heading depends on the verb.
         FlagGroup::Dialect => arg,
     }

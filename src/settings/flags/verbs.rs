@@ -9,7 +9,7 @@ use super::arguments::{
     AnyRunArg, FilterArgs, LaunchArgs, ListFormat, PlanArgs, RunArg, RunsArgs, SelectionArgs, ShowArgs,
 };
 use super::codes;
-use super::of_settings::{OfDialect, OfNight, OfSteering, ServiceArgs, SettingFlags};
+use super::of_settings::{OfDialect, OfLaunch, OfNight, OfSteering, ServiceArgs, SettingFlags};
 use crate::formats::Format;
 use crate::journal::chain::Code;
 
@@ -94,6 +94,8 @@ pub(crate) enum Verb {
         steering: SettingFlags<OfSteering>,
         #[command(flatten)]
         service: ServiceArgs,
+        #[command(flatten)]
+        of_launch: SettingFlags<OfLaunch>,
     },
     /// Take an unfinished run up again, without the plan file
     #[command(after_help = codes::of_launches())]
@@ -106,6 +108,8 @@ pub(crate) enum Verb {
         steering: SettingFlags<OfSteering>,
         #[command(flatten)]
         launch: LaunchArgs,
+        #[command(flatten)]
+        of_launch: SettingFlags<OfLaunch>,
     },
     /// Open the rows again that did not get on target, and run
     #[command(after_help = codes::of_launches())]
@@ -120,6 +124,8 @@ pub(crate) enum Verb {
         steering: SettingFlags<OfSteering>,
         #[command(flatten)]
         launch: LaunchArgs,
+        #[command(flatten)]
+        of_launch: SettingFlags<OfLaunch>,
     },
     /// Settle rows in doubt by reading them; send no change
     #[command(after_help = codes::of_launches())]
@@ -130,6 +136,8 @@ pub(crate) enum Verb {
         service: ServiceArgs,
         #[command(flatten)]
         show: ShowArgs,
+        #[command(flatten)]
+        of_launch: SettingFlags<OfLaunch>,
     },
     /// Where a run stands, also while it runs
     #[command(after_help = codes::of_status())]

@@ -1,0 +1,245 @@
+//! Metrics of a launch in the file that the settings name: from its first step to its end, whatever that is.
+//!
+//! While a launch goes on, its figures are read from the journal by a task beside it, and nothing is done for an event. A launch that
+//! ends before it has a run is told, too: the file has its exit code, and still the time of the last success.
+
+use std::cell::OnceCell;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::task::JoinSet;
+
+use crate::console::Console;
+use crate::exit::Exit;
+use crate::journal::read::outcomes::OutcomeCounts;
+use crate::journal::read::runs::RunRecord;
+use crate::journal::{Journal, JournalError};
+use crate::metrics::figures::{Figures, LaunchEnd, plan_name};
+use crate::metrics::file::MetricsFile;
+use crate::metrics::pace::TargetPace;
+use crate::metrics::plans;
+use crate::verb::context::Context;
+use crate::verb::error::CommandError;
+use crate::waves::Terms;
+use crate::wording::plain::shown;
+
+/// Interval at which the file is written anew while a launch goes on.
+const WRITE_EVERY: Duration = Duration::from_secs(10);
+/// Part of the time that may be spent on writing it: one in this many, for a journal so large that adding it up takes long.
+const PART_FOR_WRITING: u32 = 20;
+
+/// Carries out a launch with its metrics file, if the settings name one. A file that cannot be written is an error before anything is
+/// done. `plan` is the path of the plan, where the launch is of one.
+pub(crate) fn with_metrics(
+    context: &Context,
+    plan: Option<&Path>,
+    launch: impl FnOnce(LaunchMetrics) -> Result<Exit, CommandError>,
+) -> Result<Exit, CommandError> {
+    let metrics = LaunchMetrics::tried(context, plan)?;
+    let panics = EndsByPanic(&metrics);
+    let ended = launch(metrics.clone());
+    drop(panics);
+    metrics.end(match &ended {
+        Ok(exit) => *exit,
+        Err(error) => error.exit(),
+    });
+    ended
+}
+
+/// Metrics file of a launch; nothing for a launch without one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LaunchMetrics(Option<Arc<Exporter>>);
+
+#[derive(Debug)]
+struct Exporter {
+    console: Console,
+    file: MetricsFile,
+    /// Journal of the settings.
+    journal: PathBuf,
+    /// Path of the plan, where the launch is of one.
+    plan: Option<PathBuf>,
+    began: Timestamp,
+    told: Mutex<FileState>,
+}
+
+/// State of the file, and of what it tells.
+#[derive(Debug, Default)]
+struct FileState {
+    plan: Option<String>,
+    run: Option<ToldRun>,
+    /// Last success of the plan before this launch, once it was looked for.
+    last_success: OnceCell<Option<Timestamp>>,
+    /// The file is complete, or stays as an earlier launch left it.
+    is_over: bool,
+    has_warned: bool,
+}
+
+#[derive(Debug)]
+struct ToldRun {
+    id: String,
+    journal: PathBuf,
+    outcomes: OutcomeCounts,
+    /// Paces of the gates, as they were last asked; empty before that.
+    paces: Vec<TargetPace>,
+    started_at: Option<Timestamp>,
+}
+
+/// Tells of a launch that panics what the process will end with.
+struct EndsByPanic<'m>(&'m LaunchMetrics);
+
+impl Drop for EndsByPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.end(Exit::Internal);
+        }
+    }
+}
+
+impl LaunchMetrics {
+    fn tried(context: &Context, plan: Option<&Path>) -> Result<Self, CommandError> {
+        let Some(path) = &context.settings.metrics_file else { return Ok(Self(None)) };
+        let began = Timestamp::now();
+        let file = MetricsFile::tried(path, began)
+            .map_err(|source| CommandError::MetricsFile { path: path.clone(), source })?;
+        let (console, journal) = (context.console, context.settings.journal.clone());
+        let plan = plan.map(Path::to_owned);
+        Ok(Self(Some(Arc::new(Exporter { console, file, journal, plan, began, told: Mutex::default() }))))
+    }
+
+    /// Names the plan, as soon as it was read.
+    pub(super) fn of_plan(&self, terms: &Terms, path: &str) {
+        if let Some(exporter) = &self.0 {
+            exporter.told().plan = Some(plan_name(terms.name.as_deref(), path));
+        }
+    }
+
+    /// Names the run, as soon as the launch holds it.
+    pub(super) fn of_run(&self, journal: &Path, run: &RunRecord) {
+        if let Some(exporter) = &self.0 {
+            exporter.told().run = Some(ToldRun {
+                id: run.id.clone(),
+                journal: journal.to_owned(),
+                outcomes: OutcomeCounts::default(),
+                paces: Vec::new(),
+                started_at: run.started_at,
+            });
+        }
+    }
+
+    /// Keeps the file up to date until the task is dropped.
+    pub(super) fn keep_up_to_date(&self, paces: impl Fn() -> Vec<TargetPace> + Send + 'static) -> JoinSet<()> {
+        let mut exporting = JoinSet::new();
+        if let Some(exporter) = self.0.clone() {
+            exporting.spawn(async move {
+                loop {
+                    let (writes, paces) = (Arc::clone(&exporter), paces());
+                    let began = Instant::now();
+                    if tokio::task::spawn_blocking(move || writes.goes_on(paces)).await.is_err() {
+                        return;
+                    }
+                    tokio::time::sleep(WRITE_EVERY.max(began.elapsed() * PART_FOR_WRITING)).await;
+                }
+            });
+        }
+        exporting
+    }
+
+    /// Writes the end of the launch.
+    fn end(&self, exit: Exit) {
+        if let Some(exporter) = &self.0 {
+            exporter.end(exit);
+        }
+    }
+}
+
+impl Exporter {
+    fn told(&self) -> MutexGuard<'_, FileState> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes that the launch goes on, with these paces.
+    fn goes_on(&self, paces: Vec<TargetPace>) {
+        let told = &mut *self.told();
+        if let Some(run) = &mut told.run {
+            run.paces = paces;
+            let figures = self.figures(told);
+            self.write(told, Figures { ended: None, ..figures });
+        }
+    }
+
+    fn end(&self, exit: Exit) {
+        let told = &mut *self.told();
+        let now = Timestamp::now();
+        let figures = match &told.run {
+            Some(_) => self.figures(told),
+            None => Figures::without_run(self.plan_name(told), self.began, now, exit),
+        };
+        // The journal's own time, where it has one: `serve` tells the same.
+        let at = figures.ended.map(|end| end.at).filter(|at| *at >= self.began).unwrap_or(now);
+        let ended = Some(LaunchEnd { at, exit_code: exit.code() });
+        let success = (exit == Exit::Done).then_some(at);
+        self.write(told, Figures { ended, last_success: success, ..figures });
+        told.is_over = true;
+    }
+
+    /// Reads the figures of the run. Of a journal that cannot be read any more, the run's id and the launch's times are left.
+    fn figures(&self, told: &mut FileState) -> Figures {
+        let now = Timestamp::now();
+        let run = told.run.as_mut().expect("asked for only where there is a run");
+        let read = Journal::open_to_read(&run.journal).and_then(|journal| {
+            let key = journal.find_run(&run.id)?.key;
+            Figures::from_journal(&journal, key, &mut run.outcomes, now)
+        });
+        match read {
+            Ok(mut figures) => {
+                if let (Some(of_run), false) = (&mut figures.of_run, run.paces.is_empty()) {
+                    of_run.paces.clone_from(&run.paces);
+                }
+                figures
+            }
+            Err(_) => Figures {
+                run: Some(run.id.clone()),
+                started_at: run.started_at.unwrap_or(self.began),
+                ended: None,
+                ..Figures::without_run(told.plan.clone(), self.began, now, Exit::Internal)
+            },
+        }
+    }
+
+    /// Name of the plan; that of the last run from the same file, if the plan could not be read.
+    fn plan_name(&self, told: &FileState) -> Option<String> {
+        told.plan.clone().or_else(|| {
+            let path = self.plan.as_ref()?.display().to_string();
+            let known = self.of_journal(|journal| plans::name_at(journal, &path));
+            Some(known.unwrap_or_else(|| plan_name(None, &path)))
+        })
+    }
+
+    /// Reads from the journal of the settings; nothing where there is none that can be read.
+    fn of_journal<T>(&self, read: impl FnOnce(&Journal) -> Result<Option<T>, JournalError>) -> Option<T> {
+        let is_there = self.journal.exists();
+        let journal = is_there.then(|| Journal::open_to_read(&self.journal).ok()).flatten()?;
+        read(&journal).ok().flatten()
+    }
+
+    /// Writes the file. What fails is told once, and stops nothing.
+    fn write(&self, told: &mut FileState, figures: Figures) {
+        if told.is_over {
+            return;
+        }
+        let before = *told.last_success.get_or_init(|| {
+            let plan = figures.plan.as_deref()?;
+            self.of_journal(|journal| plans::last_success(journal, plan))
+        });
+        let last_success = figures.last_success.max(before);
+        if let Err(error) = self.file.write(&Figures { last_success, ..figures })
+            && !told.has_warned
+        {
+            told.has_warned = true;
+            let path = shown(self.file.path());
+            self.console.warn(&format!("the metrics could not be written to `{path}`: {error}"));
+        }
+    }
+}
