@@ -4,7 +4,7 @@
 //! reads. So a file that is made here is new and readable for few, an opened file is checked before it is used, and nothing
 //! waits for a peer that may never come. [`beside`] replaces a file in one step, [`stream`] writes to what cannot be replaced.
 //!
-//! Temporary files without a name (`tempfile::tempfile`) need none of this: nobody else finds them.
+//! Temporary files without a name need none of this, because nobody else finds them; [`temporary`] finds a place for them.
 
 pub(crate) mod beside;
 pub(crate) mod folder;
@@ -12,3 +12,4 @@ pub(crate) mod identity;
 pub(crate) mod mode;
 pub(crate) mod open;
 mod stream;
+pub(crate) mod temporary;

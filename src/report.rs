@@ -5,6 +5,7 @@
 //! one format; a `match` chooses it.
 
 use std::io;
+use std::path::Path;
 
 use crate::formats::Format;
 use crate::journal::Journal;
@@ -46,6 +47,27 @@ use error::ReportError;
 
 /// Writes the report of a run from one consistent read of the journal, also while the run goes on.
 pub fn write(format: Format, journal: &Journal, run: &RunRecord, out: &mut dyn io::Write) -> Result<(), ReportError> {
+    write_near(format, journal, run, None, out)
+}
+
+/// Does the same for a report that is written to this folder, which is then also the place of temporary files.
+pub(crate) fn write_in(
+    format: Format,
+    journal: &Journal,
+    run: &RunRecord,
+    folder: &Path,
+    out: &mut dyn io::Write,
+) -> Result<(), ReportError> {
+    write_near(format, journal, run, Some(folder), out)
+}
+
+fn write_near(
+    format: Format,
+    journal: &Journal,
+    run: &RunRecord,
+    folder: Option<&Path>,
+    out: &mut dyn io::Write,
+) -> Result<(), ReportError> {
     journal.at_one_instant(|| {
         let run = journal.run(run.key)?;
         let out = &mut Sieve::new(format.form_of_file(), out);
@@ -55,7 +77,7 @@ pub fn write(format: Format, journal: &Journal, run: &RunRecord, out: &mut dyn i
             Format::Json => json::write(journal, &run, out),
             Format::Junit => junit::write(journal, &run, out),
             Format::Md => markdown::write(journal, &run, out),
-            Format::Xlsx => xlsx::write(journal, &run, out),
+            Format::Xlsx => xlsx::write(journal, &run, folder, out),
         }
     })
 }

@@ -12,6 +12,7 @@ use super::identity::{FileId, is_ours_or_of};
 use super::mode::umask;
 use super::open::open_at_once;
 use super::stream::Stream;
+use super::temporary::nameless_file;
 
 /// Refuses, before the work, a destination that a report cannot be written to: the folder accepts no new file, the destination
 /// is a folder itself, or a journal is there.
@@ -116,7 +117,7 @@ pub(crate) fn write_file_for<E: From<io::Error>>(
 ) -> Result<(), E> {
     check_destination(path)?;
     if let Some(stream) = Stream::at(path)? {
-        let mut whole = tempfile::tempfile()?;
+        let mut whole = nameless_file()?;
         write(&mut whole)?;
         whole.rewind()?;
         io::copy(&mut whole, &mut stream.open()?)?;

@@ -15,12 +15,7 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Makes a private folder for this process, which is removed with the value.
-pub(crate) fn private_folder() -> io::Result<TempDir> {
-    private_folder_in(&std::env::temp_dir())
-}
-
-/// Makes a private folder in `parent`, beside the destination of its content.
+/// Makes a private folder in `parent` for this process, which is removed with the value.
 pub(crate) fn private_folder_in(parent: &Path) -> io::Result<TempDir> {
     let private = std::fs::Permissions::from_mode(0o700);
     tempfile::Builder::new().prefix(".cutover-").permissions(private).tempdir_in(parent)

@@ -161,7 +161,7 @@ pub(crate) struct OpenApart {
 impl OpenApart {
     /// Makes the run, in a private folder.
     fn make(plan: &PlanToLaunch<'_>, prepared: Prepared, runtime: Runtime) -> Result<Self, CommandError> {
-        let folder = files::folder::private_folder().map_err(CommandError::Start)?;
+        let folder = files::temporary::private_folder().map_err(CommandError::Start)?;
         let mut journal = Journal::open(&folder.path().join(format!("{}.db", prepared.request.verb)))?;
         let NewlyMade { run, begun } =
             make_run(&mut journal, plan, &prepared.context.settings, &prepared.accounts, &GivenByHand::new())?;

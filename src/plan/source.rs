@@ -7,6 +7,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use super::error::PlanError;
+use crate::files::temporary;
 use crate::plan::kind;
 
 pub(crate) mod below;
@@ -110,7 +111,7 @@ fn spool(stream: impl Read) -> io::Result<File> {
 
 /// Spools a stream up to a limit: an endless one would fill the disk.
 fn spool_up_to(most: u64, stream: impl Read) -> io::Result<File> {
-    let mut file = tempfile::tempfile()?;
+    let mut file = temporary::nameless_file()?;
     if io::copy(&mut stream.take(most + 1), &mut file)? > most {
         let text = "more than 1 GiB came, and no more of a stream is taken; a plan that large has to be a file";
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::path::Path;
 
 use book::{CellValue, MOST_COLUMNS, Sheet, SheetColumn, Spreadsheet};
 
@@ -13,6 +14,7 @@ use super::error::ReportError;
 use super::row::{COLUMNS, Cell, cells};
 use super::summary::{LaneOf, Summary};
 use crate::event::outcome::Outcome;
+use crate::files::temporary::writable_folder;
 use crate::journal::Journal;
 use crate::journal::read::attempts::{Attempt, AttemptedRow};
 use crate::journal::read::causes::Cause;
@@ -41,11 +43,18 @@ const ATTEMPT_COLUMNS: [(&str, u32); 15] = [
     ("request_id", 36),
 ];
 
-pub(super) fn write(journal: &Journal, run: &RunRecord, out: &mut dyn io::Write) -> Result<(), ReportError> {
+/// Writes the workbook, with temporary files in the folder of its destination, if that is known and takes them.
+pub(super) fn write(
+    journal: &Journal,
+    run: &RunRecord,
+    folder: Option<&Path>,
+    out: &mut dyn io::Write,
+) -> Result<(), ReportError> {
+    let place = writable_folder(folder)?;
     let extra = journal.extra_columns(run.key)?;
     let n_shown = extra.len().min(MOST_COLUMNS - COLUMNS.len());
     let title = format!("cutover: run {}", plain(&run.id));
-    book::written(out, &title, run.started_at.unwrap_or(run.created_at), |book| {
+    book::written(out, &place, &title, run.started_at.unwrap_or(run.created_at), |book| {
         write_summary(book, &Summary::now(journal, run, journal.told_path())?, extra.len() - n_shown)?;
         write_rows(book, journal, run, &extra[..n_shown])?;
         write_attempts(book, journal, run)

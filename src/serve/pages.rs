@@ -16,6 +16,7 @@ use super::reader::Demand;
 use super::room::ServeState;
 use super::shelf::Shelved;
 use crate::event::verdict::Verdict;
+use crate::files::temporary;
 use crate::formats::Format;
 use crate::journal::read::runs::RunFilter;
 use crate::journal::read::search::Search;
@@ -261,7 +262,7 @@ pub(super) async fn report(
     let space = room.shelf.space();
     let read = move |journal: &Journal, wanted: &Demand| {
         let run = journal.find_run(&run)?;
-        let file = tempfile::tempfile().map_err(ReportError::Write)?;
+        let file = temporary::nameless_file().map_err(ReportError::Write)?;
         let mut out = BufWriter::with_capacity(CHUNK, Shelved::new(file, space, wanted.clone()));
         report::write(format, journal, &run, &mut out)?;
         let shelved = out.into_inner().map_err(|error| ReportError::Write(error.into_error()))?;

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::error::{CommandError, output_failed, stdout_failed};
 use crate::console;
 use crate::files::beside::{leads_to_a_terminal, write_beside};
+use crate::files::folder::folder_of;
 use crate::formats::Format;
 use crate::journal::Journal;
 use crate::journal::read::runs::RunRecord;
@@ -20,7 +21,7 @@ pub(crate) fn write_report(
     format: Format,
     path: &Path,
 ) -> Result<(), CommandError> {
-    let write = |out: &mut dyn io::Write| crate::report::write(format, journal, run, out);
+    let write = |out: &mut dyn io::Write| crate::report::write_in(format, journal, run, folder_of(path), out);
     write_fit(path, journal.path(), format.form(), write).map_err(|error| match error {
         ReportError::Journal(error) => error.into(),
         ReportError::Write(error) => output_failed(path)(error),

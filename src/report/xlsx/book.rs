@@ -7,6 +7,7 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::io::{self, Seek as _};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind, set_hook, take_hook};
+use std::path::Path;
 use std::sync::Once;
 
 use jiff::Timestamp;
@@ -61,45 +62,45 @@ pub(super) struct Spreadsheet {
     limits: SheetLimits,
 }
 
-/// Writes a workbook, and copies it to `out` once it is complete.
+/// Writes a workbook with temporary files in this folder, and copies it to `out` once it is complete.
 pub(super) fn written<E: From<io::Error>>(
     out: &mut dyn io::Write,
+    place: &Path,
     title: &str,
     created: Timestamp,
     fill: impl FnOnce(&mut Spreadsheet) -> Result<(), E>,
 ) -> Result<(), E> {
-    written_within(SheetLimits { rows: MOST_ROWS, bytes: MOST_BYTES }, out, title, created, fill)
+    written_within(SheetLimits { rows: MOST_ROWS, bytes: MOST_BYTES }, out, place, title, created, fill)
 }
 
 fn written_within<E: From<io::Error>>(
     limits: SheetLimits,
     out: &mut dyn io::Write,
+    place: &Path,
     title: &str,
     created: Timestamp,
     fill: impl FnOnce(&mut Spreadsheet) -> Result<(), E>,
 ) -> Result<(), E> {
     static QUIET: Once = Once::new();
     QUIET.call_once(say_nothing_of_full_disks);
-    let mut book = Spreadsheet { workbook: Workbook::new(), formats: Formats::new(), limits };
+    let mut workbook = Workbook::new();
+    workbook.set_tempdir(place).map_err(failed)?;
+    let mut book = Spreadsheet { workbook, formats: Formats::new(), limits };
     let filled = catch_unwind(AssertUnwindSafe(|| {
         fill(&mut book)?;
-        Ok::<_, E>(book.end(title, created)?)
+        Ok::<_, E>(book.end(place, title, created)?)
     }));
-    let mut whole = filled.unwrap_or_else(|panicked| Err(unwritable(panicked).into()))?;
+    let mut whole = filled.unwrap_or_else(|panicked| Err(unwritable(panicked, place).into()))?;
     io::copy(&mut whole, out)?;
     Ok(())
 }
 
 /// Returns the error of a temporary file that could not be written. Any other panic is a bug, and is resumed.
-fn unwritable(panicked: Box<dyn Any + Send>) -> io::Error {
+fn unwritable(panicked: Box<dyn Any + Send>, place: &Path) -> io::Error {
     if !is_full_disk(&*panicked) {
         resume_unwind(panicked);
     }
-    let place = std::env::temp_dir();
-    io::Error::other(format!(
-        "a temporary file in `{}` could not be written: is there room? (TMPDIR names another place)",
-        place.display()
-    ))
+    io::Error::other(format!("a temporary file in `{}` could not be written: is there room?", place.display()))
 }
 
 /// Tells whether this is the library's panic about its temporary file.
@@ -152,11 +153,11 @@ impl Spreadsheet {
     }
 
     /// Returns the whole file. Its only date is this one, so that its bytes do not depend on when it is written.
-    fn end(&mut self, title: &str, created: Timestamp) -> io::Result<std::fs::File> {
+    fn end(&mut self, place: &Path, title: &str, created: Timestamp) -> io::Result<std::fs::File> {
         let created = ExcelDateTime::from_timestamp(created.as_second()).map_err(failed)?;
         let properties = DocProperties::new().set_title(title).set_author("cutover").set_creation_datetime(&created);
         self.workbook.set_properties(&properties);
-        let mut whole = tempfile::tempfile()?;
+        let mut whole = tempfile::tempfile_in(place)?;
         self.workbook.save_to_writer(io::BufWriter::new(&mut whole)).map_err(failed)?;
         whole.rewind()?;
         Ok(whole)
@@ -331,7 +332,7 @@ mod tests {
 
     fn book(limits: SheetLimits, fill: impl FnOnce(&mut Spreadsheet) -> io::Result<()>) -> Archive {
         let mut out = Vec::new();
-        written_within(limits, &mut out, "a <title>", Timestamp::UNIX_EPOCH, fill).unwrap();
+        written_within(limits, &mut out, &std::env::temp_dir(), "a <title>", Timestamp::UNIX_EPOCH, fill).unwrap();
         ZipArchive::new(Cursor::new(out)).unwrap()
     }
 
@@ -417,8 +418,10 @@ mod tests {
 
     #[test]
     fn a_temporary_file_that_cannot_be_written_is_an_error_and_a_bug_stays_a_bug() {
-        let error = unwritable(Box::new(format!("{PANIC}: no room")));
+        let error = unwritable(Box::new(format!("{PANIC}: no room")), Path::new("/somewhere"));
         assert!(error.to_string().contains("is there room?"), "{error}");
-        assert!(catch_unwind(|| unwritable(Box::new("index out of bounds".to_owned()))).is_err());
+        assert!(
+            catch_unwind(|| unwritable(Box::new("index out of bounds".to_owned()), Path::new("/somewhere"))).is_err()
+        );
     }
 }

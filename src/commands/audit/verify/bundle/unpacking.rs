@@ -54,7 +54,7 @@ pub(super) fn unpacked(bundle: &Path) -> Result<Unpacked, UnpackError> {
     taken(&plain, |name| {
         let at = names.iter().find(|(known, _)| known == name).map(|(_, at)| *at);
         let at = at.ok_or_else(|| BadBundle::Lacks(name.to_owned()))?;
-        let mut content = tempfile::tempfile()?;
+        let mut content = files::temporary::nameless_file()?;
         let mut entry = archive.by_index(at).map_err(bad_archive)?;
         let size = entry.size();
         // One byte more than its stated size is read, so that a longer file is noticed without reading all of it.
@@ -183,7 +183,7 @@ fn taken(names: &[String], mut open: impl FnMut(&str) -> Result<File, UnpackErro
     let signature = if names.iter().any(|name| name == SIGNATURE) { Some(small(SIGNATURE)?) } else { None };
     let manifest = Manifest::read(&manifest_text)?;
     manifest.check_names(names)?;
-    let folder = files::folder::private_folder()?;
+    let folder = files::temporary::private_folder()?;
     for (name, sum) in &manifest.0 {
         let mut hash = Sha256::new();
         let (mut from, mut to) = (open(name)?, File::create_new(folder.path().join(name))?);
