@@ -16,6 +16,7 @@ use crate::journal::{Journal, JournalError};
 use crate::launch::accounts::settings::UNNAMED;
 use crate::launch::saving::log_is_held;
 use crate::lock::{Lock, LockError};
+use crate::metrics::file::MetricsFile;
 use crate::model::dialect::unknown_words;
 use crate::model::state::SeenState;
 use crate::model::words::Word;
@@ -89,6 +90,9 @@ fn machine(context: &Context, exit: &mut Exit) -> Patient {
             patient.add("journal", Health::Problem, error.to_string(), Some("name another with --journal PATH"));
         }
     }
+    if let Some(path) = &context.settings.metrics_file {
+        metrics_file(path, &mut patient, exit);
+    }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     match Lock::take(&folder.join(".cutover-doctor.lock"), files::mode::PRIVATE, "the trial lock", path) {
         Ok(_) => patient.ok("file locks", format!("`{}` keeps them", folder.display())),
@@ -125,6 +129,23 @@ fn machine(context: &Context, exit: &mut Exit) -> Patient {
         Err(error) => patient.add("disk", Health::Unknown, format!("it does not say how much is free: {error}"), None),
     }
     patient
+}
+
+/// Checks that metrics can be written, and that a collector of another user could read them.
+fn metrics_file(path: &Path, patient: &mut Patient, exit: &mut Exit) {
+    let told = format!("`{}`", path.display());
+    match MetricsFile::tried(path, Timestamp::now()) {
+        Ok(file) if file.is_private() => {
+            let advice = "`chmod` it once it is there, and it stays so; or set another umask";
+            patient.add("metrics file", Health::Warning, format!("{told} is for its owner alone"), Some(advice));
+        }
+        Ok(_) => patient.ok("metrics file", told),
+        Err(error) => {
+            *exit = exit.worst(Exit::Usage);
+            let advice = "name a new file, or one that cutover wrote, in a folder that is there and can be written to";
+            patient.add("metrics file", Health::Problem, format!("{told}: {error}"), Some(advice));
+        }
+    }
 }
 
 /// Warns about a large log: a process that reads for long makes it grow, and a killed launch leaves it behind.

@@ -80,6 +80,11 @@ impl Readers {
         Self { mode: 0o666 & !umask(), owner: None }
     }
 
+    /// Mode of a new file.
+    pub(crate) fn mode(self) -> u32 {
+        self.mode
+    }
+
     /// Restricts them to those that a mode permits, too.
     pub(crate) fn and(self, mode: u32) -> Self {
         Self { mode: self.mode & mode, ..self }

@@ -243,3 +243,34 @@ impl Exporter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::LogFormat;
+
+    #[test]
+    fn a_launch_that_panics_is_told_as_a_bug() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.prom");
+        let began = Timestamp::now();
+        let metrics = LaunchMetrics(Some(Arc::new(Exporter {
+            console: Console { format: LogFormat::Text, quiet: true, verbose: false, json: false },
+            file: MetricsFile::tried(&path, began).unwrap(),
+            journal: folder.path().join("cutover.db"),
+            plan: Some("night.csv".into()),
+            began,
+            told: Mutex::default(),
+        })));
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _ends = EndsByPanic(&metrics);
+            panic!("a bug");
+        }));
+        assert!(panicked.is_err());
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains("cutover_run_exit_code{plan=\"night.csv\"} 70\n"), "{text}");
+        // The file is complete: nothing is written behind the end.
+        metrics.end(Exit::Done);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    }
+}

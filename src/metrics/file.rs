@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -45,6 +46,13 @@ impl MetricsFile {
             Some(_) => Ok(file),
             None => refused("what is there holds other things than metrics of cutover, and is not replaced"),
         }
+    }
+
+    /// Tells whether its owner alone may read it, as the file that is there or by the umask: a collector of another user then finds
+    /// nothing, and says nothing.
+    pub(crate) fn is_private(&self) -> bool {
+        let there = std::fs::metadata(&self.path).map(|found| found.mode());
+        there.unwrap_or_else(|_| Readers::usual().mode()) & 0o044 == 0
     }
 
     pub(crate) fn path(&self) -> &Path {

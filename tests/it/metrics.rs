@@ -345,6 +345,30 @@ fn what_only_looks_or_rehearses_writes_no_metrics() {
 }
 
 #[test]
+fn the_doctor_says_whether_a_collector_would_find_anything() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(1, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    for (umask, file, health, code) in [
+        ("022", FILE, "ok", 0),
+        ("027", FILE, "ok", 0),
+        ("077", FILE, "warning", 0),
+        ("022", "absent/a.prom", "problem", 2),
+    ] {
+        let doctor = format!("umask {umask}; exec \"$0\" doctor --json --endpoint {}", sandbox.url);
+        let mut command = lab.command_of("sh", &["-c", &doctor, env!("CARGO_BIN_EXE_cutover")]);
+        command.env("CUTOVER_METRICS_FILE", file);
+        let ended = Launch::start(command).end().exits(code);
+        let document: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+        let checks = document["patients"][0]["checks"].as_array().unwrap();
+        let check = checks.iter().find(|check| check["what"] == "metrics file").unwrap();
+        assert_eq!(check["health"], health, "{umask} {file}: {check}");
+    }
+    assert!(!lab.path(FILE).exists());
+}
+
+#[test]
 fn the_page_tells_the_latest_run_of_each_plan_and_only_with_the_token() {
     if tools::lack(&["promtool"]) {
         return;
