@@ -28,7 +28,7 @@ mod verdicts;
 
 use file::{check_objects, wrong_with_file};
 use finding::{Finding, Findings};
-use result::{Altered, Audit, CheckedRun};
+use result::{Altered, Audit, CheckedRun, PrunedRun};
 use run::{check, check_at_its_place};
 
 /// Checks one run and the file, and returns the same type as for all runs.
@@ -54,10 +54,12 @@ pub fn verify_all(journal: &Journal) -> Result<Audit, JournalError> {
                 &run,
             )?);
         }
-        if runs.is_empty() && findings.is_empty() {
+        let mut pruned: Vec<PrunedRun> = journal.tombstones()?.into_iter().map(PrunedRun::new).collect();
+        pruned.sort_by_key(|pruned| pruned.tombstone.run.number);
+        if runs.is_empty() && pruned.is_empty() && findings.is_empty() {
             return Err(JournalError::NoRuns);
         }
-        Ok(Audit { journal: journal.identity()?, runs, findings })
+        Ok(Audit { journal: journal.identity()?, runs, pruned, findings })
     })
 }
 

@@ -15,6 +15,7 @@ mod control;
 mod doctor;
 mod explain;
 mod init;
+mod journal;
 mod plan;
 mod reconcile;
 mod rehearse;
@@ -64,6 +65,7 @@ pub(crate) fn dispatch(context: &Context, verb: Verb) -> Result<ProcessEnd, Comm
         Verb::Explain { source_id, run } => explain::explain(context, run.as_deref(), &source_id),
         Verb::Report { run, format, output } => report::report(context, run.run.as_deref(), format, output.as_deref()),
         Verb::Audit { verb } => audit::audit(context, verb),
+        Verb::Journal { verb } => journal::journal(context, &verb),
         Verb::Doctor { .. } => doctor::doctor(context),
         Verb::Config { verb: ConfigVerb::Show { .. } } => config::show(context),
         Verb::Trust { file, show, forget } => trust::trust(context, &file, show, forget),

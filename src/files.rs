@@ -12,4 +12,5 @@ pub(crate) mod identity;
 pub(crate) mod mode;
 pub(crate) mod open;
 mod stream;
+pub(crate) mod sum;
 pub(crate) mod temporary;

@@ -25,6 +25,7 @@ pub(crate) mod one_name;
 mod opening;
 pub(crate) mod place;
 mod project;
+mod pruning;
 pub mod read;
 mod schema;
 pub(crate) mod stamped;
@@ -33,6 +34,8 @@ pub mod succession;
 mod tables;
 #[cfg(test)]
 mod tests;
+pub mod tombstone;
+mod tombstones;
 
 pub use connection::{Journal, RunKey};
 pub use error::JournalError;

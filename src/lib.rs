@@ -34,7 +34,7 @@
 //! plan
 //! preflight  settings
 //! engine  inventory
-//! hooks  recorder  remote  steering
+//! recorder  remote  steering
 //! log
 //! credentials  journal  judge  sandbox
 //! gate  ledger  retry  transport
@@ -63,7 +63,7 @@
 //! 3. `engine`: `call` is one row from top to bottom and reads like the runbook; `lane` is what the calls of one
 //!    account share, `reader` how they see, `stop` how they end. `judge`: what a look means.
 //!    [`waves`] is how a plan is carried out besides its rows, as data: stages, halt rules, window, forecast. [`control`] is
-//!    what may be said to a run while it goes. `hooks`: commands around a run and its waves. `steering` decides by both when stages begin, how fast they go and when the run
+//!    what may be said to a run while it goes. `steering` decides by both when stages begin, how fast they go and when the run
 //!    stops; `engine::driver` carries that out.
 //! 4. `gate`: where a request waits for leave to go, and in which order. `retry`: patience. `remote`: `service` is what the engine may ask
 //!    for, `http` sends it, `classify` and `reads` make outcomes of answers. `transport`: bytes out and back, and secrets that no text
@@ -112,7 +112,6 @@
 //! | *turn* | a row's number among those that were tried |
 //! | *stage* | the canary or the rest of a wave: one step of a run |
 //! | *order* | a decision of steering that a lane or the driver carries out |
-//! | *hook*, *veto* | a command that runs before or after a run or a wave; the failure of one before it |
 //! | *halt rule*, *window*, *deadline* | the failures after which a run stops; the hours in which it may send; the time after which it may not |
 //! | *estimate* | the time that is left, or that a plan needs |
 //! | *drain*, *abort* | start nothing new and wait for answers; also let go of what is on the wire |
@@ -126,6 +125,7 @@
 //! | *drift* | servers that are no longer in the states that a sealed plan was made for |
 //! | *anchor* | the short code of a run's heads, to be kept elsewhere |
 //! | *bundle* | a run's evidence in one ZIP, with its own checker |
+//! | *archive*, *tombstone* | the bundle of a run that was taken out of the journal; what stands in the run's place there |
 //! | *rehearsal*, *night* | a plan carried out in the sandbox, on a simulated clock; a whole test case of plan, scenario and steps |
 //!
 //! Whom the program trusts with what, and what its files cannot prove, is told in [`threat_model`].
@@ -144,7 +144,6 @@ pub mod exit;
 mod files;
 pub mod formats;
 mod gate;
-mod hooks;
 mod inventory;
 pub mod journal;
 mod judge;

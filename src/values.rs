@@ -8,6 +8,7 @@ use rate::{BadRate, Rate};
 use share::{BadShare, Share};
 use since::{BadSince, Since};
 
+pub mod age;
 pub mod rate;
 pub mod share;
 pub mod since;

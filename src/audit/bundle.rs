@@ -241,8 +241,9 @@ pub fn compare(
         differs(JOURNAL, "there is something behind its end, or it is not as long as it says".to_owned());
     }
     let head = short_text(folder, HEAD)?;
-    let n_runs = journal.identity()?.n_runs;
-    let is_as_old = signature::n_runs_of(&head).is_none_or(|said| said == n_runs);
+    let (n_runs, last) = (journal.identity()?.n_runs, journal.last_tombstone()?);
+    let is_as_old = signature::n_runs_of(&head).is_none_or(|said| said == n_runs)
+        && signature::n_pruned_of(&head) == last.map(|last| last.n);
     if !is_as_old || signature::again(&head, journal, run)?.as_ref() != Some(&head) {
         differs(HEAD, "it is not the head of the journal".to_owned());
     }

@@ -90,6 +90,24 @@ pub enum Finding {
     NoExcerpt { expected: u64, found: u64 },
     #[error("table `{table}` has entries of run number {number}, which is not there: it was removed")]
     LeftBehind { table: &'static str, number: i64 },
+    #[error("tombstone {tombstone} of run {other} is not as it was written")]
+    TombstoneChanged { tombstone: u64, other: String },
+    #[error(
+        "{expected} runs were taken out of the journal, and there are {found} tombstones: some were removed, or added"
+    )]
+    TombstonesMissing { expected: u64, found: u64 },
+    /// Fault of the place of a run that was taken out.
+    #[error("the tombstone of run {other}: {problem}")]
+    TombstoneMisplaced { other: String, problem: String },
+    #[error("run number {number} is there, and so is its tombstone")]
+    NotPruned { number: i64 },
+    #[error(
+        "lane {lane}: event {seq} says that {expected} runs had been taken out of the journal before, and their tombstones are not \
+         those of then"
+    )]
+    TombstonesDiffer { lane: LaneId, seq: u64, expected: u64 },
+    #[error("tombstone {tombstone} of run {other}: {problem}")]
+    ArchiveDiffers { tombstone: u64, other: String, problem: String },
     #[error(
         "no run of the journal has the anchor {expected}: it was removed, its tail was cut off, or it went on since it was noted"
     )]
@@ -100,7 +118,7 @@ pub enum Finding {
     NotSigned { problem: String },
     #[error("{file}: {problem}")]
     BundleDiffers { file: String, problem: String },
-    #[error("the trigger `{trigger}` is not there as it was made: events could be changed or removed")]
+    #[error("the trigger `{trigger}` is not there as it was made: what it guards could be changed or removed")]
     TriggerMissing { trigger: &'static str },
     #[error("the {object} `{name}` is not there")]
     ObjectMissing { object: String, name: String },
@@ -116,7 +134,8 @@ pub enum Finding {
 pub const MOST_KEPT: usize = 100;
 
 /// Triggers that keep events from being changed or removed.
-const GUARDS: [&str; 2] = ["event_is_never_changed", "event_is_never_removed"];
+const GUARDS: [&str; 4] =
+    ["event_is_never_changed", "event_is_never_removed", "tombstone_is_never_changed", "tombstone_is_never_removed"];
 
 fn and_more(n_missing: u64) -> String {
     match n_missing {

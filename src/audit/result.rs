@@ -1,6 +1,6 @@
 //! Result of an audit: runs without a fault and their evidence, altered ones and their faults.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
@@ -12,6 +12,7 @@ use crate::event::lane::LaneId;
 use crate::event::run::Predecessors;
 use crate::journal::chain::{Anchor, Code};
 use crate::journal::succession::Identity;
+use crate::journal::tombstone::{PrunedRecord, StoredTombstone, Tombstone};
 use crate::journal::{Journal, JournalError};
 use crate::ssh::signature::{Signer, is_among};
 
@@ -70,13 +71,33 @@ pub struct Altered {
 pub type CheckedRun = Result<Verified, Altered>;
 
 /// Result of checking a journal, or one run of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Audit {
     pub journal: Identity,
     /// Runs in the order in which they were made.
     pub runs: Vec<CheckedRun>,
+    /// Runs that were taken out, in that order; empty if one run was asked about.
+    pub pruned: Vec<PrunedRun>,
     /// Faults of the journal as a whole.
     pub findings: Vec<Finding>,
+}
+
+/// Run that was taken out, and the evidence for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PrunedRun {
+    pub nth: u64,
+    pub tombstone: Tombstone,
+    /// Evidence for the ends of its lanes: the tombstone itself has the least.
+    pub proven_by: ProvenBy,
+    /// True if its archive was there, is the file that the tombstone names, and holds the run as that says.
+    pub is_archive_checked: bool,
+}
+
+impl PrunedRun {
+    pub(super) fn new(stored: StoredTombstone) -> Self {
+        let StoredTombstone { nth, tombstone, .. } = stored;
+        Self { nth, tombstone, proven_by: ProvenBy::Itself, is_archive_checked: false }
+    }
 }
 
 fn first_of(altered: &Altered) -> String {
@@ -128,7 +149,7 @@ impl Altered {
 impl Audit {
     /// Makes the result of one run that was checked before.
     pub fn of_one(journal: &Journal, run: CheckedRun) -> Result<Self, JournalError> {
-        Ok(Self { journal: journal.identity()?, runs: vec![run], findings: Vec::new() })
+        Ok(Self { journal: journal.identity()?, runs: vec![run], pruned: Vec::new(), findings: Vec::new() })
     }
 
     #[must_use]
@@ -142,17 +163,27 @@ impl Audit {
         of_runs.sum::<u64>() + self.findings.len() as u64
     }
 
-    /// Checks an anchor that was kept elsewhere, which has to belong to one of the runs.
+    /// Checks an anchor that was kept elsewhere, which has to belong to one of the runs, or to one that was taken out.
     pub fn against(mut self, code: &Code) -> Result<Audit, AuditError> {
         let is_of = |run: &CheckedRun| code.is_of(anchor_of(run));
-        let at = self.runs.iter().position(is_of).or(if self.runs.len() == 1 { Some(0) } else { None });
+        let at = self.runs.iter().position(is_of);
+        let pruned = self.pruned.iter().position(|pruned| code.is_of(pruned.tombstone.run.anchor_of_heads()));
+        if let (None, Some(at)) = (at, pruned) {
+            let PrunedRecord { id, after, .. } = &self.pruned[at].tombstone.run;
+            if code.is_short() && after.is_some() {
+                return Err(AuditError::ShortAnchor { code: code.clone(), run: id.clone() });
+            }
+            self.stands_by(Place::Pruned(at), ProvenBy::Anchor);
+            return Ok(self);
+        }
+        let at = at.or(if self.runs.len() == 1 { Some(0) } else { None });
         let Some(at) = at else {
             self.findings.push(Finding::AnchorUnknown { expected: code.to_string() });
             return Ok(self);
         };
         let Ok(verified) = &self.runs[at] else { return Ok(self) };
         match verified.clone().against(code) {
-            Ok(_) => self.stands_by(at, ProvenBy::Anchor),
+            Ok(_) => self.stands_by(Place::There(at), ProvenBy::Anchor),
             Err(AuditError::Altered(altered)) => self.runs[at] = Err(altered),
             Err(error) => return Err(error),
         }
@@ -163,6 +194,15 @@ impl Audit {
     pub fn signed(mut self, journal: &Journal, given: &Signed<'_>) -> Result<Audit, JournalError> {
         let (at, problem) = match signature::signer_of(journal, given)? {
             Ok((run, signer)) => {
+                let pruned = self.pruned.iter().position(|pruned| pruned.tombstone.run.id == run);
+                if let (None, Some(at)) = (self.place_of(&run), pruned) {
+                    match given.signers.map(|keys| is_among(&signer, keys)) {
+                        Some(Err(problem)) => self.findings.push(Finding::NotSigned { problem }),
+                        Some(Ok(())) => self.stands_by(Place::Pruned(at), ProvenBy::Signature),
+                        None => (),
+                    }
+                    return Ok(self);
+                }
                 let Some(at) = self.place_of(&run) else {
                     let problem =
                         format!("the head that was signed is of run {run}, which is not the one that was read");
@@ -174,7 +214,7 @@ impl Audit {
                     known => {
                         // A signature by an unknown key proves nothing: anybody can sign with one.
                         if known.is_some() {
-                            self.stands_by(at, ProvenBy::Signature);
+                            self.stands_by(Place::There(at), ProvenBy::Signature);
                         }
                         if let Ok(verified) = &mut self.runs[at] {
                             verified.signed_by = Some(signer);
@@ -219,9 +259,12 @@ impl Audit {
         self.runs.push(looked);
         match proof {
             ProvenBy::Itself => (),
-            ProvenBy::Anchor => self.stands_by(self.runs.len() - 1, proof),
+            ProvenBy::Anchor => self.stands_by(Place::There(self.runs.len() - 1), proof),
             // A signed manifest covers the whole file.
-            ProvenBy::Signature => self.runs.iter_mut().flatten().for_each(|run| run.proven_by = proof),
+            ProvenBy::Signature => {
+                self.runs.iter_mut().flatten().for_each(|run| run.proven_by = proof);
+                self.pruned.iter_mut().for_each(|pruned| pruned.proven_by = proof);
+            }
         }
         Ok(self)
     }
@@ -231,24 +274,37 @@ impl Audit {
     }
 
     /// Passes the evidence for a run on to the runs that it names, as far as those are as they were then.
-    fn stands_by(&mut self, at: usize, proof: ProvenBy) {
-        let places: HashMap<String, usize> = self.runs.iter().map(|run| run_of(run).to_owned()).zip(0..).collect();
+    fn stands_by(&mut self, at: Place, proof: ProvenBy) {
+        let there = self.runs.iter().map(|run| run_of(run).to_owned()).zip((0..).map(Place::There));
+        let pruned = self.pruned.iter().map(|pruned| pruned.tombstone.run.id.clone()).zip((0..).map(Place::Pruned));
+        let places: HashMap<String, Place> = there.chain(pruned).collect();
         let mut to_do = vec![at];
-        let mut done = vec![false; self.runs.len()];
-        if let Ok(verified) = &mut self.runs[at] {
-            verified.proven_by = proof;
-        }
+        let mut done = HashSet::new();
+        // Tombstones up to this one are proven to the letter: a proven run found them when it began.
+        let mut n_whole = 0;
+        self.prove(at, proof);
         while let Some(at) = to_do.pop() {
-            if std::mem::replace(&mut done[at], true) {
+            if !done.insert(at) {
                 continue;
             }
-            let Ok(Verified { after: Some(after), .. }) = self.runs[at].clone() else { continue };
+            let Some(after) = self.named_by(at, n_whole) else { continue };
+            if let Some(pruned) = after.pruned.filter(|pruned| pruned.n > n_whole) {
+                n_whole = pruned.n;
+                for at in 0..self.pruned.len() {
+                    if self.pruned[at].nth <= n_whole {
+                        self.prove(Place::Pruned(at), proof);
+                        // It may have been passed over before, when nothing proved the runs that it names.
+                        done.remove(&Place::Pruned(at));
+                        to_do.push(Place::Pruned(at));
+                    }
+                }
+            }
             for named in after.runs {
                 let Some(&before) = places.get(&named.run) else { continue };
-                let Ok(verified) = &mut self.runs[before] else { continue };
+                let Some(anchor) = self.anchor_at(before) else { continue };
                 let had_begun = named.heads.iter().any(|(lane, seq, _)| *lane == LaneId::RUN && *seq > 0);
-                if Anchor::of_named(&named.run, named.heads) == verified.anchor {
-                    verified.proven_by = proof;
+                if Anchor::of_named(&named.run, named.heads) == anchor {
+                    self.prove(before, proof);
                 }
                 if had_begun {
                     // The beginning of the named run is proven in any case, and with it the runs that it names.
@@ -257,6 +313,44 @@ impl Audit {
             }
         }
     }
+
+    fn prove(&mut self, at: Place, proof: ProvenBy) {
+        match at {
+            Place::There(at) => {
+                if let Ok(verified) = &mut self.runs[at] {
+                    verified.proven_by = proof;
+                }
+            }
+            Place::Pruned(at) => self.pruned[at].proven_by = proof,
+        }
+    }
+
+    /// Returns the anchor of a run in which no fault was found.
+    fn anchor_at(&self, at: Place) -> Option<Anchor> {
+        match at {
+            Place::There(at) => self.runs[at].as_ref().ok().map(|verified| verified.anchor),
+            Place::Pruned(at) => Some(self.pruned[at].tombstone.run.anchor_of_heads()),
+        }
+    }
+
+    /// Returns the runs that a run names. A tombstone only states them: they are proven by its archive, or if it is proven to the letter
+    /// itself.
+    fn named_by(&self, at: Place, n_whole: u64) -> Option<Predecessors> {
+        match at {
+            Place::There(at) => self.runs[at].as_ref().ok()?.after.clone(),
+            Place::Pruned(at) => {
+                let PrunedRun { nth, tombstone, is_archive_checked, .. } = &self.pruned[at];
+                tombstone.run.after.clone().filter(|_| *is_archive_checked || *nth <= n_whole)
+            }
+        }
+    }
+}
+
+/// Place of a run in the result, by index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Place {
+    There(usize),
+    Pruned(usize),
 }
 
 fn anchor_of(run: &CheckedRun) -> Anchor {

@@ -4,10 +4,12 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
+use crate::event::lane::LaneId;
 use crate::event::run::Predecessor;
 use crate::journal::chain::{Anchor, hex};
 use crate::journal::read::runs::RunRecord;
-use crate::journal::succession::{Beginning, First};
+use crate::journal::succession::{Beginning, First, Identity};
+use crate::journal::tombstone::{LastTombstone, PrunedRecord};
 use crate::journal::{Journal, JournalError};
 use crate::ssh::signature::{Purpose, Signer, verify};
 
@@ -22,50 +24,127 @@ pub struct Signed<'a> {
 
 const FIRST: &str = "cutover.head.v1";
 const SECOND: &str = "cutover.head.v2";
+/// As the second, of a journal from which runs were taken out: it names the last tombstone.
+const THIRD: &str = "cutover.head.v3";
 
-/// Returns the text to sign: the journal and how many runs were made in it so far, the time, the run, its plan, the run before it
-/// as it was when this one began, and the head of each of its chains, on which everything before it depends.
+/// What a head says of a run, which is in the journal or was taken out.
+struct HeadOf {
+    run: String,
+    plan_digest: String,
+    n_rows: u32,
+    anchor: Anchor,
+    /// Run before it, as it was when this one began.
+    previous: Option<Predecessor>,
+    heads: Vec<(LaneId, u64, String)>,
+}
+
+impl HeadOf {
+    fn run(journal: &Journal, run: &RunRecord) -> Result<Self, JournalError> {
+        let previous = match journal.beginnings()?.into_iter().find(|beginning| beginning.run == run.key) {
+            Some(Beginning { first: First::After(after), .. }) => after.runs.into_iter().next(),
+            Some(_) | None => None,
+        };
+        let heads = journal.heads(run.key)?.into_iter().map(|(lane, seq, hash)| (lane, seq, hex(&hash)));
+        Ok(Self {
+            run: run.id.clone(),
+            plan_digest: run.plan_digest.clone(),
+            n_rows: run.n_rows,
+            anchor: journal.anchor(run)?,
+            previous,
+            heads: heads.collect(),
+        })
+    }
+
+    fn pruned(record: &PrunedRecord) -> Self {
+        let PrunedRecord { id, plan, heads, after, .. } = record;
+        Self {
+            run: id.clone(),
+            plan_digest: plan.digest.clone(),
+            n_rows: plan.rows,
+            anchor: record.anchor_of_heads(),
+            previous: after.clone().and_then(|after| after.runs.into_iter().next()),
+            heads: heads.clone(),
+        }
+    }
+
+    fn text(&self, beginning: &str) -> String {
+        let Self { run, plan_digest, n_rows, anchor, previous, heads } = self;
+        let mut text = format!("{beginning}run {run}\nplan {plan_digest}\nrows {n_rows}\n");
+        if beginning.starts_with(FIRST) {
+            _ = writeln!(text, "anchor {}", anchor.short());
+        } else {
+            let previous = previous.clone().map_or_else(
+                || "-".to_owned(),
+                |Predecessor { run, heads }| format!("{run} {}", Anchor::of_named(&run, heads).whole()),
+            );
+            _ = writeln!(text, "anchor {}\nprevious {previous}", anchor.whole());
+        }
+        for (lane, seq, hash) in heads {
+            _ = writeln!(text, "lane {lane} {seq} {hash}");
+        }
+        text
+    }
+}
+
+/// Returns the text to sign: the journal, how many runs were made in it so far and the last tombstone, the time, the run, its plan, the
+/// run before it as it was when this one began, and the head of each of its chains, on which everything before it depends.
 pub fn head(journal: &Journal, run: &RunRecord) -> Result<String, JournalError> {
-    second(journal, run, journal.identity()?.n_runs, &spelled(Timestamp::now()))
+    let Identity { id, n_runs, .. } = journal.identity()?;
+    let beginning = beginning(&id, n_runs, journal.last_tombstone()?, &spelled(Timestamp::now()));
+    Ok(HeadOf::run(journal, run)?.text(&beginning))
 }
 
-fn second(journal: &Journal, run: &RunRecord, n_runs: u64, time: &str) -> Result<String, JournalError> {
-    let previous = match journal.beginnings()?.into_iter().find(|beginning| beginning.run == run.key) {
-        Some(Beginning { first: First::After(after), .. }) => after.runs.into_iter().next(),
-        Some(_) | None => None,
-    };
-    let previous = previous.map_or_else(
-        || "-".to_owned(),
-        |Predecessor { run, heads }| format!("{run} {}", Anchor::of_named(&run, heads).whole()),
-    );
-    let mut text = format!("{SECOND}\njournal {}\nruns {n_runs}\ntime {time}\n", journal.identity()?.id);
-    _ = writeln!(text, "run {}\nplan {}\nrows {}", run.id, run.plan_digest, run.n_rows);
-    _ = writeln!(text, "anchor {}\nprevious {previous}", journal.anchor(run)?.whole());
-    add_lanes(&mut text, journal, run)?;
-    Ok(text)
-}
-
-/// Returns the text that earlier versions signed.
-fn first(journal: &Journal, run: &RunRecord) -> Result<String, JournalError> {
-    let mut text = format!("{FIRST}\nrun {}\nplan {}\nrows {}\n", run.id, run.plan_digest, run.n_rows);
-    _ = writeln!(text, "anchor {}", journal.anchor(run)?.short());
-    add_lanes(&mut text, journal, run)?;
-    Ok(text)
+/// Returns the lines of a head before those of the run.
+fn beginning(journal: &str, n_runs: u64, last: Option<LastTombstone>, time: &str) -> String {
+    match last {
+        None => format!("{SECOND}\njournal {journal}\nruns {n_runs}\ntime {time}\n"),
+        Some(LastTombstone { n, hash }) => {
+            format!("{THIRD}\njournal {journal}\nruns {n_runs}\npruned {n} {}\ntime {time}\n", hex(&hash))
+        }
+    }
 }
 
 /// Makes a head again from the journal, in the same version, with the same time and number of runs. Returns `None` for a text
 /// that is no head.
 pub(super) fn again(head: &str, journal: &Journal, run: &RunRecord) -> Result<Option<String>, JournalError> {
-    Ok(match (head.lines().next(), n_runs_of(head), value(head, "time")) {
-        (Some(FIRST), _, _) => Some(first(journal, run)?),
-        (Some(SECOND), Some(n_runs), Some(time)) if is_spelled(time) => Some(second(journal, run, n_runs, time)?),
-        (_, _, _) => None,
-    })
+    again_of(head, journal, &HeadOf::run(journal, run)?)
+}
+
+fn again_of(head: &str, journal: &Journal, facts: &HeadOf) -> Result<Option<String>, JournalError> {
+    let first = head.lines().next();
+    if first == Some(FIRST) {
+        return Ok(Some(facts.text(&format!("{FIRST}\n"))));
+    }
+    let time = value(head, "time").filter(|time| is_spelled(time));
+    let (Some(n_runs), Some(time)) = (n_runs_of(head), time) else { return Ok(None) };
+    let last = match (first, n_pruned_of(head)) {
+        (Some(SECOND), _) => None,
+        (Some(THIRD), Some(n)) => match tombstone_nth(journal, n)? {
+            Some(last) => Some(last),
+            None => return Ok(None),
+        },
+        (_, _) => return Ok(None),
+    };
+    Ok(Some(facts.text(&beginning(&journal.identity()?.id, n_runs, last, time))))
+}
+
+/// Returns one of the tombstones. A copy of one run knows the last one alone.
+fn tombstone_nth(journal: &Journal, n: u64) -> Result<Option<LastTombstone>, JournalError> {
+    if let Some(last) = journal.last_tombstone()?.filter(|last| last.n == n) {
+        return Ok(Some(last));
+    }
+    let found = journal.tombstones()?.into_iter().find(|stored| stored.nth == n);
+    Ok(found.map(|stored| LastTombstone { n, hash: stored.hash }))
 }
 
 /// Returns the number of runs made when a head was made; `None` for heads of earlier versions, which did not state it.
 pub(super) fn n_runs_of(head: &str) -> Option<u64> {
     value(head, "runs").and_then(|n_runs| n_runs.parse().ok())
+}
+
+/// Returns the number of runs that had been taken out when a head was made; `None` if none had.
+pub(super) fn n_pruned_of(head: &str) -> Option<u64> {
+    value(head, "pruned").and_then(|pruned| pruned.split(' ').next()?.parse().ok())
 }
 
 fn is_spelled(time: &str) -> bool {
@@ -79,13 +158,6 @@ fn spelled(time: Timestamp) -> String {
 /// Returns the value behind a word at the beginning of a line.
 fn value<'a>(head: &'a str, word: &str) -> Option<&'a str> {
     head.lines().find_map(|line| line.strip_prefix(word)?.strip_prefix(' '))
-}
-
-fn add_lanes(text: &mut String, journal: &Journal, run: &RunRecord) -> Result<(), JournalError> {
-    for (lane, seq, hash) in journal.heads(run.key)? {
-        _ = writeln!(text, "lane {lane} {seq} {}", hex(&hash));
-    }
-    Ok(())
 }
 
 /// Failed check of a signature: the run that it should be about, where that is known, and the problem.
@@ -103,7 +175,7 @@ pub(super) fn signer_of(
         Err(problem) => return Ok(Err((id, problem.to_string()))),
     };
     let id = id.unwrap_or_default();
-    let Some(run) = journal.runs()?.into_iter().find(|run| run.id == id) else {
+    let Some(facts) = facts_of(journal, &id)? else {
         return Ok(Err((None, format!("what was signed is the head of run {id}, which is not in this journal"))));
     };
     let found = journal.identity()?.n_runs;
@@ -113,11 +185,30 @@ pub(super) fn signer_of(
         );
         return Ok(Err((Some(id), problem)));
     }
-    let Some(expected) = again(head, journal, &run)? else {
+    let n_pruned = journal.last_tombstone()?.map_or(0, |last| last.n);
+    if let Some(n) = n_pruned_of(head).filter(|n| *n > n_pruned) {
+        let problem = format!(
+            "when the head was signed {n} runs had been taken out of the journal, and it counts {n_pruned}: tombstones were removed"
+        );
+        return Ok(Err((Some(id), problem)));
+    }
+    let Some(expected) = again_of(head, journal, &facts)? else {
         return Ok(Err((Some(id), "what was signed is no head of a run".to_owned())));
     };
     let differs = || Purpose::Head.differs().to_string();
     Ok(if expected == head { Ok((id, signer)) } else { Err((Some(id), differs())) })
+}
+
+/// Returns what a head says of the run with this id; `None` if there is none, and no tombstone of it.
+fn facts_of(journal: &Journal, id: &str) -> Result<Option<HeadOf>, JournalError> {
+    if let Some(run) = journal.runs()?.into_iter().find(|run| run.id == id) {
+        return HeadOf::run(journal, &run).map(Some);
+    }
+    let tombstones = journal.tombstones()?;
+    Ok(tombstones
+        .iter()
+        .find(|stored| stored.tombstone.run.id == id)
+        .map(|stored| HeadOf::pruned(&stored.tombstone.run)))
 }
 
 /// Returns the run and signer of a signature whose head is not given: a head of the first version can be made from the journal
@@ -125,7 +216,8 @@ pub(super) fn signer_of(
 fn signer_of_first(journal: &Journal, signature: &str) -> Result<Result<(String, Signer), NotOf>, JournalError> {
     let mut problem = "there is no run that it could be of".to_owned();
     for run in journal.runs()? {
-        match verify(&first(journal, &run)?, Purpose::Head, signature) {
+        let first = HeadOf::run(journal, &run)?.text(&format!("{FIRST}\n"));
+        match verify(&first, Purpose::Head, signature) {
             Ok(signer) => return Ok(Ok((run.id, signer))),
             Err(found) => problem = found.to_string(),
         }

@@ -1,4 +1,5 @@
-//! Check of the chain of runs: each run names those before it, and its own place is the one that later runs name.
+//! Check of the chain of runs: each run names those before it, and its own place is the one that later runs name. In the place of a
+//! run that was taken out stands its tombstone.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,6 +8,7 @@ use crate::event::lane::LaneId;
 use crate::event::run::{Predecessor, Predecessors};
 use crate::journal::chain::{self, hex};
 use crate::journal::succession::{Beginning, First, Identity};
+use crate::journal::tombstone::StoredTombstone;
 use crate::journal::{Journal, JournalError, RunKey};
 
 /// Faults of a run's place among the others, and the runs that it names.
@@ -28,8 +30,14 @@ impl RunPlaces {
         self.of_runs.remove(&run).unwrap_or_default()
     }
 
-    fn add(&mut self, run: RunKey, finding: Finding) {
-        self.of_runs.entry(run).or_default().findings.push(finding);
+    /// Adds a finding about a run; one about a run that was taken out is about the journal as a whole.
+    fn add_of(&mut self, run: &Beginning, finding: Finding) {
+        if run.pruned.is_none() {
+            self.of_runs.entry(run.run).or_default().findings.push(finding);
+        } else {
+            let (other, problem) = (run.id.clone(), finding.to_string());
+            self.of_journal.push(Finding::TombstoneMisplaced { other, problem });
+        }
     }
 }
 
@@ -40,8 +48,14 @@ const SEQ: u64 = 1;
 pub(super) fn check(journal: &Journal) -> Result<RunPlaces, JournalError> {
     let identity = journal.identity()?;
     let beginnings = journal.beginnings()?;
+    let tombstones = journal.tombstones()?;
     let mut places = RunPlaces::default();
-    let numbers: Vec<i64> = beginnings.iter().map(|beginning| beginning.run.number()).collect();
+    places.of_journal.extend(wrong_with_tombstones(journal, &identity, &tombstones)?);
+    let mut numbers: Vec<i64> = beginnings.iter().map(|beginning| beginning.run.number()).collect();
+    for pair in numbers.windows(2).filter(|pair| pair[0] == pair[1]) {
+        places.of_journal.push(Finding::NotPruned { number: pair[0] });
+    }
+    numbers.dedup();
     let wrong_with_numbers = if identity.is_excerpt { not_one_of } else { missing_numbers };
     places.of_journal.extend(wrong_with_numbers(&numbers, identity.n_runs));
     for (table, number) in journal.left_of_runs_that_are_gone()? {
@@ -52,28 +66,32 @@ pub(super) fn check(journal: &Journal) -> Result<RunPlaces, JournalError> {
         let run = beginning.run;
         match &beginning.first {
             First::NotBegun => (),
-            First::Other => places.add(run, Finding::NotBegun { lane: LANE, seq: SEQ }),
+            First::Other => places.add_of(beginning, Finding::NotBegun { lane: LANE, seq: SEQ }),
             First::Alone(rules) => {
                 if !identity.is_earlier(run, *rules) {
-                    places.add(run, Finding::NotChained { lane: LANE, seq: SEQ });
+                    places.add_of(beginning, Finding::NotChained { lane: LANE, seq: SEQ });
                 }
             }
             First::After(after) => {
                 for finding in wrong_with(after, at, &beginnings, &is_there, &identity) {
-                    places.add(run, finding);
+                    places.add_of(beginning, finding);
+                }
+                if !knows_tombstones(after, &tombstones, &identity) {
+                    let expected = after.pruned.as_ref().map_or(0, |pruned| pruned.n);
+                    places.add_of(beginning, Finding::TombstonesDiffer { lane: LANE, seq: SEQ, expected });
                 }
                 for named in &after.runs {
                     if let Some(&before) = is_there.get(named.run.as_str()) {
-                        let before = beginnings[before].run;
+                        let before = &beginnings[before];
                         for finding in not_as_named(journal, before, named, &beginning.id)? {
-                            places.add(before, finding);
+                            places.add_of(before, finding);
                         }
                     }
                 }
             }
         }
     }
-    for beginning in beginnings {
+    for beginning in beginnings.into_iter().filter(|beginning| beginning.pruned.is_none()) {
         if let First::After(after) = beginning.first {
             places.of_runs.entry(beginning.run).or_default().after = Some(after);
         }
@@ -150,20 +168,62 @@ fn wrong_with(
     findings
 }
 
-/// Checks that the lanes of a run are at least as long as a later run found them, and unchanged up to there.
+/// Checks that the tombstones are those that the journal counts, and are as they were written.
+fn wrong_with_tombstones(
+    journal: &Journal,
+    identity: &Identity,
+    tombstones: &[StoredTombstone],
+) -> Result<Vec<Finding>, JournalError> {
+    let last = journal.last_tombstone()?;
+    let (expected, found) = (last.map_or(0, |last| last.n), tombstones.len() as u64);
+    if identity.is_excerpt {
+        // A copy of one run has the count and the last hash alone.
+        return Ok(if found == 0 { Vec::new() } else { vec![Finding::TombstonesMissing { expected: 0, found }] });
+    }
+    let changed = tombstones.iter().filter(|stored| !stored.is_whole).map(tombstone_changed);
+    let mut findings: Vec<Finding> = changed.collect();
+    if expected != found {
+        findings.push(Finding::TombstonesMissing { expected, found });
+    } else if let (Some(last), Some(stored)) = (last, tombstones.last())
+        && last.hash != stored.hash
+        && stored.is_whole
+    {
+        findings.push(tombstone_changed(stored));
+    }
+    Ok(findings)
+}
+
+fn tombstone_changed(stored: &StoredTombstone) -> Finding {
+    Finding::TombstoneChanged { tombstone: stored.nth, other: stored.tombstone.run.id.clone() }
+}
+
+/// Tells whether the tombstones that a run found when it began are still the first ones. A copy of one run does not have them.
+fn knows_tombstones(after: &Predecessors, tombstones: &[StoredTombstone], identity: &Identity) -> bool {
+    let Some(pruned) = after.pruned.as_ref().filter(|_| !identity.is_excerpt) else { return true };
+    let nth = usize::try_from(pruned.n).ok().and_then(|n| n.checked_sub(1));
+    nth.and_then(|nth| tombstones.get(nth)).is_some_and(|stored| hex(&stored.hash) == pruned.head)
+}
+
+/// Checks that the lanes of a run are at least as long as a later run found them, and unchanged up to there. Of a run that was taken
+/// out only the ends are known: where it went on after it was named, its archive alone shows the rest.
 fn not_as_named(
     journal: &Journal,
-    run: RunKey,
+    run: &Beginning,
     named: &Predecessor,
     named_by: &str,
 ) -> Result<Vec<Finding>, JournalError> {
     let mut findings = Vec::new();
     for (lane, seq, hash) in &named.heads {
-        let found = match seq {
-            0 => Some(chain::genesis(&named.run, *lane)),
-            seq => journal.hash_at(run, *lane, *seq)?,
+        let found = match (seq, &run.pruned) {
+            (0, _) => Some(hex(&chain::genesis(&named.run, *lane))),
+            (seq, None) => journal.hash_at(run.run, *lane, *seq)?.map(|found| hex(&found)),
+            (seq, Some(heads)) => match heads.iter().find(|(of, _, _)| of == lane) {
+                Some((_, last, _)) if last > seq => Some(hash.clone()),
+                Some((_, last, head)) if last == seq => Some(head.clone()),
+                Some(_) | None => None,
+            },
         };
-        if found.map(|found| hex(&found)).as_ref() != Some(hash) {
+        if found.as_ref() != Some(hash) {
             let named_by = named_by.to_owned();
             findings.push(Finding::NotAsNamed { lane: *lane, seq: *seq, named_by });
         }

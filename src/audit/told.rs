@@ -1,13 +1,16 @@
 //! Result of an audit: the document `cutover.audit.v1`, and the same as text.
 
+use std::collections::BTreeMap;
 use std::io;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::bundle::Bundled;
 use super::finding::Finding;
 use super::people::People;
-use super::result::{Altered, Audit, ProvenBy, Verified, run_of};
+use super::result::{Altered, Audit, ProvenBy, PrunedRun, Verified, run_of};
+use crate::journal::tombstone::Archive;
 use crate::ssh::signature::Signer;
 use crate::wording::amounts::count;
 use crate::wording::plain::plain;
@@ -33,6 +36,9 @@ struct AuditDocument<'a> {
     n_findings: u64,
     journal: JournalOf<'a>,
     runs: Vec<RunOf<'a>>,
+    /// Absent if none was taken out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pruned: Vec<PrunedOf<'a>>,
 }
 
 #[derive(Serialize)]
@@ -58,6 +64,37 @@ struct RunOf<'a> {
     /// Absent for an altered run, which proves nothing about people.
     #[serde(flatten)]
     people: Option<&'a People>,
+}
+
+#[derive(Serialize)]
+struct PrunedOf<'a> {
+    run: &'a str,
+    rows: u32,
+    verdicts: &'a BTreeMap<String, u64>,
+    anchor: String,
+    anchor_hash: String,
+    archive: &'a Archive,
+    pruned_at: Timestamp,
+    proven_by: ProvenBy,
+    archive_checked: bool,
+}
+
+impl<'a> PrunedOf<'a> {
+    fn new(pruned: &'a PrunedRun) -> Self {
+        let PrunedRun { nth: _, tombstone, proven_by, is_archive_checked } = pruned;
+        let anchor = tombstone.run.anchor_of_heads();
+        Self {
+            run: &tombstone.run.id,
+            rows: tombstone.run.plan.rows,
+            verdicts: &tombstone.run.verdicts,
+            anchor: anchor.to_string(),
+            anchor_hash: anchor.whole(),
+            archive: &tombstone.archive,
+            pruned_at: tombstone.pruned_at,
+            proven_by: *proven_by,
+            archive_checked: *is_archive_checked,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -146,6 +183,7 @@ pub fn write_json(audit: &Audit, out: &mut dyn io::Write) -> io::Result<()> {
         n_findings: audit.n_findings(),
         journal: JournalOf { id: &audit.journal.id, runs: audit.journal.n_runs, excerpt: audit.journal.is_excerpt },
         runs,
+        pruned: audit.pruned.iter().map(PrunedOf::new).collect(),
     };
     serde_json::to_writer_pretty(&mut *out, &document)?;
     writeln!(out)
@@ -182,7 +220,42 @@ fn write_proven(audit: &Audit, out: &mut Printout<'_>) -> io::Result<()> {
         people.write_text(out)?;
         writeln!(out)?;
     }
+    write_pruned(&audit.pruned, out)?;
     write_limits(audit, &verified, out)
+}
+
+/// Most runs that were taken out that are named one by one; the JSON document has all.
+const MOST_NAMED: usize = 20;
+
+fn write_pruned(pruned: &[PrunedRun], out: &mut Printout<'_>) -> io::Result<()> {
+    if pruned.is_empty() {
+        return Ok(());
+    }
+    let n_rows = pruned.iter().map(|pruned| u64::from(pruned.tombstone.run.plan.rows)).sum();
+    let runs = count(pruned.len() as u64, "run");
+    writeln!(out, "Taken out of it: {runs}, {}. Their archives are named in it.", count(n_rows, "row"))?;
+    writeln!(out)?;
+    for PrunedRun { nth: _, tombstone, proven_by, is_archive_checked } in pruned.iter().take(MOST_NAMED) {
+        writeln!(out, "  run     {}, {}", plain(&tombstone.run.id), count(tombstone.run.plan.rows.into(), "row"))?;
+        writeln!(out, "  anchor  {}", tombstone.run.anchor_of_heads())?;
+        writeln!(out, "  archive {}, SHA-256 {}", plain(&tombstone.archive.name), plain(&tombstone.archive.sha256))?;
+        let by_archive = if *is_archive_checked { ", and its archive is as it was written" } else { "" };
+        writeln!(out, "  proven  {}{by_archive}", by_tombstone(*proven_by))?;
+        writeln!(out)?;
+    }
+    if pruned.len() > MOST_NAMED {
+        writeln!(out, "  … and {} (--json has all of them)", count((pruned.len() - MOST_NAMED) as u64, "more run"))?;
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+fn by_tombstone(proof: ProvenBy) -> &'static str {
+    match proof {
+        ProvenBy::Itself => "by its tombstone alone",
+        ProvenBy::Anchor => "by the anchor",
+        ProvenBy::Signature => "by the signature",
+    }
 }
 
 /// Writes the results about a bundle, and which of its files were not compared.
@@ -245,6 +318,13 @@ fn write_limits(audit: &Audit, verified: &[&Verified], out: &mut Printout<'_>) -
         writeln!(
             out,
             "The signature is of this head. Whose key it is, you have to know from elsewhere (--signer FILE)."
+        )?;
+    }
+    if audit.pruned.iter().any(|pruned| !pruned.is_archive_checked) {
+        writeln!(
+            out,
+            "A tombstone says where a run ended, and proves nothing of what happened in it: its archive does (--archive DIR). Whoever \
+             can write the file can write a tombstone of a run that was never archived."
         )?;
     }
     if audit.journal.is_excerpt {

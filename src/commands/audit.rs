@@ -8,16 +8,16 @@ use crate::verb::context::Context;
 use crate::verb::error::CommandError;
 
 mod checker;
-mod export;
+pub(in crate::commands) mod export;
 mod sign;
 mod telling;
-mod verify;
+pub(in crate::commands) mod verify;
 
 pub(super) fn audit(context: &Context, verb: AuditVerb) -> Result<Exit, CommandError> {
     match verb {
-        AuditVerb::Verify { run, anchor, signature, head, signer, bundle } => {
+        AuditVerb::Verify { run, anchor, signature, head, signer, bundle, archive } => {
             let (anchor, signature, signer) = (anchor.as_ref(), signature.as_deref(), signer.as_deref());
-            let against = Against { anchor, signature, head: head.as_deref(), signer };
+            let against = Against { anchor, signature, head: head.as_deref(), archives: archive.as_deref(), signer };
             match bundle {
                 Some(bundle) => verify::bundle::verify_bundle(context, &bundle, run.run.as_deref(), &against),
                 None => verify::verify(context, run.run.as_deref(), &against),

@@ -12,6 +12,7 @@ use crate::verb::context::{Context, zone_for};
 use crate::verb::error::CommandError;
 use crate::verb::journal;
 use crate::verb::results::{print, print_json};
+use crate::wording::amounts::count;
 
 pub(super) fn runs(context: &Context, args: &RunsArgs) -> Result<Exit, CommandError> {
     let RunsArgs { since, unfinished, failed, limit } = *args;
@@ -24,10 +25,20 @@ pub(super) fn runs(context: &Context, args: &RunsArgs) -> Result<Exit, CommandEr
     }
     let (zone, mut n_runs) = (zone_for(context, None), 0);
     print(|out| runs.write_text(&zone, out).map(|written| n_runs = written))?;
+    let n_pruned = journal.n_tombstones()?;
     if n_runs == 0 {
         let is_chosen = since.is_some() || unfinished || failed;
-        let none = if is_chosen { "no run in the journal is like that" } else { "the journal holds no run yet" };
+        let none = match n_pruned {
+            _ if is_chosen => "no run in the journal is like that",
+            0 => "the journal holds no run yet",
+            _ => "the journal holds no run",
+        };
         context.console.say(none);
+    }
+    if n_pruned > 0 {
+        let (runs, verify) = (count(n_pruned, "run"), context.here.reads("audit verify"));
+        let were = if n_pruned == 1 { "was" } else { "were" };
+        context.console.say(&format!("{runs} {were} taken out of the journal: `{verify}` names their archives"));
     }
     Ok(Exit::Done)
 }

@@ -33,7 +33,7 @@ pub enum RunEvent {
         rules: Rules,
         /// Runs that the journal held before this one, so that none can vanish. `None` in journals of earlier versions.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        after: Option<Predecessors>,
+        after: Option<Box<Predecessors>>,
         /// Settings given by hand to the launch that made the run: the only record of them if that launch was cut off before it
         /// began.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -159,6 +159,17 @@ pub struct Predecessors {
     pub earlier: u64,
     /// Newest first; empty for the first run of a journal.
     pub runs: Vec<Predecessor>,
+    /// Last tombstone by then; absent if no run had been taken out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pruned: Option<PrunedBefore>,
+}
+
+/// Tombstones that a journal held when a run began in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrunedBefore {
+    pub n: u64,
+    /// Hash of the last of them, in hexadecimal digits.
+    pub head: String,
 }
 
 /// Run with the last event of each of its lanes.

@@ -1,36 +1,60 @@
 //! Copy of one run out of a journal that holds many, as a journal of its own.
+//!
+//! The run's entries are copied into an empty journal, so that the others are neither read nor written, and the work is that of
+//! one run. Nothing that stands in the journal is executed, such as triggers: a stranger may have written it.
 
 use std::path::Path;
 
-use rusqlite::Connection;
-use rusqlite::limits::Limit;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, params_from_iter};
 
 use super::connection::{Journal, RunKey};
 use super::error::JournalError;
 use super::{objects, schema};
 
 impl Journal {
-    /// Copies one run as of one instant, and nothing of the others: neither their rows nor remains of them in free pages.
-    ///
-    /// Executes nothing that the journal contains, such as triggers: a stranger may have written it.
+    /// Copies one run as of one instant, and nothing of the others.
     pub fn copy_run_to(&self, run: RunKey, path: &Path) -> Result<(), JournalError> {
-        self.copy_to(path)?;
-        let mut copy = connect_to_copy(path)?;
-        // Checked in the copy, which nobody else can change.
-        objects::must_all_be_ours(&copy)?;
-        // Entries of a run are removed in any order, before the run. This connection fires no triggers, not even those that keep
-        // events from being removed.
-        copy.pragma_update(None, "foreign_keys", false)?;
-        let transaction = copy.transaction()?;
-        for table in tables_with_runs(&transaction)? {
-            transaction.execute(&format!("DELETE FROM {table} WHERE run <> ?1"), [run.0])?;
+        self.at_one_instant(|| {
+            objects::must_all_be_ours(&self.conn)?;
+            let mut copy = connect_to_copy(path)?;
+            schema::migrate(&mut copy)?;
+            // Entries of a run are written in any order. Whoever needs the copy on disk syncs it.
+            copy.pragma_update(None, "foreign_keys", false)?;
+            copy.pragma_update(None, "synchronous", "OFF")?;
+            copy.pragma_update(None, "ignore_check_constraints", true)?;
+            let transaction = copy.transaction()?;
+            transaction.execute("DELETE FROM journal", [])?;
+            self.copy_entries(&transaction, "journal", "TRUE")?;
+            transaction.execute("UPDATE journal SET excerpt = 1 WHERE n_runs > 1", [])?;
+            for table in tables_with_runs(&self.conn)? {
+                self.copy_entries(&transaction, &table, &format!("run = {}", run.0))?;
+            }
+            Ok(transaction.commit()?)
+        })
+    }
+
+    /// Copies entries of a table as they are, in the order in which they are stored.
+    fn copy_entries(&self, copy: &Connection, table: &str, which: &str) -> Result<(), JournalError> {
+        let mut from = self.conn.prepare(&format!("SELECT * FROM {table} WHERE {which}"))?;
+        let places = vec!["?"; from.column_count()].join(", ");
+        let mut into = copy.prepare(&format!("INSERT INTO {table} VALUES ({places})"))?;
+        let n_columns = from.column_count();
+        let mut found = from.query([])?;
+        while let Some(entry) = found.next()? {
+            let values = (0..n_columns).map(|at| entry.get_ref(at)).collect::<Result<Vec<ValueRef<'_>>, _>>()?;
+            into.execute(params_from_iter(values.into_iter().map(Borrowed)))?;
         }
-        transaction.execute("UPDATE journal SET excerpt = 1 WHERE n_runs > 1", [])?;
-        transaction.commit()?;
-        // `VACUUM` attaches the database that it writes to.
-        // source: sqlite.org/lang_vacuum.html
-        copy.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 1)?;
-        Ok(copy.execute_batch("VACUUM")?)
+        Ok(())
+    }
+}
+
+/// Value that is bound as it was read.
+struct Borrowed<'a>(ValueRef<'a>);
+
+impl rusqlite::ToSql for Borrowed<'_> {
+    fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
+        Ok(rusqlite::types::ToSqlOutput::Borrowed(self.0))
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::altered::{Additions, SchemaAltered};
 use super::one_name::Misplaced;
+use super::tombstone::{PrunedRecord, Tombstone};
 use crate::ledger::fold::IllegalStep;
 use crate::model::RowId;
 use crate::wording::amounts::bounded;
@@ -81,11 +82,26 @@ pub enum JournalError {
     NoRuns,
     #[error("the journal has no run `{0}`")]
     UnknownRun(String),
+    #[error("{}", told_of_pruned(.0))]
+    Pruned(Box<Tombstone>),
     #[error("`{prefix}` could be any of {}", bounded(candidates))]
     AmbiguousRun { prefix: String, candidates: Vec<String> },
     /// A run was to be made under the run key of another.
     #[error("the run key `{}` is that of run {run}", plain(run_key))]
     KeyTaken { run_key: String, run: String },
+}
+
+/// Says of a run that was taken out how it ended, and where its evidence is.
+fn told_of_pruned(tombstone: &Tombstone) -> String {
+    let Tombstone { run: PrunedRecord { id, plan, exit, .. }, archive, pruned_at, .. } = tombstone;
+    let ended =
+        exit.as_ref().map_or_else(String::new, |exit| format!(" ended with {} ({}) and", exit.code, plain(&exit.name)));
+    format!(
+        "run {} of {} rows{ended} was taken out of the journal {pruned_at:.0}: its evidence is in the archive `{}`",
+        plain(id),
+        plan.rows,
+        plain(&archive.name)
+    )
 }
 
 impl From<rusqlite::Error> for JournalError {
@@ -174,6 +190,7 @@ impl JournalError {
             | JournalError::Full(_)
             | JournalError::NoRuns
             | JournalError::UnknownRun(_)
+            | JournalError::Pruned(_)
             | JournalError::AmbiguousRun { .. }
             | JournalError::KeyTaken { .. } => Blamed::Other,
         }

@@ -142,8 +142,10 @@ impl Journal {
 
     /// Refuses the run key of another run. Within a transaction that writes, no other process takes it in between.
     fn must_be_free(&self, run_key: &str) -> Result<(), JournalError> {
-        match self.run_by_key(run_key)? {
-            Some(run) => Err(JournalError::KeyTaken { run_key: run_key.to_owned(), run: run.id }),
+        let there = self.run_by_key(run_key)?.map(|run| run.id);
+        let pruned = self.tombstone_by_key(run_key)?.map(|tombstone| tombstone.run.id);
+        match there.or(pruned) {
+            Some(run) => Err(JournalError::KeyTaken { run_key: run_key.to_owned(), run }),
             None => Ok(()),
         }
     }
@@ -157,7 +159,7 @@ impl Journal {
             lanes: new.lanes.iter().map(NewLane::place).collect(),
             layout: Some(self.layout(run)?),
             rules: Rules::default(),
-            after: Some(self.predecessors(run)?),
+            after: Some(Box::new(self.predecessors(run)?)),
             given: new.given.clone(),
             run_key: new.run_key.map(str::to_owned),
         };

@@ -27,5 +27,6 @@ pub mod reopening;
 pub mod rows;
 pub mod runs;
 pub(crate) mod search;
+pub mod sizes;
 pub mod steering;
 pub mod sums;

@@ -3,7 +3,7 @@
 //! Runs are numbered from 1 in the order in which they were made. A new run names the run before it with the heads of its lanes;
 //! where that one names none itself, because an earlier version made it, the new run names the one before that as well, and so
 //! on. So a run vouches, directly or through those it names, for every run as it was when this one was made, and for nothing
-//! that happened since.
+//! that happened since. A run that was taken out is named as its tombstone has it, and the last tombstone is named as well.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -11,10 +11,11 @@ use super::chain::{Hash, hex};
 use super::connection::{Journal, RunKey};
 use super::error::JournalError;
 use super::tables::columns;
+use super::tombstone::{LastTombstone, PrunedRecord, StoredTombstone, Tombstone};
 use crate::event::kind::EventKind;
 use crate::event::lane::LaneId;
 use crate::event::rules::Rules;
-use crate::event::run::{Predecessor, Predecessors, RunEvent};
+use crate::event::run::{Predecessor, Predecessors, PrunedBefore, RunEvent};
 use crate::event::stored::from_stored_form;
 
 /// Journal as a whole, as table `journal` has it.
@@ -56,10 +57,14 @@ pub struct Beginning {
     pub run: RunKey,
     pub id: String,
     pub first: First,
+    /// Ends of its lanes, by its tombstone; `None` for a run that is there.
+    pub pruned: Option<Vec<(LaneId, u64, String)>>,
 }
 
-/// Tables with entries of runs.
-const OF_RUNS: [&str; 4] = ["lane", "row", "event", "control"];
+/// Tables of which entries of a run are left for a while after its tombstone was made.
+pub(super) const LEFT_BEHIND: [&str; 2] = ["event", "row"];
+/// Other tables with entries of runs, which go together with the run's record.
+const GONE_AT_ONCE: [&str; 2] = ["lane", "control"];
 
 impl RunKey {
     /// Returns the number: from 1 on, in the order in which runs were made.
@@ -96,8 +101,20 @@ impl Journal {
         if self.identity()?.is_excerpt { Err(JournalError::Excerpt) } else { Ok(()) }
     }
 
-    /// Returns the beginnings of all runs, in the order in which they were made.
+    /// Returns the beginnings of all runs, in the order in which they were made: those of runs that were taken out as their
+    /// tombstones have them.
     pub fn beginnings(&self) -> Result<Vec<Beginning>, JournalError> {
+        let mut beginnings = self.beginnings_of_those_there()?;
+        for StoredTombstone { tombstone, .. } in self.tombstones()? {
+            let PrunedRecord { id, number, rules, heads, after, .. } = tombstone.run;
+            let first = after.map_or(First::Alone(rules), First::After);
+            beginnings.push(Beginning { run: RunKey(number), id, first, pruned: Some(heads) });
+        }
+        beginnings.sort_by_key(|beginning| beginning.run.number());
+        Ok(beginnings)
+    }
+
+    fn beginnings_of_those_there(&self) -> Result<Vec<Beginning>, JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT run.run, run.id, event.kind, event.row, event.detail
              FROM run LEFT JOIN event ON event.run = run.run AND event.lane = 0 AND event.seq = 1 ORDER BY run.run",
@@ -105,37 +122,34 @@ impl Journal {
         let mut found = statement.query([])?;
         let mut beginnings = Vec::new();
         while let Some(row) = found.next()? {
-            let text = |at| row.get_ref(at)?.as_str_or_null().map_err(rusqlite::Error::from);
-            let first = match (text(2)?, text(4)?) {
-                (Some(kind), Some(detail)) => match from_stored_form(kind, row.get(3)?, detail) {
-                    Ok(EventKind::Run(RunEvent::Started { after: Some(after), .. })) => First::After(after),
-                    Ok(EventKind::Run(RunEvent::Started { after: None, rules, .. })) => First::Alone(rules),
-                    Ok(_) | Err(_) => First::Other,
-                },
-                (_, _) => First::NotBegun,
-            };
-            beginnings.push(Beginning { run: RunKey(row.get(0)?), id: row.get(1)?, first });
+            let first = first_at(row, [2, 3, 4])?;
+            beginnings.push(Beginning { run: RunKey(row.get(0)?), id: row.get(1)?, first, pruned: None });
         }
         Ok(beginnings)
     }
 
-    /// Returns table and run number of entries whose run is not there.
+    /// Returns the runs that a run names as made before it.
+    pub(super) fn named_before(&self, run: RunKey) -> Result<Option<Predecessors>, JournalError> {
+        let first = self
+            .conn
+            .prepare_cached("SELECT kind, row, detail FROM event WHERE run = ?1 AND lane = 0 AND seq = 1")?
+            .query_row([run.0], |row| first_at(row, [0, 1, 2]))
+            .optional()?;
+        Ok(match first {
+            Some(First::After(after)) => Some(after),
+            Some(First::NotBegun | First::Alone(_) | First::Other) | None => None,
+        })
+    }
+
+    /// Returns table and run number of entries whose run is not there, other than those that are left of a run with a tombstone.
     pub fn left_of_runs_that_are_gone(&self) -> Result<Vec<(&'static str, i64)>, JournalError> {
+        let is_gone = "run NOT IN (SELECT run FROM run)";
+        let is_lost = format!("{is_gone} AND run NOT IN (SELECT run FROM tombstone)");
+        let of_tables = [(GONE_AT_ONCE, is_gone), (LEFT_BEHIND, &is_lost)];
         let mut left = Vec::new();
-        for table in OF_RUNS {
-            // Steps from number to number by the index: there may be millions of entries of each run.
-            let sql = format!(
-                "WITH RECURSIVE found (run) AS (
-                     SELECT min(run) FROM {table}
-                     UNION ALL SELECT (SELECT min(run) FROM {table} WHERE {table}.run > found.run) FROM found
-                         WHERE found.run IS NOT NULL)
-                 SELECT run FROM found WHERE run IS NOT NULL AND run NOT IN (SELECT run FROM run)"
-            );
-            let mut statement = self.conn.prepare_cached(&sql)?;
-            let mut found = statement.query([])?;
-            while let Some(row) = found.next()? {
-                left.push((table, row.get(0)?));
-            }
+        for (table, is_left) in of_tables.into_iter().flat_map(|(tables, is)| tables.map(|table| (table, is))) {
+            let runs = runs_with_entries(&self.conn, table, is_left)?;
+            left.extend(runs.into_iter().map(|run| (table, run)));
         }
         Ok(left)
     }
@@ -164,30 +178,72 @@ impl Journal {
     /// Returns the predecessors that a run made now has to name.
     pub fn predecessors(&self, run: RunKey) -> Result<Predecessors, JournalError> {
         let Identity { id, n_earlier, .. } = self.identity()?;
-        let mut statement = self.conn.prepare_cached(
-            "SELECT run, id, EXISTS (SELECT 1 FROM event
-                                     WHERE event.run = run.run AND lane = 0 AND seq = 1 AND kind = 'run_started'
-                                         AND json_type(detail, '$.after') IS NOT NULL)
-             FROM run WHERE run < ?1 ORDER BY run DESC",
-        )?;
-        let mut found = statement.query([run.0])?;
         let mut runs = Vec::new();
-        while let Some(row) = found.next()? {
-            let heads = self.heads(RunKey(row.get(0)?))?;
-            let heads = heads.into_iter().map(|(lane, seq, hash)| (lane, seq, hex(&hash))).collect();
-            runs.push(Predecessor { run: row.get(1)?, heads });
-            if row.get(2)? {
+        for number in (1..run.0).rev() {
+            let (predecessor, is_chained) = self.predecessor(RunKey(number))?;
+            runs.push(predecessor);
+            if is_chained {
                 break;
             }
         }
-        Ok(Predecessors { journal: id, earlier: n_earlier, runs })
+        let pruned = self.last_tombstone()?.map(|LastTombstone { n, hash }| PrunedBefore { n, head: hex(&hash) });
+        Ok(Predecessors { journal: id, earlier: n_earlier, runs, pruned })
+    }
+
+    /// Returns the run with this number, or its tombstone, as a later run has to name it, and true if it names its own predecessors.
+    fn predecessor(&self, run: RunKey) -> Result<(Predecessor, bool), JournalError> {
+        if let Some(Tombstone { run: PrunedRecord { id, heads, after, .. }, .. }) = self.tombstone_at(run.0)? {
+            return Ok((Predecessor { run: id, heads }, after.is_some()));
+        }
+        let (id, is_chained) = self
+            .conn
+            .prepare_cached(
+                "SELECT id, EXISTS (SELECT 1 FROM event
+                                    WHERE event.run = run.run AND lane = 0 AND seq = 1 AND kind = 'run_started'
+                                        AND json_type(detail, '$.after') IS NOT NULL)
+                 FROM run WHERE run = ?1",
+            )?
+            .query_row([run.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let heads = self.heads(run)?.into_iter().map(|(lane, seq, hash)| (lane, seq, hex(&hash))).collect();
+        Ok((Predecessor { run: id, heads }, is_chained))
     }
 }
 
-/// Counts one more run and returns its number. Fails if the count differs from the last run there: then runs were removed.
+/// Returns the first event of a run, of which the columns have kind, row and detail.
+fn first_at(columns: &rusqlite::Row<'_>, [kind, row, detail]: [usize; 3]) -> rusqlite::Result<First> {
+    let text = |at| columns.get_ref(at)?.as_str_or_null().map_err(rusqlite::Error::from);
+    Ok(match (text(kind)?, text(detail)?) {
+        (Some(kind), Some(detail)) => match from_stored_form(kind, columns.get(row)?, detail) {
+            Ok(EventKind::Run(RunEvent::Started { after: Some(after), .. })) => First::After(*after),
+            Ok(EventKind::Run(RunEvent::Started { after: None, rules, .. })) => First::Alone(rules),
+            Ok(_) | Err(_) => First::Other,
+        },
+        (_, _) => First::NotBegun,
+    })
+}
+
+/// Returns the numbers of the runs of which a table has entries, as far as a condition holds for them. Steps from number to number
+/// by the index: there may be millions of entries of each run.
+pub(super) fn runs_with_entries(conn: &Connection, table: &str, is: &str) -> Result<Vec<i64>, JournalError> {
+    let mut statement = conn.prepare_cached(&format!(
+        "WITH RECURSIVE found (run) AS (
+             SELECT min(run) FROM {table}
+             UNION ALL SELECT (SELECT min(run) FROM {table} WHERE {table}.run > found.run) FROM found
+                 WHERE found.run IS NOT NULL)
+         SELECT run FROM found WHERE run IS NOT NULL AND {is}"
+    ))?;
+    let runs = statement.query_map([], |row| row.get(0))?;
+    runs.collect::<Result<_, _>>().map_err(JournalError::from)
+}
+
+/// Counts one more run and returns its number. Fails if the count differs from the last run there, or its tombstone: then runs were
+/// removed.
 pub(super) fn count_another(conn: &Connection) -> Result<RunKey, JournalError> {
     let (n_runs, last): (i64, i64) = conn
-        .prepare_cached("SELECT n_runs, (SELECT coalesce(max(run), 0) FROM run) FROM journal WHERE journal = 1")?
+        .prepare_cached(
+            "SELECT n_runs, max((SELECT coalesce(max(run), 0) FROM run), (SELECT coalesce(max(run), 0) FROM tombstone))
+             FROM journal WHERE journal = 1",
+        )?
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     if n_runs != last {
         return Err(JournalError::Damaged(format!(

@@ -140,7 +140,7 @@ impl<'j> RunList<'j> {
                 separator = ",\n";
                 Ok(serde_json::to_writer(&mut *out, &line).map_err(io::Error::from)?)
             })?;
-            Ok(writeln!(out, "\n]}}")?)
+            Ok(writeln!(out, "\n],\n\"pruned\":{}}}", self.journal.n_tombstones()?)?)
         })
     }
 

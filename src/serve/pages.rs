@@ -50,9 +50,10 @@ pub(super) enum PageError {
 impl From<JournalError> for PageError {
     fn from(error: JournalError) -> Self {
         match error {
-            JournalError::UnknownRun(_) | JournalError::AmbiguousRun { .. } | JournalError::NoRuns => {
-                PageError::NoRun(error)
-            }
+            JournalError::UnknownRun(_)
+            | JournalError::AmbiguousRun { .. }
+            | JournalError::Pruned(_)
+            | JournalError::NoRuns => PageError::NoRun(error),
             JournalError::Absent(_)
             | JournalError::Unopenable { .. }
             | JournalError::Unreadable { .. }

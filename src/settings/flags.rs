@@ -74,6 +74,7 @@ impl Flags {
             | Verb::Explain { .. }
             | Verb::Report { .. }
             | Verb::Serve { .. }
+            | Verb::Journal { .. }
             | Verb::Audit { .. }
             | Verb::Reconcile { .. }
             | Verb::Resume { .. }
@@ -126,6 +127,7 @@ impl Flags {
             | Verb::Explain { .. }
             | Verb::Report { .. }
             | Verb::Serve { .. }
+            | Verb::Journal { .. }
             | Verb::Audit { .. } => (),
         }
         all

@@ -11,6 +11,20 @@ pub(crate) fn is_or_are(n: u64) -> &'static str {
     if n == 1 { "is" } else { "are" }
 }
 
+/// Formats a number of bytes: `512 B`, `9.8 kB`, `12.3 MB`.
+#[must_use]
+pub(crate) fn bytes(n: u64) -> String {
+    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
+    if n < 1000 {
+        return format!("{n} B");
+    }
+    let (mut tenths, mut unit) = (n / 100, 0);
+    while tenths >= 10_000 && unit + 1 < UNITS.len() {
+        (tenths, unit) = (tenths / 1000, unit + 1);
+    }
+    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+}
+
 /// Formats milliseconds: `0.250 s`, `3 min 20 s`, `2 h 05 min`.
 #[must_use]
 pub(crate) fn duration(ms: u64) -> String {
@@ -37,6 +51,20 @@ pub(crate) fn bounded(names: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_read_as_people_say_them() {
+        for (n, text) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1.0 kB"),
+            (12_345_678, "12.3 MB"),
+            (999_999, "999.9 kB"),
+            (u64::MAX, "18446.7 PB"),
+        ] {
+            assert_eq!(bytes(n), text);
+        }
+    }
 
     #[test]
     fn durations_read_as_people_say_them() {

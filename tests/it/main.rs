@@ -39,6 +39,7 @@ mod peer;
 mod people;
 mod plans;
 mod plugin;
+mod pruning;
 mod python;
 mod quota;
 mod reads;

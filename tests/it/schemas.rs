@@ -94,6 +94,31 @@ fn of_refusals(documents: &mut Documents) {
     documents.printed(&lab.cutover(&["run", "odd.csv", "--json"]).exits(2).stdout);
 }
 
+/// Adds what tells of a journal, of runs that left it, and of their archives.
+fn of_old_runs(documents: &mut Documents) {
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(3, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    lab.launch(&sandbox, &["run", "plan.csv", "--rate", "off"]).exits(0);
+    lab.launch(&sandbox, &["run", "plan.csv", "--new", "--rate", "1", "--max-changes", "1"]);
+    let prune = ["journal", "prune", "--keep", "0d", "--archive", "old", "--json"];
+    for args in [
+        &[&prune[..], &["--dry-run"]].concat()[..],
+        &["journal", "info", "--json"],
+        &["journal", "info", "--keep", "0d", "--json"],
+        &prune,
+        &["runs", "--json"],
+        &["audit", "verify", "--archive", "old", "--json"],
+        &["journal", "info", "--json"],
+    ] {
+        documents.printed(&lab.cutover(args).exits(0).stdout);
+    }
+    let killed = lab.begin(&sandbox, &["run", "plan.csv", "--new", "--rate", "1", "--preflight", "off"]);
+    assert!(killed.reaches("run_started"));
+    documents.printed(&killed.kill().stdout);
+    documents.printed(&lab.cutover(&prune).exits(0).stdout);
+}
+
 /// Adds settings, and plan files: the sample, the example with and without its comments, and one with most keys.
 fn of_files(documents: &mut Documents) {
     let lab = Lab::new();
@@ -108,21 +133,6 @@ fn of_files(documents: &mut Documents) {
         documents.printed(&lab.cutover(args).stdout);
     }
     documents.printed(&lab.cutover(&["trust", "--show", "--json"]).stdout);
-}
-
-/// Adds what hooks read, and what tells of them.
-fn of_hooks(documents: &mut Documents) {
-    let lab = Lab::new();
-    let plan = "rows = [{ source_id = \"vm-1\", copystate = \"stopped\", migrationcycle = \"syncing\" }]\n\
-                [hooks]\nbefore_wave = \"cat >before.json\"\nafter_run = \"cat >after.json\"\n";
-    lab.write("plan.toml", plan);
-    let sandbox = lab.serve("plan.toml", "");
-    documents.printed(&lab.cutover(&["trust", "plan.toml", "--json"]).exits(0).stdout);
-    documents.printed(&lab.cutover(&["plan", "plan.toml", "--json", "--endpoint", &sandbox.url]).exits(0).stdout);
-    documents.printed(&lab.launch(&sandbox, &["run", "plan.toml", "--json"]).exits(0).stdout);
-    for name in ["before.json", "after.json"] {
-        documents.printed(&std::fs::read_to_string(lab.path(name)).unwrap());
-    }
 }
 
 #[test]
@@ -144,8 +154,8 @@ fn every_document_holds_to_its_schema_and_no_broken_one_does() {
     of_a_finished_run(&mut documents);
     of_unfinished_runs(&mut documents);
     of_refusals(&mut documents);
+    of_old_runs(&mut documents);
     of_files(&mut documents);
-    of_hooks(&mut documents);
     let schemas = concat!(env!("CARGO_MANIFEST_DIR"), "/src/schemas");
     let files: Vec<&str> = documents.files.iter().map(String::as_str).collect();
     let ran = python.run("schemas/hold.py", &[&[schemas], &files[..]].concat());

@@ -35,13 +35,16 @@ FORM = 2  # of the bundles that this checks: each has the checker of its own for
 
 # Each table, index, view and trigger of a journal of this version: the first half of the SHA-256 of its type, name, table and SQL.
 SCHEMA = """
-    03d7382e102fefeca4bd3803eae66bd6 09461a86f013c7749a131407c161cafb 265568fe77f7031583a03a344949b26a
-    2fe0cc726a98fb5965f5b0c4900327b2 417f7cd1b25ae5a42bfd24f1b4dcba37 41b244fb46bd79b600bb07da2086448f
-    45c131c8b3f0d4533960e789f653f6d5 61482071ee2f44a325fc4e7c72dffb0b 80b734ec8483d7848a53de3b496318c6
-    8b3841659fe3645b799aba342501c109 91151e91158b2c78661a211b4e01174d 943d7bbf6139e6401fd82e475921934c
-    a1b59e2692c61b2f8ab072917f8f1a15 a538ee521e61744f4fcee9ff5df1967e b0cba36d236e764ef5807dc3612c1c47
+    03d7382e102fefeca4bd3803eae66bd6 09461a86f013c7749a131407c161cafb 0fce479339af9ccdeb6f104fc028bc65
+    214accc14f0e069ecfe4fea15ffe15ac 265568fe77f7031583a03a344949b26a 2fe0cc726a98fb5965f5b0c4900327b2
+    417f7cd1b25ae5a42bfd24f1b4dcba37 41b244fb46bd79b600bb07da2086448f 45c131c8b3f0d4533960e789f653f6d5
+    461de192c4b9568121f745a518ebeb8b 489460d5266cd307254e5ccf855bbe18 61482071ee2f44a325fc4e7c72dffb0b
+    65ab5eb52e9aa77977bd2f9d21474e97 80b734ec8483d7848a53de3b496318c6 8b3841659fe3645b799aba342501c109
+    91151e91158b2c78661a211b4e01174d 943d7bbf6139e6401fd82e475921934c a1b59e2692c61b2f8ab072917f8f1a15
+    a538ee521e61744f4fcee9ff5df1967e aca1f006364d5483f376d4b492bda093 b0cba36d236e764ef5807dc3612c1c47
     c580a0690e12faa65502d22f2f7337ea c735f4add84f609ecbe488b7eb709a07 db66c48f7769152435981a3c334f0dbd
-    e72cf535f36eb22d5a9193a4d5a4341c effc561cdb01f5bf56450bf0f9d57be5 f02a2b942b737f06aa55f410c2d6ed8c
+    e8ca7215e40909b06672715b2caf6ec8 effc561cdb01f5bf56450bf0f9d57be5 f02a2b942b737f06aa55f410c2d6ed8c
+    fdd02cceaa536e8500fbd1b1c646b7eb
 """.split()
 
 findings, n_findings = [], 0
@@ -197,7 +200,7 @@ def check_schema(db):
             tables.add(name)
     if left:
         wrong(f"journal.db: {len(left)} of the tables, indexes, views and triggers that cutover makes are not there as it makes them")
-    for name in ("run", "lane", "row", "event"):
+    for name in ("journal", "run", "lane", "row", "event", "tombstone"):
         if name not in tables:
             raise Wrong(f"journal.db: `{name}` is no table as cutover makes it; nothing in it was checked")
 
@@ -211,30 +214,33 @@ def read_head():
         text = file.read(LONGEST_MANIFEST * 16).decode()
     head, lanes = {}, {}
     first, *lines = text.split("\n")
-    if first != "cutover.head.v2" or not lines or lines.pop() != "":
+    # The third version is of a journal from which runs were taken out.
+    words = {"cutover.head.v2": HEAD, "cutover.head.v3": [*HEAD[:2], "pruned", *HEAD[2:]]}.get(first)
+    if words is None or not lines or lines.pop() != "":
         raise Wrong("head is not as it was written")
-    for word, line in zip(HEAD, lines):
+    for word, line in zip(words, lines):
         if not line.startswith(word + " "):
             raise Wrong("head is not as it was written")
         head[word] = line[len(word) + 1:]
-    for line in lines[len(HEAD):]:
+    for line in lines[len(words):]:
         match = re.fullmatch(r"lane (0|[1-9][0-9]*) (0|[1-9][0-9]*) ([0-9a-f]{64})", line)
         if not match or int(match[1]) <= max(lanes, default=-1):
             raise Wrong("head is not as it was written")
         lanes[int(match[1])] = (int(match[2]), match[3])
-    if set(head) != set(HEAD) or not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", head["time"]):
+    if set(head) != set(words) or not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", head["time"]):
         raise Wrong("head is not as it was written")
     return head, lanes
 
 
 def check_journal(db, head, anchor, began):
-    """`head` names anchor, plan and journal, how many runs were made in that, and the run before this one as it was when this began."""
+    """`head` names anchor, plan and journal, how many runs were made in that and taken out of it, and the run before this one as it was
+    when this began."""
     if anchor != head["anchor"]:
         wrong(f"the anchor is {anchor}, and `head` says {head['anchor']}")
     if (head["plan"], head["rows"]) != (began["plan"], str(began["rows"])):
         wrong("`head` names another plan than the run began with")
-    made = db.execute("SELECT id, n_runs FROM journal").fetchone()
-    if (head["journal"], head["runs"]) != (made[0], str(made[1])):
+    journal, n_runs, n_pruned, last = db.execute("SELECT id, n_runs, n_pruned, lower(hex(pruned_head)) FROM journal").fetchone()
+    if (head["journal"], head["runs"], head.get("pruned")) != (journal, str(n_runs), f"{n_pruned} {last}" if n_pruned else None):
         wrong("`head` is of another journal")
     before, previous = (began.get("after") or {}).get("runs"), "-"
     if before:
@@ -245,23 +251,52 @@ def check_journal(db, head, anchor, began):
 
 
 def runs_of(db, run_id):
-    """The run that `head` names, and the others. A journal has all runs that were ever made in it, or is an excerpt: that has one of
-    several. It has nothing of a run that is not there."""
+    """The run that `head` names, the others, and how many were taken out. A journal has all runs that were ever made in it, or their
+    tombstones, or is an excerpt: that has one of several. It has nothing of a run that is not there, but for rows and events of one
+    that is about to be taken out."""
     (n_runs, is_excerpt), = db.execute("SELECT n_runs, excerpt FROM journal")
     runs = db.execute("SELECT run, id FROM run ORDER BY run").fetchall()
     numbers = [run for run, _ in runs]
+    pruned = tombstones_of(db, is_excerpt)
+    made = sorted([*numbers, *pruned])
     if is_excerpt and not (len(runs) == 1 < n_runs and 1 <= numbers[0] <= n_runs):
         wrong(f"journal.db: an excerpt holds one of several runs, and this holds {len(runs)} of {n_runs}")
-    if not is_excerpt and (len(runs) != n_runs or numbers[0] != 1 or numbers[-1] != n_runs):
-        wrong(f"journal.db: {n_runs} runs were made in it, and it holds {len(runs)}")
-    for table in ("lane", "row", "event", "control"):
+    if not is_excerpt and (len(set(made)) != n_runs or len(made) != n_runs or made[0] != 1 or made[-1] != n_runs):
+        wrong(f"journal.db: {n_runs} runs were made in it, and it holds {len(runs)}, and tombstones of {len(pruned)}")
+    for table, may_be_left in (("lane", ()), ("row", pruned), ("event", pruned), ("control", ())):
         for number, in db.execute(f"SELECT DISTINCT run FROM {table} NOT INDEXED"):
-            if number not in numbers:
+            if number not in numbers and number not in may_be_left:
                 wrong(f"journal.db: table `{table}` has entries of run number {number}, which is not there")
     of_evidence = [run for run, other in runs if other == run_id]
     if len(of_evidence) != 1:
         raise Wrong("journal.db has no such run as `head` names")
-    return of_evidence[0], [(run, other) for run, other in runs if other != run_id]
+    return of_evidence[0], [(run, other) for run, other in runs if other != run_id], len(pruned)
+
+
+def tombstones_of(db, is_excerpt):
+    """The numbers of the runs that were taken out. Their tombstones are chained in the order in which that was done; a copy of one run
+    has their count and the last hash alone."""
+    (journal, n_pruned, last), = db.execute("SELECT id, n_pruned, lower(hex(pruned_head)) FROM journal")
+    prev, numbers = sha256(f"cutover.tombstones.v1\n{journal}\n"), set()
+    stored = db.execute(
+        "SELECT tombstone, run, id, run_key, quotas, detail, lower(hex(prev)), lower(hex(hash)) FROM tombstone ORDER BY tombstone"
+    )
+    for nth, (tombstone, run, run_id, run_key, quotas, detail, says_prev, says_hash) in enumerate(stored, 1):
+        says = read_json(detail)
+        of_run, digest = says["run"], sha256(f"{prev}\n{nth}\n{detail}\n")
+        lines = "".join(f"{lane} {seq} {head}\n" for lane, seq, head in of_run["heads"])
+        is_as_told = (run, run_id, run_key) == (of_run["number"], of_run["id"], of_run.get("run_key"))
+        is_as_told = is_as_told and (None if quotas is None else read_json(quotas)) == says.get("quotas")
+        is_as_told = is_as_told and of_run["anchor"] == sha256(f"cutover.anchor.v1\n{run_id}\n{lines}")
+        if (tombstone, says_prev, says_hash) != (nth, prev, digest) or not is_as_told:
+            wrong(f"journal.db: tombstone {nth} is not as it was written")
+        prev = digest
+        numbers.add(run)
+    if is_excerpt and numbers:
+        wrong("journal.db: an excerpt has no tombstones of other runs")
+    if not is_excerpt and (n_pruned, last) != (len(numbers), prev if numbers else ""):
+        wrong(f"journal.db: {n_pruned} runs were taken out of it, and their tombstones are not those that were made")
+    return numbers
 
 
 def events_of(db, run):
@@ -912,7 +947,7 @@ def check():
     db = open_journal()
     head, lanes = read_head()
     run_id = head["run"]
-    run, others = runs_of(db, run_id)
+    run, others, n_pruned = runs_of(db, run_id)
     told = [check_other(db, *other) for other in others]
     of_events, heads, n_events = check_chains(db, run, run_id)
     anchor = check_heads(db, run, run_id, heads, lanes)
@@ -940,6 +975,8 @@ def check():
         print("approved as " + "".join(c if c.isprintable() else "?" for c in approval["as"]) + ", " + signed)
     for line in told:
         print("and " + line)
+    if n_pruned:
+        print(f"{n_pruned} runs were taken out before: of these there are tombstones, which name their archives and prove nothing else")
     for_people = [name for name in sums if name.startswith("report.") and name not in NEEDED]
     print(f"only the manifest covers {', '.join(for_people)}: they are for people, and were not compared")
     if not os.path.lexists(os.path.join(folder, SIGNATURE)):

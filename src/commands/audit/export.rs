@@ -3,10 +3,9 @@
 //! Everything in it is made from the copy of the journal that is in it, so that nothing can change in between.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::Path;
 
-use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
@@ -21,6 +20,7 @@ use crate::audit::{self, signature};
 use crate::exit::Exit;
 use crate::files::beside::{Readers, check_destination, write_file_for};
 use crate::files::folder::{folder_of, private_folder_in};
+use crate::files::sum::sha256;
 use crate::formats::Format;
 use crate::journal::chain::hex;
 use crate::journal::read::runs::RunRecord;
@@ -103,14 +103,16 @@ fn for_the_eyes_of(folder: &Path, journal: &Path) -> io::Result<()> {
     fs::set_permissions(folder, fs::Permissions::from_mode(mode | enters))
 }
 
-struct Bundle<'a> {
-    folder: &'a Path,
-    journal: &'a Journal,
-    run: &'a RunRecord,
+/// Bundle of a run, in a folder with the copy of its journal.
+pub(in crate::commands) struct Bundle<'a> {
+    pub(in crate::commands) folder: &'a Path,
+    pub(in crate::commands) journal: &'a Journal,
+    pub(in crate::commands) run: &'a RunRecord,
 }
 
 impl Bundle<'_> {
-    fn fill(&self, key: Option<&Path>) -> Result<(), CommandError> {
+    /// Adds the files beside the journal.
+    pub(in crate::commands) fn fill(&self, key: Option<&Path>) -> Result<(), CommandError> {
         let paper = Paper::of_settings(&self.run.settings).unwrap_or_default();
         self.plan(&paper)?;
         if let Some(text) = approvals_text(&paper) {
@@ -179,16 +181,8 @@ fn names_in(folder: &Path) -> io::Result<Vec<String>> {
 fn manifest_of(folder: &Path) -> io::Result<Manifest> {
     let mut manifest = Manifest::default();
     for name in names_in(folder)? {
-        let mut hash = Sha256::new();
-        let mut file = File::open(folder.join(&name))?;
-        let mut chunk = vec![0; 1 << 16];
-        loop {
-            match file.read(&mut chunk)? {
-                0 => break,
-                n => hash.update(&chunk[..n]),
-            }
-        }
-        manifest.0.insert(name, hex(&hash.finalize()));
+        let (sum, _) = sha256(&mut File::open(folder.join(&name))?)?;
+        manifest.0.insert(name, hex(&sum));
     }
     Ok(manifest)
 }
@@ -201,8 +195,8 @@ fn folder_in(output: &Path) -> String {
     if is_name(&name) { name } else { "evidence".to_owned() }
 }
 
-/// Writes the ZIP beside its destination, and renames it into place.
-fn zip_of(folder: &Path, output: &Path, like: &Path) -> io::Result<()> {
+/// Writes the ZIP beside its destination, syncs it, and renames it into place. Those who may read the file `like` may read it.
+pub(in crate::commands) fn zip_of(folder: &Path, output: &Path, like: &Path) -> io::Result<()> {
     let stem = folder_in(output);
     write_file_for(output, Readers::of_file(like), |file| {
         let mut zip = ZipWriter::new(file);

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use against::Against;
+use archives::CheckedArchives;
 
 use super::telling::tell;
 use crate::audit;
@@ -15,6 +16,7 @@ use crate::verb::journal;
 use crate::verb::meant::{self, Otherwise};
 
 pub(super) mod against;
+pub(in crate::commands) mod archives;
 pub(super) mod bundle;
 
 pub(super) fn verify(context: &Context, run: Option<&str>, against: &Against<'_>) -> Result<Exit, CommandError> {
@@ -27,11 +29,16 @@ pub(super) fn verify(context: &Context, run: Option<&str>, against: &Against<'_>
         (None, None) => None,
     };
     let journal = journal::to_read(context)?;
+    // Read before, so that no read of the journal is open meanwhile. Tombstones never change.
+    let archives = against.archives.map(|folder| CheckedArchives::check(&journal, folder)).transpose()?;
     let audit = journal.at_one_instant(|| {
         let mut audit = match run {
             Some(_) => audit::verify_one(&journal, &meant::run(context, &journal, run, Otherwise::LaunchedLast)?)?,
             None => audit::verify_all(&journal)?,
         };
+        if let Some(archives) = &archives {
+            archives.tell(&mut audit, &journal.tombstones()?);
+        }
         if let Some(code) = against.anchor {
             audit = audit.against(code)?;
         }

@@ -14,6 +14,7 @@ use crate::journal::error::JournalError;
 use crate::journal::tables::columns::{flag, time_at};
 use crate::journal::tables::event::event;
 use crate::journal::tables::lane::wait_ends;
+use crate::journal::tombstone::PrunedQuota;
 
 /// Longest wait that is believed of a service, and longest time between two requests that is believed of a quota. Longer ones
 /// stay in the journal and are not obeyed.
@@ -51,6 +52,9 @@ pub struct LearnedQuota {
     pub at: Timestamp,
 }
 
+/// Quota, and the lane that learned it.
+type QuotaOfLane = ((RunKey, LaneId), LearnedQuota);
+
 impl LearnedQuota {
     /// Tells whether a service may have this quota: at least one request in [`LONGEST_WAIT`].
     fn is_sensible(self) -> bool {
@@ -84,8 +88,28 @@ impl Journal {
     }
 
     /// Returns the quota that any run learned last at this endpoint for this account; `None` if it is out of bounds. Fails if it
-    /// is not the one in the lane's events.
+    /// is not the one in the lane's events. Of runs that were taken out, their tombstones have it.
     pub fn learned_quota(&self, endpoint: &str, account: &str) -> Result<Option<LearnedQuota>, JournalError> {
+        let there = match self.last_quota(endpoint, account)? {
+            None => None,
+            Some((lane, quota)) => {
+                // The time is not compared: a wrong age only makes the quota doubted sooner or later.
+                let told = self.quota_told(lane)?;
+                let is_told = told.is_some_and(|(per_second, stated)| {
+                    per_second.total_cmp(&quota.per_second).is_eq() && stated == quota.stated
+                });
+                if !is_told {
+                    return Err(self.not_as_told(lane, "the quota learned")?);
+                }
+                Some(quota)
+            }
+        };
+        let last = there.into_iter().chain(self.pruned_quota(endpoint, account)?).max_by_key(|quota| quota.at);
+        Ok(last.filter(|quota| quota.is_sensible()))
+    }
+
+    /// Returns the quota that a run in the journal learned last of an account, and the lane that has it.
+    fn last_quota(&self, endpoint: &str, account: &str) -> Result<Option<QuotaOfLane>, JournalError> {
         let found = self
             .conn
             .prepare_cached(
@@ -102,16 +126,43 @@ impl Journal {
                 Ok((lane, quota))
             })
             .optional()?;
-        let Some((lane, quota)) = found else { return Ok(None) };
-        // The time is not compared: a wrong age only makes the quota doubted sooner or later.
-        let told = self.quota_told(lane)?;
-        let is_told = told.is_some_and(|(per_second, stated)| {
-            per_second.total_cmp(&quota.per_second).is_eq() && stated == quota.stated
-        });
-        if !is_told {
-            return Err(self.not_as_told(lane, "the quota learned")?);
+        Ok(found)
+    }
+
+    /// Returns the quota of an account that tombstones have, the last to be learned of several.
+    fn pruned_quota(&self, endpoint: &str, account: &str) -> Result<Option<LearnedQuota>, JournalError> {
+        let mut statement =
+            self.conn.prepare_cached("SELECT quotas FROM tombstone WHERE quotas IS NOT NULL ORDER BY tombstone")?;
+        let mut found = statement.query([])?;
+        let mut last: Option<LearnedQuota> = None;
+        while let Some(row) = found.next()? {
+            let text = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
+            let quotas: Vec<PrunedQuota> =
+                serde_json::from_str(text).map_err(|error| JournalError::Damaged(error.to_string()))?;
+            let of_account = quotas.into_iter().filter(|quota| quota.endpoint == endpoint && quota.account == account);
+            for PrunedQuota { per_second, stated, at, .. } in of_account {
+                last = last.filter(|last| last.at > at).or(Some(LearnedQuota { per_second, stated, at }));
+            }
         }
-        Ok(Some(quota).filter(|quota| quota.is_sensible()))
+        Ok(last)
+    }
+
+    /// Returns the quotas of which a run is the last that learned one of the account: without it they would be forgotten.
+    pub(crate) fn quotas_of_this_run_alone(&self, run: RunKey) -> Result<Vec<PrunedQuota>, JournalError> {
+        let mut quotas = Vec::new();
+        for LaneRecord { lane, endpoint, account, .. } in self.lanes(run)? {
+            let last = self.last_quota(&endpoint, &account)?;
+            let of_this = last.filter(|(from, _)| *from == (run, lane));
+            if let Some((_, LearnedQuota { per_second, stated, at })) = of_this {
+                quotas.push(PrunedQuota { endpoint, account, per_second, stated, at });
+            }
+        }
+        Ok(quotas)
+    }
+
+    /// Tells whether the service asked an account of this run for a wait that is not over.
+    pub(crate) fn is_told_to_wait(&self, run: RunKey, now: Timestamp) -> Result<bool, JournalError> {
+        Ok(self.lanes(run)?.iter().any(|lane| lane.cooled_until.is_some_and(|until| until > now)))
     }
 
     /// Returns the quota of a lane's last event about one, and true if it was stated.

@@ -153,7 +153,13 @@ impl Journal {
 
     pub fn run(&self, key: RunKey) -> Result<RunRecord, JournalError> {
         let mut statement = self.conn.prepare_cached(&format!("SELECT {RUN} FROM run WHERE run = ?1"))?;
-        statement.query_row([key.0], run_record).map_err(JournalError::from)
+        match statement.query_row([key.0], run_record).optional()? {
+            Some(run) => Ok(run),
+            None => Err(match self.tombstone_at(key.0)? {
+                Some(tombstone) => JournalError::Pruned(Box::new(tombstone)),
+                None => rusqlite::Error::QueryReturnedNoRows.into(),
+            }),
+        }
     }
 
     /// Returns the hash over the heads of its lanes, to be kept elsewhere.
@@ -182,13 +188,28 @@ impl Journal {
             return Ok(found.swap_remove(exact));
         }
         match found.len() {
-            0 => Err(JournalError::UnknownRun(prefix.to_owned())),
+            0 => Err(self.not_there(prefix)?),
             1 => Ok(found.swap_remove(0)),
             _ => Err(JournalError::AmbiguousRun {
                 prefix: prefix.to_owned(),
                 candidates: found.into_iter().map(|run| run.id).collect(),
             }),
         }
+    }
+
+    /// Returns the error about a run that is not there: it was taken out, or never was.
+    fn not_there(&self, prefix: &str) -> Result<JournalError, JournalError> {
+        let mut pruned = self.tombstones_of(prefix)?;
+        Ok(match &pruned[..] {
+            [] => JournalError::UnknownRun(prefix.to_owned()),
+            [one, ..] if pruned.len() == 1 || one.run.id == prefix => {
+                JournalError::Pruned(Box::new(pruned.swap_remove(0)))
+            }
+            several => JournalError::AmbiguousRun {
+                prefix: prefix.to_owned(),
+                candidates: several.iter().map(|tombstone| tombstone.run.id.clone()).collect(),
+            },
+        })
     }
 
     /// Returns the runs of this plan at these endpoints and accounts, finished or not, newest first.

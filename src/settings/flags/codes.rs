@@ -63,6 +63,10 @@ pub(super) fn of_source() -> String {
     table_of(TITLE, [CodeLine::of_verb(Done, "it could answer"), not_known].into_iter().chain(lines(&ASKING)))
 }
 
+pub(super) fn of_prune() -> String {
+    listed("what was to leave has left; the rest is named", &[Refused, Locked, Integrity])
+}
+
 pub(super) fn of_audit() -> String {
     listed("everything is as it was", &[Integrity])
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr as _;
 
 use clap::Subcommand;
 
@@ -12,6 +13,7 @@ use super::codes;
 use super::of_settings::{OfDialect, OfLaunch, OfNight, OfSteering, ServiceArgs, SettingFlags};
 use crate::formats::Format;
 use crate::journal::chain::Code;
+use crate::values::age::Age;
 
 /// Commands of `control`, as its help lists them.
 const COMMANDS: &str = "\
@@ -205,7 +207,7 @@ pub(crate) enum Verb {
         /// A source id, the beginning of one, or the name of a row
         #[arg(value_name = "ID")]
         source_id: String,
-        /// A run's id, the beginning of one, its key, or the name of its plan [default: the one that goes on, else the one launched last]
+        /// A run's id or a prefix of it [default: the one that goes on, else the one launched last]
         #[arg(long, value_name = "RUN")]
         run: Option<String>,
     },
@@ -253,6 +255,11 @@ pub(crate) enum Verb {
     Audit {
         #[command(subcommand)]
         verb: AuditVerb,
+    },
+    /// Take old runs out of the journal, or see how large it is
+    Journal {
+        #[command(subcommand)]
+        verb: JournalVerb,
     },
     /// Serve a read-only page over the journal: runs, live progress, rows, one row's story, reports
     #[command(after_help = codes::of_journal())]
@@ -376,6 +383,10 @@ pub(crate) enum AuditVerb {
         /// Instead of the journal, what `audit export` wrote: its files against its manifest, and each against its journal
         #[arg(long, value_name = "DIR|ZIP", conflicts_with = "signature", group = "signed")]
         bundle: Option<PathBuf>,
+        /// The folder with the archives of runs that `journal prune` took out: each has to be the file that the journal names, and
+        /// is verified
+        #[arg(long, value_name = "DIR", conflicts_with_all = ["run", "bundle"])]
+        archive: Option<PathBuf>,
     },
     /// Put all that is known of a run into one folder or ZIP, with what a stranger needs to check it by hand
     ///
@@ -412,6 +423,34 @@ pub(crate) enum AuditVerb {
         /// Replace files that are there
         #[arg(long)]
         force: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum JournalVerb {
+    /// Take runs that ended long ago out of the journal, each into an archive first, which is verified
+    ///
+    /// An archive is the bundle of `audit export`, in a file RUN.zip. Of each run a tombstone stays in the journal: its id, rows,
+    /// verdicts and anchor, and the archive's hash. A run that goes on, or has rows without a verdict, stays. Killed at any moment,
+    /// nothing is lost, and the same command again goes on.
+    #[command(after_help = codes::of_prune())]
+    Prune {
+        /// Keep the runs whose last launch ended within this time: 400d, 13 months, 12h
+        #[arg(long, value_name = "AGE", value_parser = Age::from_str)]
+        keep: Age,
+        /// The folder for the archives, which is made if it is not there
+        #[arg(long, value_name = "DIR")]
+        archive: PathBuf,
+        /// Only show which runs would leave
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// What the journal holds, and how large each run is
+    #[command(after_help = codes::of_journal())]
+    Info {
+        /// Say what `prune` would free with this
+        #[arg(long, value_name = "AGE", value_parser = Age::from_str)]
+        keep: Option<Age>,
     },
 }
 

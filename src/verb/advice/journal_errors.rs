@@ -9,6 +9,7 @@ use crate::exit::Exit;
 use crate::journal::JournalError;
 use crate::journal::altered::{Additions, SchemaAltered};
 use crate::journal::one_name::Misplaced;
+use crate::journal::tombstone::Tombstone;
 use crate::verb::here::Here;
 use crate::wording::shell::{shell_path, shell_word};
 
@@ -39,6 +40,7 @@ pub(crate) fn entry_of_journal(error: &JournalError) -> ErrorEntry<'_> {
         JournalError::NoRuns => ErrorEntry::said(Usage, "`cutover run PLAN` makes one").of_setting(PLACE),
         JournalError::UnknownRun(_) => ErrorEntry::typed(Usage, hint_of_runs).of_setting(PLACE),
         JournalError::AmbiguousRun { .. } | JournalError::KeyTaken { .. } => ErrorEntry::typed(Usage, hint_of_runs),
+        JournalError::Pruned(tombstone) => ErrorEntry::typed(Usage, |_| hint_of_pruned(tombstone)),
         JournalError::NotAJournal => {
             ErrorEntry::said(Integrity, "name another file with `--journal PATH`").of_setting(PLACE)
         }
@@ -75,6 +77,13 @@ pub(crate) fn entry_of_journal(error: &JournalError) -> ErrorEntry<'_> {
 
 fn hint_of_runs(here: &Here) -> String {
     format!("`{}` shows them", here.reads("runs"))
+}
+
+fn hint_of_pruned(Tombstone { archive, .. }: &Tombstone) -> String {
+    format!(
+        "its reports are in the archive; in the folder where that lies, `cutover audit verify --bundle {}` checks it",
+        shell_word(&archive.name)
+    )
 }
 
 /// Takes out what is not ours, and nothing else: what was recorded stays, in the file and in a copy of it as it was.

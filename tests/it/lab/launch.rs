@@ -143,7 +143,11 @@ fn verb_of(command: &Command) -> Vec<String> {
     }
     let words = command.get_args().filter_map(|arg| arg.to_str()).take_while(|arg| !arg.starts_with('-'));
     let words: Vec<String> = words.map(str::to_owned).collect();
-    let n_words = if matches!(words.first().map(String::as_str), Some("audit" | "config" | "sources")) { 2 } else { 1 };
+    let n_words = if matches!(words.first().map(String::as_str), Some("audit" | "config" | "journal" | "sources")) {
+        2
+    } else {
+        1
+    };
     words.into_iter().take(n_words).collect()
 }
 

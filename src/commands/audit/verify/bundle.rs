@@ -9,12 +9,14 @@ use super::against::Against;
 use crate::audit;
 use crate::audit::bundle::reports::CompareError;
 use crate::audit::bundle::{self, BadBundle, BundleForm, Bundled, CHECK};
-use crate::audit::result::{Altered, AuditError, ProvenBy, Verified};
+use crate::audit::result::{Altered, Audit, AuditError, ProvenBy, Verified};
 use crate::commands::audit::checker::checker_sum;
 use crate::commands::audit::telling::tell;
 use crate::exit::Exit;
-use crate::journal::Journal;
+use crate::files::temporary::writable_folder;
+use crate::journal::chain::Code;
 use crate::journal::read::runs::RunRecord;
+use crate::journal::{Journal, JournalError};
 use crate::ssh::signature::{Purpose, is_among, verify};
 use crate::verb::context::Context;
 use crate::verb::error::{CommandError, output_failed, unreadable};
@@ -29,40 +31,66 @@ pub(in crate::commands::audit) fn verify_bundle(
     against: &Against<'_>,
 ) -> Result<Exit, CommandError> {
     let signers = against.signer.map(|path| crate::texts::read(path).map_err(unreadable(path))).transpose()?;
-    let bad = |problem: BadBundle| CommandError::Bundle { path: path.to_owned(), problem };
-    let bundle = unpacked(path).map_err(|error| match error {
-        UnpackError::Bad(problem) => bad(problem),
-        UnpackError::Io(source) => CommandError::Input { path: path.to_owned(), source },
-    })?;
-    let folder = bundle.folder.path();
-    let form = bundle::form_of(folder).map_err(bad)?;
-    if form.is_later() {
-        return Err(CommandError::LaterBundle { path: path.to_owned(), form });
-    }
-    let id = bundle::run_of(folder).map_err(bad)?;
-    if run.is_some_and(|run| !id.starts_with(run)) {
-        return Err(bad(BadBundle::Lacks(format!("run {}", run.unwrap_or_default()))));
-    }
-    // The path of the unpacked journal means nothing to the reader.
-    let mut journal = Journal::open_to_read(&folder.join(bundle::JOURNAL))?;
-    journal.be_told_as(bundle::JOURNAL);
-    let not_there = || bad(BadBundle::Lacks(format!("run {id} in its journal")));
-    // All runs in its journal are verified, also those that the reports do not cover.
-    let audit = audit::verify_all(&journal)?.about(&id).ok_or_else(not_there)?;
-    let run = journal.find_run(&id)?;
-    let audit = audit.in_bundle(|verified| {
-        let verified = match against.anchor.map_or(Ok(verified.clone()), |anchor| verified.against(anchor)) {
-            Ok(verified) => verified,
-            Err(AuditError::Altered(altered)) => return Ok(Err(altered)),
-            Err(error) => return Err(error.into()),
-        };
-        held_together(&bundle, form, &journal, &run, verified, signers.as_deref()).map_err(|error| match error {
-            CompareError::Journal(error) => error.into(),
-            CompareError::Io(error) => output_failed(folder)(error),
-        })
-    })?;
+    let signers = signers.as_deref();
+    let room = writable_folder(None).map_err(CommandError::Start)?;
+    let bundle = BundleToCheck { path, room: &room, run, anchor: against.anchor, signers };
+    let (audit, ()) = bundle.check(|_, _| Ok(()))?;
     tell(context, &audit)?;
     Ok(if audit.is_ok() { Exit::Done } else { Exit::Integrity })
+}
+
+/// A bundle from somebody else, and the evidence against which it is checked.
+pub(super) struct BundleToCheck<'a> {
+    pub(super) path: &'a Path,
+    /// Folder in which there is room for a copy.
+    pub(super) room: &'a Path,
+    pub(super) run: Option<&'a str>,
+    pub(super) anchor: Option<&'a Code>,
+    pub(super) signers: Option<&'a str>,
+}
+
+impl BundleToCheck<'_> {
+    /// Checks it, and reads something else of its journal.
+    pub(super) fn check<T>(
+        &self,
+        read: impl FnOnce(&Journal, &RunRecord) -> Result<T, JournalError>,
+    ) -> Result<(Audit, T), CommandError> {
+        let Self { path, room, run, anchor, signers } = *self;
+        let bad = |problem: BadBundle| CommandError::Bundle { path: path.to_owned(), problem };
+        let bundle = unpacked(path, room).map_err(|error| match error {
+            UnpackError::Bad(problem) => bad(problem),
+            UnpackError::Io(source) => CommandError::Input { path: path.to_owned(), source },
+        })?;
+        let folder = bundle.folder.path();
+        let form = bundle::form_of(folder).map_err(bad)?;
+        if form.is_later() {
+            return Err(CommandError::LaterBundle { path: path.to_owned(), form });
+        }
+        let id = bundle::run_of(folder).map_err(bad)?;
+        if run.is_some_and(|run| !id.starts_with(run)) {
+            return Err(bad(BadBundle::Lacks(format!("run {}", run.unwrap_or_default()))));
+        }
+        // The path of the unpacked journal means nothing to the reader.
+        let mut journal = Journal::open_to_read(&folder.join(bundle::JOURNAL))?;
+        journal.be_told_as(bundle::JOURNAL);
+        let not_there = || bad(BadBundle::Lacks(format!("run {id} in its journal")));
+        // All runs in its journal are verified, also those that the reports do not cover.
+        let audit = audit::verify_all(&journal)?.about(&id).ok_or_else(not_there)?;
+        let run = journal.find_run(&id)?;
+        let audit = audit.in_bundle(|verified| {
+            let verified = match anchor.map_or(Ok(verified.clone()), |anchor| verified.against(anchor)) {
+                Ok(verified) => verified,
+                Err(AuditError::Altered(altered)) => return Ok(Err(altered)),
+                Err(error) => return Err(error.into()),
+            };
+            held_together(&bundle, form, &journal, &run, verified, signers).map_err(|error| match error {
+                CompareError::Journal(error) => error.into(),
+                CompareError::Io(error) => output_failed(folder)(error),
+            })
+        })?;
+        let also = read(&journal, &run)?;
+        Ok((audit, also))
+    }
 }
 
 /// Compares the bundle's files with its journal, and checks the signature of its manifest.

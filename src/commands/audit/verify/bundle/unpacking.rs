@@ -30,8 +30,8 @@ pub(super) struct Unpacked {
     pub(super) signature: Option<String>,
 }
 
-/// Unpacks a bundle that is a folder, or a ZIP with one folder in it.
-pub(super) fn unpacked(bundle: &Path) -> Result<Unpacked, UnpackError> {
+/// Unpacks a bundle that is a folder, or a ZIP with one folder in it, into a private folder in `room`.
+pub(super) fn unpacked(bundle: &Path, room: &Path) -> Result<Unpacked, UnpackError> {
     if fs::metadata(bundle)?.is_dir() {
         let mut names = Vec::new();
         for entry in fs::read_dir(bundle)? {
@@ -41,7 +41,7 @@ pub(super) fn unpacked(bundle: &Path) -> Result<Unpacked, UnpackError> {
             }
         }
         let (mut length, mut content) = (0, 0);
-        return taken(&names, |name| {
+        return taken(&names, room, |name| {
             let file = open_plain(&bundle.join(name), name)?;
             length += file.metadata()?.len();
             content += content_of(&file)?;
@@ -51,10 +51,10 @@ pub(super) fn unpacked(bundle: &Path) -> Result<Unpacked, UnpackError> {
     let mut archive = archive_of(bundle)?;
     let names = names_in(&mut archive)?;
     let plain: Vec<String> = names.iter().map(|(name, _)| name.clone()).collect();
-    taken(&plain, |name| {
+    taken(&plain, room, |name| {
         let at = names.iter().find(|(known, _)| known == name).map(|(_, at)| *at);
         let at = at.ok_or_else(|| BadBundle::Lacks(name.to_owned()))?;
-        let mut content = files::temporary::nameless_file()?;
+        let mut content = tempfile::tempfile_in(room)?;
         let mut entry = archive.by_index(at).map_err(bad_archive)?;
         let size = entry.size();
         // One byte more than its stated size is read, so that a longer file is noticed without reading all of it.
@@ -173,7 +173,11 @@ fn names_in(archive: &mut ZipArchive<File>) -> Result<Vec<(String, usize)>, Unpa
 }
 
 /// Copies a bundle: the manifest first, then each file that it names.
-fn taken(names: &[String], mut open: impl FnMut(&str) -> Result<File, UnpackError>) -> Result<Unpacked, UnpackError> {
+fn taken(
+    names: &[String],
+    room: &Path,
+    mut open: impl FnMut(&str) -> Result<File, UnpackError>,
+) -> Result<Unpacked, UnpackError> {
     let mut small = |name: &str| -> Result<String, UnpackError> {
         let mut text = String::new();
         open(name)?.take(LONGEST_MANIFEST).read_to_string(&mut text)?;
@@ -183,7 +187,7 @@ fn taken(names: &[String], mut open: impl FnMut(&str) -> Result<File, UnpackErro
     let signature = if names.iter().any(|name| name == SIGNATURE) { Some(small(SIGNATURE)?) } else { None };
     let manifest = Manifest::read(&manifest_text)?;
     manifest.check_names(names)?;
-    let folder = files::temporary::private_folder()?;
+    let folder = files::folder::private_folder_in(room)?;
     for (name, sum) in &manifest.0 {
         let mut hash = Sha256::new();
         let (mut from, mut to) = (open(name)?, File::create_new(folder.path().join(name))?);

@@ -1,0 +1,99 @@
+//! Choice of the runs that leave a journal.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::journal::read::launched::Launched;
+use crate::journal::read::runs::RunRecord;
+use crate::journal::{Journal, JournalError};
+use crate::verb::meant::goes_on;
+
+/// Reason for which a run stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Stays {
+    /// A launch holds it.
+    GoesOn,
+    /// It ended within the time that was asked for.
+    IsYoung,
+    /// Rows have no verdict: they are pending or in doubt.
+    IsUnfinished,
+    /// The service asked one of its accounts for a wait that is not over, which the next launch has to keep.
+    IsToldToWait,
+}
+
+/// Facts on which the choice depends.
+#[derive(Clone, Copy, Debug)]
+struct Facts {
+    goes_on: bool,
+    /// Rows are without a verdict, and may have been sent: its last launch was not refused before anything began.
+    is_unfinished: bool,
+    is_told_to_wait: bool,
+    ended_at: Timestamp,
+}
+
+impl Facts {
+    fn stays(self, keep_since: Timestamp) -> Option<Stays> {
+        if self.goes_on {
+            Some(Stays::GoesOn)
+        } else if self.ended_at >= keep_since {
+            Some(Stays::IsYoung)
+        } else if self.is_unfinished {
+            Some(Stays::IsUnfinished)
+        } else if self.is_told_to_wait {
+            Some(Stays::IsToldToWait)
+        } else {
+            None
+        }
+    }
+}
+
+/// Run, and the reason for which it stays; `None` if it leaves.
+pub(super) struct Considered {
+    pub(super) run: RunRecord,
+    pub(super) stays: Option<Stays>,
+}
+
+/// Considers all runs, in the order in which they were made.
+pub(super) fn considered(
+    journal: &Journal,
+    path: &Path,
+    keep_since: Timestamp,
+) -> Result<Vec<Considered>, JournalError> {
+    let now = Timestamp::now();
+    let mut considered = Vec::new();
+    for Launched { run, is_open, is_refused } in journal.launched()? {
+        let facts = Facts {
+            goes_on: goes_on(path, &run),
+            is_unfinished: is_open && !is_refused,
+            is_told_to_wait: journal.is_told_to_wait(run.key, now)?,
+            ended_at: run.ended_at.or(run.started_at).unwrap_or(run.created_at),
+        };
+        considered.push(Considered { stays: facts.stays(keep_since), run });
+    }
+    considered.sort_by_key(|considered| considered.run.key.number());
+    Ok(considered)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_leaves_once_it_ended_long_ago_and_nothing_of_it_is_open() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let old = Facts { goes_on: false, is_unfinished: false, is_told_to_wait: false, ended_at: at(9) };
+        for (facts, stays) in [
+            (old, None),
+            (Facts { goes_on: true, ..old }, Some(Stays::GoesOn)),
+            (Facts { ended_at: at(10), ..old }, Some(Stays::IsYoung)),
+            (Facts { ended_at: at(11), is_unfinished: true, ..old }, Some(Stays::IsYoung)),
+            (Facts { is_unfinished: true, ..old }, Some(Stays::IsUnfinished)),
+            (Facts { is_told_to_wait: true, ..old }, Some(Stays::IsToldToWait)),
+        ] {
+            assert_eq!(facts.stays(at(10)), stays, "{facts:?}");
+        }
+    }
+}

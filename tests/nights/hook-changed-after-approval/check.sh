@@ -1,3 +1,0 @@
-#!/bin/sh
-echo not yet
-exit 1
