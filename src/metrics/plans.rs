@@ -15,7 +15,7 @@ const MOST_PLANS: usize = 100;
 /// Most runs among which plans and their successes are looked for.
 const MOST_RUNS: u32 = 10_000;
 
-/// What a journal tells of a plan's runs.
+/// Latest run and last success of a plan.
 #[derive(Clone, Copy, Debug)]
 struct PlanRuns {
     latest: RunKey,

@@ -270,7 +270,7 @@ settings! {
             "metrics_file",
             Writes,
             "/var/lib/prometheus/node-exporter/cutover.prom",
-            "metrics of the launch for Prometheus, in a file that the textfile collector of node_exporter reads",
+            "metrics of the launch for Prometheus, in a file of each job that node_exporter's textfile collector reads",
         )
         .of_process()
         .flag(Launch, "FILE");

@@ -121,7 +121,7 @@ fn alerts() -> Vec<Alert> {
     ]
 }
 
-/// More than a fifth of the requests ended so.
+/// Condition that more than a fifth of the requests ended so.
 fn share_of(outcomes: &str) -> String {
     format!(
         "sum without (outcome) (rate(cutover_requests_total{{{outcomes}}}[10m]))\n\
