@@ -3,6 +3,7 @@
 //! In an emergency nobody looks up an id: without a name, the run that goes on is chosen. A run goes on if its lock is held, because
 //! a lock ends with its process, and a killed launch leaves no end in the journal.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use super::context::Context;
@@ -88,25 +89,23 @@ pub(crate) fn run_to_change(
     chosen(context, journal, named, otherwise, |passed_over| Ok(beforehand::passed_over(journal, passed_over)?))
 }
 
-/// Returns the runs that a monitoring system asks about: the one that is named, else all that go on, else the one launched last,
-/// refused or not. At least one.
+/// Returns the runs that a monitoring system asks about: the one that is named, else all that go on, of the named plan or of any, else
+/// the one launched last, refused or not. At least one.
 pub(crate) fn runs_to_check(
     context: &Context,
     journal: &Journal,
     named: Option<&str>,
 ) -> Result<Vec<RunRecord>, CommandError> {
-    if named.is_some() {
-        return Ok(vec![run(context, journal, named, Otherwise::LaunchedLast)?]);
-    }
-    let runs = journal.at_one_instant(|| journal.launched())?;
-    let (going, others): (Vec<Launched>, Vec<Launched>) =
-        runs.into_iter().partition(|launched| goes_on(journal.path(), &launched.run));
-    let last = || others.into_iter().take(1).collect();
-    let runs: Vec<Launched> = if going.is_empty() { last() } else { going };
-    if runs.is_empty() {
-        return Err(JournalError::NoRuns.into());
-    }
-    Ok(runs.into_iter().map(|launched| launched.run).collect())
+    let of_plan = match named.map(|named| by_id_or_key(context, journal, named)).transpose()? {
+        Some(Some(run)) => return Ok(vec![run]),
+        Some(None) => named,
+        None => None,
+    };
+    let runs = journal.at_one_instant(|| journal.launched())?.into_iter().map(|launched| launched.run);
+    let of_plan_alone = runs.filter(|run| of_plan.is_none_or(|plan| is_of_plan(run, plan)));
+    let (going, others): (Vec<RunRecord>, Vec<RunRecord>) = of_plan_alone.partition(|run| goes_on(journal.path(), run));
+    let runs = if going.is_empty() { others.into_iter().take(1).collect() } else { going };
+    if runs.is_empty() { Err(no_run(of_plan)) } else { Ok(runs) }
 }
 
 fn chosen(
@@ -116,38 +115,93 @@ fn chosen(
     otherwise: Otherwise,
     hold: impl FnOnce(Vec<&RunRecord>) -> Result<(), CommandError>,
 ) -> Result<RunRecord, CommandError> {
-    if let Some(named) = named {
-        let run = journal.find_run(named)?;
-        if run.id != named {
-            context.console.say(&format!("run {}: the one that begins with `{}`", plain(&run.id), plain(named)));
-        }
-        return Ok(run);
-    }
+    let of_plan = match named.map(|named| by_id_or_key(context, journal, named)).transpose()? {
+        Some(Some(run)) => return Ok(run),
+        Some(None) => named,
+        None => None,
+    };
     let mut runs = journal.at_one_instant(|| journal.launched())?;
-    let candidates: Vec<Candidate> = runs.iter().map(|launched| candidate(journal.path(), launched)).collect();
+    let is_candidate = |launched: &Launched| of_plan.is_none_or(|plan| is_of_plan(&launched.run, plan));
+    let (places, candidates): (Vec<usize>, Vec<Candidate>) = runs
+        .iter()
+        .enumerate()
+        .filter(|(_, launched)| is_candidate(launched))
+        .map(|(place, launched)| (place, candidate(journal.path(), launched)))
+        .unzip();
     let choice = choose(&candidates, otherwise);
-    let (at, why) = match choice {
-        Choice::Nothing => return Err(JournalError::NoRuns.into()),
+    let at = match &choice {
+        Choice::Nothing => return Err(no_run(of_plan)),
         Choice::Several(at) => {
-            let told = |i: &usize| format!("{} ({})", plain(&runs[*i].run.id), plain(&runs[*i].run.plan_path));
-            return Err(CommandError::SeveralRuns { runs: at.iter().map(told).collect() });
+            let several = at.iter().map(|at| &runs[places[*at]].run);
+            let told = several.map(|run| format!("{} ({})", plain(&run.id), plain(&run.plan_path)));
+            return Err(CommandError::SeveralRuns { runs: told.collect() });
         }
-        // Decided by a lock and by nothing that is stored, so that no check is needed.
-        Choice::GoesOn(at) => (at, "it is going on"),
-        Choice::LaunchedLast(at) => (at, "the one launched last; no run is going on"),
-        Choice::Unfinished(at) => (at, "the unfinished one launched last; no run is going on"),
+        Choice::GoesOn(at) | Choice::LaunchedLast(at) | Choice::Unfinished(at) => *at,
     };
     match choice {
-        Choice::LaunchedLast(at) | Choice::Unfinished(at) => hold(passed_over(&runs, at))?,
+        Choice::LaunchedLast(_) | Choice::Unfinished(_) => hold(passed_over(&runs, places[at]))?,
+        // Decided by a lock and by nothing that is stored, so that no check is needed.
         Choice::Nothing | Choice::Several(_) | Choice::GoesOn(_) => (),
     }
-    let refused = candidates[..at].iter().zip(&runs).find(|(candidate, _)| candidate.is_refused);
-    let refused = refused.map_or_else(String::new, |(_, refused)| {
-        format!("; run {} was refused before it began, and is meant only by its name", plain(&refused.run.id))
+    let refused = (0..at).find(|before| candidates[*before].is_refused).map(|before| &runs[places[before]].run);
+    let refused = refused.map_or_else(String::new, |refused| {
+        format!("; run {} was refused before it began, and is meant only by its name", plain(&refused.id))
     });
-    let run = runs.swap_remove(at).run;
-    context.console.say(&format!("run {}: {why}{refused}", plain(&run.id)));
+    let run = runs.swap_remove(places[at]).run;
+    context.console.say(&format!("run {}: {}{refused}", plain(&run.id), why(&choice, of_plan)));
     Ok(run)
+}
+
+/// Returns the run with this id or key, or else the only one whose id begins so. What is given whole goes before a beginning: keys
+/// and ids often begin with a date. `None` if the text can only be the name of a plan.
+fn by_id_or_key(context: &Context, journal: &Journal, named: &str) -> Result<Option<RunRecord>, CommandError> {
+    let found = journal.find_run(named);
+    if found.as_ref().is_ok_and(|run| run.id == named) {
+        return Ok(found.map(Some)?);
+    }
+    if let Some(run) = journal.run_by_key(named)? {
+        context.console.say(&format!("run {}: the one with the key `{}`", plain(&run.id), plain(named)));
+        return Ok(Some(run));
+    }
+    match found {
+        Ok(run) => {
+            context.console.say(&format!("run {}: the one that begins with `{}`", plain(&run.id), plain(named)));
+            Ok(Some(run))
+        }
+        Err(JournalError::UnknownRun(_)) if !named.is_empty() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Tells whether this is the path of the run's plan, the name of its file, or the plan's own name.
+fn is_of_plan(run: &RunRecord, name: &str) -> bool {
+    let file = Path::new(&run.plan_path).file_name();
+    let of_terms = run.settings.pointer("/plan/name").and_then(serde_json::Value::as_str);
+    run.plan_path == name || file == Some(OsStr::new(name)) || of_terms == Some(name)
+}
+
+fn no_run(named: Option<&str>) -> CommandError {
+    let error = named.map_or(JournalError::NoRuns, |named| JournalError::UnknownRun(named.to_owned()));
+    error.into()
+}
+
+/// Says by which rule the run was chosen, of the runs of a plan or of all.
+fn why(choice: &Choice, of_plan: Option<&str>) -> String {
+    let Some(plan) = of_plan.map(plain) else {
+        let why = match choice {
+            Choice::GoesOn(_) => "it is going on",
+            Choice::LaunchedLast(_) => "the one launched last; no run is going on",
+            Choice::Unfinished(_) => "the unfinished one launched last; no run is going on",
+            Choice::Nothing | Choice::Several(_) => "",
+        };
+        return why.to_owned();
+    };
+    match choice {
+        Choice::GoesOn(_) => format!("the run of `{plan}` that is going on"),
+        Choice::LaunchedLast(_) => format!("the run of `{plan}` that was launched last"),
+        Choice::Unfinished(_) => format!("the unfinished run of `{plan}` that was launched last"),
+        Choice::Nothing | Choice::Several(_) => String::new(),
+    }
 }
 
 /// Returns the runs that were launched after the chosen one, and those made after it, whatever launch time is stored for them.

@@ -131,3 +131,65 @@ fn whole_names_go_into_a_pipe() {
     let told = lab.cutover(&["runs"]).exits(0).stdout;
     assert!(told.contains(&name) && !told.contains('…') && told.lines().count() == 2, "{told}");
 }
+
+#[test]
+fn a_run_is_named_by_its_id_its_key_or_its_plan() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(40, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    std::fs::create_dir(lab.path("plans")).unwrap();
+    std::fs::copy(lab.path("plan.csv"), lab.path("plans/nightly.csv")).unwrap();
+    lab.write("named.toml", "name = \"web tier\"\nrows = [{ source_id = \"vm-00001\", copystate = \"stopped\" }]\n");
+    let nightly = ["run", "plans/nightly.csv", "--rate", "off"];
+    lab.launch(&sandbox, &nightly).exits(0);
+    lab.launch(&sandbox, &nightly).exits(0);
+    lab.launch(&sandbox, &["run", "named.toml"]).exits(0);
+    let journal = lab.journal();
+    let [first, second, named] =
+        [1, 2, 3].map(|run| journal.text(&format!("SELECT id FROM run ORDER BY run LIMIT 1 OFFSET {}", run - 1)));
+    let means = |text: &str, run: &str, why: &str| {
+        let ended = lab.cutover(&["status", text, "--json"]).exits(0).says(why);
+        let document: Value = serde_json::from_str(&ended.stdout).unwrap();
+        assert_eq!(document["run"], run, "{text}");
+    };
+    for text in ["nightly.csv", "plans/nightly.csv"] {
+        means(text, &second, &format!("run {second}: the run of `{text}` that was launched last"));
+    }
+    means("web tier", &named, &format!("run {named}: the run of `web tier` that was launched last"));
+    means("named.toml", &named, "the run of `named.toml`");
+    means(&first, &first, "");
+    for none in ["csv", "night", "web", "nightly", ""] {
+        lab.cutover(&["status", none]).exits(2).says(&format!("the journal has no run `{none}`"));
+    }
+    // A key is given whole, and so goes before the beginning of another run's id.
+    let key = &second[..second.len() - 1];
+    rusqlite::Connection::open(lab.path("cutover.db"))
+        .unwrap()
+        .execute("UPDATE run SET run_key = ?1 WHERE id = ?2", [key, first.as_str()])
+        .unwrap();
+    means(key, &first, &format!("run {first}: the one with the key `{key}`"));
+    // What somebody edited is read, and nothing is sent by it.
+    lab.launch(&sandbox, &["resume", key]).exits(7);
+}
+
+#[test]
+fn of_a_plan_the_run_that_goes_on_is_meant_before_the_one_launched_last() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(40, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    let killed = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "20"]);
+    assert!(killed.reaches_nth("attempt_ended", 3));
+    killed.kill();
+    let open = lab.journal().text("SELECT id FROM run");
+    lab.launch(&sandbox, &["run", "plan.csv", "--new", "--rate", "off"]).exits(0);
+    lab.cutover(&["status", "plan.csv"]).exits(0).says("the run of `plan.csv` that was launched last");
+    let resumed = lab.begin(&sandbox, &["resume", "plan.csv", "--rate", "20"]);
+    assert!(resumed.reaches("launch_began"));
+    lab.cutover(&["control", "plan.csv", "pause"])
+        .exits(0)
+        .says(&format!("run {open}: the run of `plan.csv` that is going on"));
+    lab.cutover(&["control", "plan.csv", "continue"]).exits(0);
+    resumed.end().exits(0).says(&format!("run {open}: the unfinished run of `plan.csv` that was launched last"));
+}

@@ -34,14 +34,14 @@ pub(crate) struct FilterArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct RunArg {
-    /// A run's id or a prefix of it [default: the one that goes on, else the one launched last]
+    /// A run's id, the beginning of one, its key, or the name of its plan [default: the one that goes on, else the one launched last]
     #[arg(value_name = "RUN")]
     pub(crate) run: Option<String>,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct AnyRunArg {
-    /// A run's id or a prefix of it [default: all of them]
+    /// A run's id, the beginning of one, its key, or the name of its plan [default: all of them]
     #[arg(value_name = "RUN")]
     pub(crate) run: Option<String>,
 }

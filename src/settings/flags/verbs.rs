@@ -207,7 +207,7 @@ pub(crate) enum Verb {
         /// A source id, the beginning of one, or the name of a row
         #[arg(value_name = "ID")]
         source_id: String,
-        /// A run's id or a prefix of it [default: the one that goes on, else the one launched last]
+        /// A run's id, the beginning of one, its key, or the name of its plan [default: the one that goes on, else the one launched last]
         #[arg(long, value_name = "RUN")]
         run: Option<String>,
     },
