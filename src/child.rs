@@ -54,7 +54,6 @@ pub(crate) struct Program<'a> {
 /// Destination of standard error.
 pub(crate) enum Stderr {
     /// The same output as standard output, in the order of writing.
-    #[cfg_attr(not(test), expect(dead_code, reason = "hooks and notices are the first to ask for it"))]
     WithOutput,
     To(Stdio),
 }
@@ -63,7 +62,6 @@ pub(crate) enum Stderr {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Surplus {
     /// Read and thrown away, so that the child is not held up.
-    #[cfg_attr(not(test), expect(dead_code, reason = "hooks and notices are the first to ask for it"))]
     Discarded,
     /// Not read: the child's next write fails.
     Refused,
@@ -93,6 +91,12 @@ impl Program<'_> {
     ///
     /// Dropping the future kills the child and its process group.
     pub(crate) async fn run(self) -> io::Result<Ended> {
+        let ended = self.run_until(std::future::pending()).await?;
+        Ok(ended.expect("nobody stops it"))
+    }
+
+    /// Runs the command to its end, or until the other future is ready: then its group is ended, and `None` is returned.
+    pub(crate) async fn run_until(self, stopped: impl Future<Output = ()>) -> io::Result<Option<Ended>> {
         let Self { input, deadline, limit, surplus, .. } = self;
         let (mut child, reader) = self.start()?;
         let mut group = Group::led_by(&child);
@@ -101,20 +105,26 @@ impl Program<'_> {
         let by = {
             // Both at once: a child that writes before it reads would otherwise wait for us, and we for it.
             let mut talk = pin!(async { tokio::join!(feed(stdin, input), heard.hear(reader, surplus)) }.fuse());
-            let status = alongside(talk.as_mut(), timeout(deadline, child.wait())).await;
-            let by = if let Ok(status) = status {
-                EndedBy::from(status?)
-            } else {
-                group.terminate();
-                _ = alongside(talk.as_mut(), timeout(GRACE, child.wait())).await;
-                group.kill();
-                EndedBy::Deadline
+            let watched = async {
+                tokio::select! {
+                    () = stopped => Watched::Stopped,
+                    ended = timeout(deadline, child.wait()) => ended.map_or(Watched::OutOfTime, Watched::Ended),
+                }
+            };
+            let by = match alongside(talk.as_mut(), watched).await {
+                Watched::Ended(status) => Some(EndedBy::from(status?)),
+                cut_short @ (Watched::OutOfTime | Watched::Stopped) => {
+                    group.terminate();
+                    _ = alongside(talk.as_mut(), timeout(GRACE, child.wait())).await;
+                    group.kill();
+                    matches!(cut_short, Watched::OutOfTime).then_some(EndedBy::Deadline)
+                }
             };
             _ = timeout(LAST_WORDS, talk).await;
             by
         };
         group.release();
-        Ok(Ended { by, output: heard.kept, is_cut: heard.is_cut })
+        Ok(by.map(|by| Ended { by, output: heard.kept, is_cut: heard.is_cut }))
     }
 
     /// Starts the child. No copy of the pipe's end to write into is left here, since the child's end would otherwise not be seen.
@@ -136,6 +146,13 @@ impl Program<'_> {
         let child = command.stdout(writer).process_group(0).kill_on_drop(true).spawn()?;
         Ok((child, Receiver::from_owned_fd(reader.into())?))
     }
+}
+
+/// End of the wait for a child.
+enum Watched {
+    Ended(io::Result<ExitStatus>),
+    OutOfTime,
+    Stopped,
 }
 
 /// Writes the text and closes the input. A child that does not read it all is within its rights.
@@ -327,6 +344,22 @@ mod tests {
         }
         run.abort();
         is_gone(&std::fs::read_to_string(began).unwrap()).await;
+    }
+
+    #[tokio::test]
+    async fn a_child_that_is_stopped_may_tidy_up_and_leaves_nobody_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let command = "trap 'echo tidied >end; exit' TERM; echo $$ >began.new; mv began.new began; sleep 60 & wait";
+        let began = folder.path().join("began");
+        let stopped = async {
+            while !began.exists() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let ended = Program { folder: Some(folder.path()), ..program(command) }.run_until(stopped).await.unwrap();
+        assert!(ended.is_none());
+        assert_eq!(std::fs::read_to_string(folder.path().join("end")).unwrap(), "tidied\n");
+        is_gone(&std::fs::read_to_string(&began).unwrap()).await;
     }
 
     #[tokio::test]

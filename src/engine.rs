@@ -134,7 +134,8 @@ async fn carry_stage<R: Remote>(
     }
     let left = journal.read(move |journal, run| journal.unsettled_in_wave(run, wave_no)).await?;
     let n_left = left.iter().filter(|(_, of, _)| *of == part).map(|(_, _, n)| n).sum();
-    Ok(driver.end_stage(stage, n_left).await?)
+    let n_left_in_wave = left.iter().map(|(_, _, n)| n).sum();
+    Ok(driver.end_stage(stage, n_left, n_left_in_wave).await?)
 }
 
 async fn side_by_side<R: Remote>(

@@ -34,7 +34,7 @@
 //! plan
 //! preflight  settings
 //! engine  inventory
-//! recorder  remote  steering
+//! hooks  recorder  remote  steering
 //! log
 //! credentials  journal  judge  sandbox
 //! gate  ledger  retry  transport
@@ -63,7 +63,7 @@
 //! 3. `engine`: `call` is one row from top to bottom and reads like the runbook; `lane` is what the calls of one
 //!    account share, `reader` how they see, `stop` how they end. `judge`: what a look means.
 //!    [`waves`] is how a plan is carried out besides its rows, as data: stages, halt rules, window, forecast. [`control`] is
-//!    what may be said to a run while it goes. `steering` decides by both when stages begin, how fast they go and when the run
+//!    what may be said to a run while it goes. `hooks`: commands around a run and its waves. `steering` decides by both when stages begin, how fast they go and when the run
 //!    stops; `engine::driver` carries that out.
 //! 4. `gate`: where a request waits for leave to go, and in which order. `retry`: patience. `remote`: `service` is what the engine may ask
 //!    for, `http` sends it, `classify` and `reads` make outcomes of answers. `transport`: bytes out and back, and secrets that no text
@@ -112,6 +112,7 @@
 //! | *turn* | a row's number among those that were tried |
 //! | *stage* | the canary or the rest of a wave: one step of a run |
 //! | *order* | a decision of steering that a lane or the driver carries out |
+//! | *hook*, *veto* | a command that runs before or after a run or a wave; the failure of one before it |
 //! | *halt rule*, *window*, *deadline* | the failures after which a run stops; the hours in which it may send; the time after which it may not |
 //! | *estimate* | the time that is left, or that a plan needs |
 //! | *drain*, *abort* | start nothing new and wait for answers; also let go of what is on the wire |
@@ -144,6 +145,7 @@ pub mod exit;
 mod files;
 pub mod formats;
 mod gate;
+mod hooks;
 mod inventory;
 pub mod journal;
 mod judge;

@@ -16,6 +16,7 @@ use crate::model::words;
 use crate::report::causes::{cause_text, example_of};
 use crate::report::summary::Summary;
 use crate::waves::forecast::spoken;
+use crate::waves::hooks::PlanHook;
 use crate::waves::{Terms, WaveTerms};
 use crate::wording::amounts::count;
 use crate::wording::plain::plain;
@@ -168,6 +169,9 @@ impl Rehearsal {
         }
         if terms.waves.iter().any(WaveTerms::needs_approval) {
             advice.push("approvals were given at once here; on the night, the time they take is on top".to_owned());
+        }
+        for (hook, PlanHook { command, .. }) in &terms.hooks.commands {
+            advice.push(format!("the hook {hook} was not run here: {command}"));
         }
         advice
     }

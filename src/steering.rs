@@ -5,10 +5,12 @@
 //! them; [`SteeringState::decide_stage`] is the same for the steps of a stage. `engine::driver` feeds both and carries the
 //! orders out.
 //!
-//! [`admission`] has the waits of a stage before it begins, [`estimate`] its duration, [`halt`] the failures that are enough,
+//! [`admission`] has the waits of a stage before it begins, [`hooks`] the commands that are asked then, [`estimate`] its duration,
+//! [`halt`] the failures that are enough,
 //! [`commands`] the commands of operators, [`lanes`] the limits of each lane. Each decision is an event of the run's own lane,
 //! and the next launch begins with the sum of these ([`Steered`]).
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -19,6 +21,7 @@ use crate::event::run::{DrainReason, RunEvent};
 use crate::ledger::steered::Steered;
 use crate::waves::forecast::{Fit, Measured, spoken};
 use crate::waves::halt::HaltRules;
+use crate::waves::hooks::{HookCall, HookEnd};
 use crate::waves::window::Opening;
 use crate::waves::{Stage, Terms};
 
@@ -27,6 +30,7 @@ pub(crate) mod commands;
 pub(crate) mod counts;
 pub(crate) mod estimate;
 pub(crate) mod halt;
+pub(crate) mod hooks;
 pub(crate) mod input;
 pub(crate) mod lanes;
 pub(crate) mod order;
@@ -37,6 +41,7 @@ use commands::{ByHand, RateByHand};
 use counts::{TryResult, Turn};
 use estimate::Estimator;
 use halt::Halt;
+use hooks::{HookRun, LaunchHooks};
 use input::{Input, Rates, StageCounts, StageInput};
 use lanes::{LaneState, LaneStates, LaneTerms};
 use order::{Limit, Order, StageOrder, WantedCounts, drain};
@@ -56,8 +61,22 @@ pub(crate) struct SteeringState {
     halt: Halt,
     /// Stage that has not begun yet.
     admission: Option<Admission>,
+    hooks: LaunchHooks,
+    /// Stage whose hooks are asked.
+    beginning: Option<Beginning>,
+    /// Hook that runs now.
+    running: Option<HookCall>,
     /// End of the window at its last check within this stage.
     closes: Option<Timestamp>,
+}
+
+/// Stage that begins once its hooks have let it.
+struct Beginning {
+    stage: Stage,
+    counted: StageCounts,
+    forecast: Option<String>,
+    /// Hooks that are still to be asked.
+    hooks: VecDeque<HookCall>,
 }
 
 impl SteeringState {
@@ -65,6 +84,9 @@ impl SteeringState {
     pub(crate) fn new(settings: SteeringSettings, terms: Terms, steered: Steered) -> Self {
         Self {
             halt: Halt::new(settings.halt.clone()),
+            hooks: LaunchHooks::new(settings.hooks.clone()),
+            beginning: None,
+            running: None,
             settings,
             terms,
             steered,
@@ -100,9 +122,10 @@ impl SteeringState {
                 self.admit(now, |admission, basis| admission.advance(basis, now))
             }
             StageInput::WaitOver { end, now } => self.admit(now, |admission, basis| admission.waited(basis, end, now)),
-            StageInput::Counted { counted, rates, now } => self.begin_or_drain(&counted, &rates, now),
+            StageInput::Counted { counted, rates, now } => self.begin_or_drain(counted, &rates, now),
+            StageInput::HookEnded { ran, now } => self.hook_ended(&ran, now),
             StageInput::GoesOn { rates, now } => self.keep_to_the_window(&rates, now),
-            StageInput::Over { stage, n_left } => self.end_stage(stage, n_left),
+            StageInput::Over { stage, n_left, n_left_in_wave } => self.end_stage(stage, n_left, n_left_in_wave),
             StageInput::NextDue { behind, left, is_draining } => admission::next(&behind, &left, is_draining),
         }
     }
@@ -160,6 +183,9 @@ impl SteeringState {
     pub(crate) fn waits(&self) -> Option<String> {
         if let Some(paused) = self.steered.paused.first() {
             return Some(format!("paused by {}", paused.by));
+        }
+        if let Some(call) = &self.running {
+            return Some(format!("waiting for {call}"));
         }
         let waits = self.steered.waits.as_ref()?;
         let zone = Some(&self.settings.window.zone);
@@ -259,19 +285,17 @@ impl SteeringState {
         orders
     }
 
-    /// Begins the stage that was counted, unless there is no time for it. The stage's own limits hold from here on, and its
-    /// counts go on where earlier launches left them.
-    fn begin_or_drain(&mut self, counted: &StageCounts, rates: &Rates, now: Timestamp) -> Vec<StageOrder> {
+    /// Lets the stage that was counted begin, unless there is no time for it. Its hooks are asked first.
+    fn begin_or_drain(&mut self, counted: StageCounts, rates: &Rates, now: Timestamp) -> Vec<StageOrder> {
         let Some(admission) = self.admission.take() else { return Vec::new() };
         let stage = admission.into_stage();
         if let Some(changed) = &counted.changed {
             self.lanes.set_moved(changed);
         }
         let estimator = self.estimator(rates);
-        let rows = counted.rows_of(stage.part);
         let estimate = match closes_at(&self.settings, now) {
-            Some(until) => Some(estimator.with_end(&stage, counted, until, now)),
-            None => estimator.without_end(&stage, counted).map(|text| (Fit::Fits, text)),
+            Some(until) => Some(estimator.with_end(&stage, &counted, until, now)),
+            None => estimator.without_end(&stage, &counted).map(|text| (Fit::Fits, text)),
         };
         if let Some((Fit::DoesNotFit, text)) = &estimate
             && !self.settings.ignore_forecast
@@ -280,12 +304,63 @@ impl SteeringState {
             orders.push(StageOrder::StopHere);
             return orders;
         }
+        let forecast = estimate.map(|(_, text)| text);
+        let hooks = self.hooks.before(&stage, &self.steered);
+        let beginning = Beginning { stage, counted, forecast, hooks };
+        if beginning.hooks.is_empty() { self.begin_stage(beginning) } else { self.ask_hooks(beginning, now) }
+    }
+
+    /// Asks the next hook before a stage; once all have let it, it begins, unless the window has closed meanwhile.
+    fn ask_hooks(&mut self, mut beginning: Beginning, now: Timestamp) -> Vec<StageOrder> {
+        if let Some(call) = beginning.hooks.pop_front() {
+            self.beginning = Some(beginning);
+            return self.run_hook(call);
+        }
+        match self.settings.window.at(now) {
+            Opening::Open { .. } => self.begin_stage(beginning),
+            Opening::Opens { .. } | Opening::Over { .. } => {
+                let why = format!("the window closed while a hook ran; {} does not begin", beginning.stage);
+                drain(DrainReason::Window, why).into_iter().chain([StageOrder::StopHere]).collect()
+            }
+        }
+    }
+
+    fn run_hook(&mut self, call: HookCall) -> Vec<StageOrder> {
+        self.running = Some(call.clone());
+        vec![StageOrder::RunHook(call)]
+    }
+
+    /// Records the end of a hook. A stage that waits for it goes one step further, or is vetoed.
+    fn hook_ended(&mut self, ran: &HookRun, now: Timestamp) -> Vec<StageOrder> {
+        self.running = None;
+        let mut orders = vec![Order::Record(ran.event()).into()];
+        if let Some(beginning) = self.beginning.take_if(|_| ran.call.hook.may_veto()) {
+            orders.extend(match &ran.end {
+                end if end.is_success() => self.ask_hooks(beginning, now),
+                // The run drains already.
+                HookEnd::Stopped => vec![StageOrder::StopHere],
+                HookEnd::Exit { .. } | HookEnd::Signal { .. } | HookEnd::TimedOut | HookEnd::NotStarted { .. } => {
+                    let veto = drain(DrainReason::Vetoed, ran.told());
+                    veto.into_iter().chain([StageOrder::StopHere]).collect()
+                }
+            });
+        }
+        orders
+    }
+
+    /// Hooks that are due at the end of the launch.
+    pub(crate) fn hooks_after_run(&self) -> Vec<HookCall> {
+        self.hooks.after_run()
+    }
+
+    /// Begins a stage. Its own limits hold from here on, and its counts go on where earlier launches left them.
+    fn begin_stage(&mut self, Beginning { stage, counted, forecast, hooks: _ }: Beginning) -> Vec<StageOrder> {
+        let rows = counted.rows_of(stage.part);
         let mut orders = self.lanes.limits_in_stage(self.terms.stage(&stage), &self.by_hand);
         let rules = stage_rules(&self.terms, &stage);
-        orders.push(Limit::Caution(self.halt.begin_stage(&stage, rules, counted)));
+        orders.push(Limit::Caution(self.halt.begin_stage(&stage, rules, &counted)));
         let mut orders: Vec<StageOrder> = orders.into_iter().map(|limit| Order::Limit(limit).into()).collect();
         self.closes = None;
-        let forecast = estimate.map(|(_, text)| text);
         orders.push(Order::Record(RunEvent::StageBegan { stage, rows, forecast }).into());
         orders
     }
@@ -314,10 +389,12 @@ impl SteeringState {
         vec![StageOrder::LookAgain { at: last.max(now).min(again).min(until).max(soonest) }]
     }
 
-    /// Closes a stage in which no more is done: it is ended if no row of it is left.
-    fn end_stage(&mut self, stage: Stage, n_left: u64) -> Vec<StageOrder> {
+    /// Closes a stage in which no more is done: it is ended if no row of it is left, and its wave if none of that is.
+    fn end_stage(&mut self, stage: Stage, n_left: u64, n_left_in_wave: u64) -> Vec<StageOrder> {
+        let hooks = if n_left_in_wave == 0 { self.hooks.after_wave(&stage) } else { Vec::new() };
         let ended = (n_left == 0).then_some(Order::Record(RunEvent::StageEnded { stage }).into());
-        ended.into_iter().chain(drain_if(self.halt.trips_at_the_end())).collect()
+        let orders = ended.into_iter().chain(drain_if(self.halt.trips_at_the_end()));
+        orders.chain(hooks.into_iter().map(StageOrder::RunHook)).collect()
     }
 }
 

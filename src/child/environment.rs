@@ -35,14 +35,31 @@ impl Withheld {
         names.filter(|name| self.holds(name))
     }
 
+    /// Values of the withheld variables that are secrets themselves.
+    pub(crate) fn secrets(&self) -> Vec<String> {
+        let is_secret = |name: &OsStr| {
+            let name = name.to_string_lossy();
+            self.holds(OsStr::new(&*name)) && (self.is_named(&name) || is_secret(&name))
+        };
+        let secrets = std::env::vars_os().filter(|(name, value)| is_secret(name) && !value.is_empty());
+        secrets.filter_map(|(_, value)| value.into_string().ok()).collect()
+    }
+
+    fn is_named(&self, name: &str) -> bool {
+        self.named.iter().any(|named| named == name)
+    }
+
     fn holds(&self, name: &OsStr) -> bool {
         let name = name.to_string_lossy();
         let is_vendors = VENDOR.iter().any(|beginning| name.starts_with(beginning));
-        let is_secret = SECRET_ENDS.iter().any(|end| name.ends_with(end));
-        is_vendors && (is_secret || !HARMLESS.iter().any(|part| name.contains(part)))
-            || name.starts_with(OURS) && is_secret
-            || self.named.iter().any(|named| *named == name)
+        is_vendors && (is_secret(&name) || !HARMLESS.iter().any(|part| name.contains(part)))
+            || name.starts_with(OURS) && is_secret(&name)
+            || self.is_named(&name)
     }
+}
+
+fn is_secret(name: &str) -> bool {
+    SECRET_ENDS.iter().any(|end| name.ends_with(end))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use crate::console;
 use crate::exit::Exit;
 use crate::launch::accounts;
+use crate::launch::hooks::{hooks_document, must_be_trusted, render_hooks};
 use crate::plan::error::PlanError;
 use crate::plan::source::Source;
 use crate::settings::flags::arguments::PlanArgs;
@@ -20,6 +21,7 @@ pub(super) fn check(context: &Context, args: &PlanArgs) -> Result<Exit, CommandE
     let checked = checked(context, &source, args)?;
     accounts::are_known(context, &checked)?;
     if context.console.answers_by_code() {
+        must_be_trusted(&checked.terms, &args.plan)?;
         return Ok(Exit::Done);
     }
     console::print(|out| {
@@ -34,9 +36,11 @@ pub(super) fn check(context: &Context, args: &PlanArgs) -> Result<Exit, CommandE
             n => format!(", {n} waves"),
         };
         let rows = count(checked.n_rows.into(), "row");
-        writeln!(out, "{}: {rows}{waves}{warnings}, {}", plain(source.name()), checked.digest)
+        writeln!(out, "{}: {rows}{waves}{warnings}, {}", plain(source.name()), checked.digest)?;
+        render_hooks(&checked.terms.hooks, out)
     })
     .map_err(stdout_failed)?;
+    must_be_trusted(&checked.terms, &args.plan)?;
     Ok(Exit::Done)
 }
 
@@ -46,11 +50,14 @@ fn check_as_json(context: &Context, source: &Source, args: &PlanArgs) -> Result<
     {
         Ok(checked) => {
             accounts::are_known(context, &checked)?;
+            let trusted = must_be_trusted(&checked.terms, &args.plan);
             let document = serde_json::json!({
                 "schema": "cutover.check.v1", "plan": source.name(), "digest": checked.digest, "rows": checked.n_rows,
                 "waves": checked.waves, "accounts": checked.accounts, "found": checked.warnings,
+                "hooks": hooks_document(&checked.terms.hooks),
+                "hooks_trusted": trusted.is_ok(),
             });
-            (document, Ok(Exit::Done))
+            (document, trusted.map(|()| Exit::Done))
         }
         Err(PlanError::Problems { name, problems }) => {
             let document = serde_json::json!({

@@ -1,4 +1,4 @@
-//! `trust`: shows what the settings file of a folder sets, and trusts it.
+//! `trust`: shows what the settings file of a folder sets, or which commands a plan runs, and trusts it.
 
 use std::borrow::Cow;
 use std::io;
@@ -19,6 +19,8 @@ use crate::wording::plain::plain;
 use crate::wording::printout::Printout;
 use crate::wording::sieve::Form;
 
+mod plan;
+
 /// A settings file of a folder, with all its settings.
 struct TrustedFile {
     /// Absolute path of the file.
@@ -31,7 +33,7 @@ struct TrustedFile {
 pub(super) fn trust(context: &Context, named: &Path, show: bool, forget: bool) -> Result<Exit, CommandError> {
     let path = if named.is_dir() { named.join(entry::NAME) } else { named.to_owned() };
     if path.file_name() != Some(entry::NAME.as_ref()) {
-        return Err(SettingsError::NotOfAFolder(path).into());
+        return plan::trust(context, &path, show, forget);
     }
     let unreadable = |source| SettingsError::Unreadable { path: path.clone(), source };
     let place = trust::place(&path).map_err(unreadable)?;

@@ -259,6 +259,11 @@ impl Credentials {
         Ok(generation)
     }
 
+    /// Secrets of the current proof, which no text may repeat.
+    pub(crate) fn secrets(&self) -> Vec<Guarded> {
+        self.held().proof.as_ref().map_or_else(Vec::new, IdentityProof::secrets)
+    }
+
     fn held(&self) -> MutexGuard<'_, HeldProof> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }

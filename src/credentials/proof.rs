@@ -43,6 +43,18 @@ pub struct Keys {
     pub security_token: Option<Guarded>,
 }
 
+impl IdentityProof {
+    /// Secrets in it that no text may repeat.
+    pub(crate) fn secrets(&self) -> Vec<Guarded> {
+        match self {
+            IdentityProof::Token(token) => vec![token.clone()],
+            IdentityProof::Keys(Keys { access: _, secret, security_token }) => {
+                std::iter::once(secret).chain(security_token).cloned().collect()
+            }
+        }
+    }
+}
+
 impl fmt::Debug for IdentityProof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -18,7 +18,9 @@ use crate::control::{By, Command};
 use crate::event::lane::LaneId;
 use crate::event::run::{DrainReason, RunEvent};
 use crate::event::verdict::Ground;
+use crate::exit::Exit;
 use crate::gate::SharedRate;
+use crate::hooks::{HookFacts, HookResult, Hooks};
 use crate::journal::{Journal, JournalError};
 use crate::judge::Reason;
 use crate::ledger::standing::{Phase, Standing};
@@ -28,11 +30,13 @@ use crate::recorder::refusal::NotRecorded;
 use crate::steering::SteeringState;
 use crate::steering::admission::MOST_NAMED;
 use crate::steering::counts::{TryResult, Turn};
+use crate::steering::hooks::HookRun;
 use crate::steering::input::{AtRest, Input, Rates, StageCounts, StageInput, WaitEnd};
 use crate::steering::lanes::LaneTerms;
 use crate::steering::order::{Limit, Order, StageOrder, WantedCounts};
 use crate::waves::Stage;
 use crate::waves::forecast::Measured;
+use crate::waves::hooks::HookCall;
 
 pub(crate) struct Driver {
     pub(crate) clock: Clock,
@@ -40,6 +44,7 @@ pub(crate) struct Driver {
     recorder: Recorder,
     stop: Stop,
     shared_rate: Option<Arc<SharedRate>>,
+    hooks: Hooks,
     lanes: Mutex<Vec<LaneLimits>>,
     paused: watch::Sender<bool>,
     /// Permits for the rows of a canary that may be on their way at once.
@@ -98,6 +103,7 @@ impl Driver {
         recorder: Recorder,
         stop: Stop,
         shared_rate: Option<Arc<SharedRate>>,
+        hooks: Hooks,
     ) -> Self {
         let (paused, _) = watch::channel(state.is_paused());
         Self {
@@ -106,6 +112,7 @@ impl Driver {
             recorder,
             stop,
             shared_rate,
+            hooks,
             lanes: Mutex::default(),
             paused,
             cautious: Mutex::default(),
@@ -244,8 +251,21 @@ impl Driver {
     }
 
     /// Closes a stage in which no more is done.
-    pub(crate) async fn end_stage(&self, stage: &Stage, n_left: u64) -> Result<(), DriverError> {
-        self.feed(StageInput::Over { stage: stage.clone(), n_left }).await.map(drop)
+    pub(crate) async fn end_stage(&self, stage: &Stage, n_left: u64, n_left_in_wave: u64) -> Result<(), DriverError> {
+        self.feed(StageInput::Over { stage: stage.clone(), n_left, n_left_in_wave }).await.map(drop)
+    }
+
+    /// Runs the hooks that are due at the end of the launch, and records them.
+    pub(crate) async fn end_launch(&self, exit: Exit, reason: Option<&str>) -> Result<(), NotRecorded> {
+        let calls = self.state().hooks_after_run();
+        for call in calls {
+            let exit = Some((exit, reason.map(str::to_owned)));
+            // A journal that cannot be read is no reason to leave undone whatever the hook undoes.
+            let tally = self.journal.read(Journal::tally).await.ok();
+            let ran = self.run_hook(call, HookFacts { tally, exit }).await;
+            self.carry_out(vec![Order::Record(ran.event())]).await?;
+        }
+        Ok(())
     }
 
     /// Asks for another stage behind this one.
@@ -270,6 +290,14 @@ impl Driver {
                 StageOrder::LookAgain { at } => {
                     self.clock.sleep_until(at).await;
                     StageInput::GoesOn { rates: self.rates(), now: self.clock.now() }
+                }
+                StageOrder::RunHook(call) if call.hook.may_veto() && self.stop.is_draining() => {
+                    return Ok(Leave::Denied);
+                }
+                StageOrder::RunHook(call) => {
+                    let tally = Some(self.journal.read(Journal::tally).await?);
+                    let ran = self.run_hook(call, HookFacts { tally, exit: None }).await;
+                    StageInput::HookEnded { ran, now: self.clock.now() }
                 }
                 StageOrder::StopHere => return Ok(Leave::Denied),
             };
@@ -330,6 +358,15 @@ impl Driver {
             return Err(closed);
         }
         Ok(Input::Committed { at, event })
+    }
+
+    /// Runs a hook. One that may veto is of no use once the run drains; another runs unless somebody asks for the end anew.
+    async fn run_hook(&self, call: HookCall, facts: HookFacts) -> HookRun {
+        let stopped =
+            async { if call.hook.may_veto() { self.stop.draining().await } else { self.stop.asked_anew().await } };
+        let HookResult { end, output, is_cut, elapsed } = self.hooks.run(&call, &facts, stopped).await;
+        let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        HookRun { call, end, output, is_cut, elapsed_ms }
     }
 
     async fn wait(&self, until: Option<Timestamp>) -> StageInput {

@@ -129,6 +129,17 @@ impl Stop {
         reasons.iter().find(|(reason, _)| chosen(*reason)).cloned()
     }
 
+    /// Waits until the run drains.
+    pub(crate) async fn draining(&self) {
+        self.run.cancelled().await;
+    }
+
+    /// Waits until somebody asks for the end. If that was asked for before, waits until everything is let go.
+    pub(crate) async fn asked_anew(&self) {
+        let told = if self.asked.is_cancelled() { &self.abort } else { &self.asked };
+        told.cancelled().await;
+    }
+
     pub(crate) fn is_draining(&self) -> bool {
         self.drain.is_cancelled()
     }

@@ -137,8 +137,11 @@ impl Assembly {
                 .map_err(CommandError::Start)?;
         let journal = JournalReader::new(Journal::open_to_read(&path)?, run.key);
         let commands_to_run = JournalReader::new(Journal::open_to_read(&path)?, run.key);
+        let hooks = launch.running_hooks(&path);
+        let steering_settings = SteeringSettings { hooks: hooks.set(), ..steering_settings };
         let steering = SteeringState::new(steering_settings, launch.paper.terms.clone(), steered);
-        let driver = Driver::new(launch.clock, steering, journal.clone(), recorder.clone(), stop.clone(), shared_rate);
+        let driver =
+            Driver::new(launch.clock, steering, journal.clone(), recorder.clone(), stop.clone(), shared_rate, hooks);
         let n_lanes = launch.accounts.len();
         let of_run =
             RunParts { driver: Arc::new(driver), journal, recorder: recorder.clone(), stop: stop.clone(), n_lanes };
@@ -302,6 +305,7 @@ impl Launch {
             approval_timeout: steering.approval_timeout,
             concurrency: self.settings.gate.concurrency,
             verify_timeout: self.settings.lane.verify_timeout,
+            hooks: Vec::new(),
         })
     }
 

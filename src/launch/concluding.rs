@@ -39,9 +39,14 @@ impl Launch {
         let concluded = self.concluded(&work, &faults, carried, faults.told(&known)).await;
         let recorder = work.of_run.recorder.clone();
         let (exit, reason) = match concluded {
-            Ok((exit, reason)) => (self.as_sent(exit), reason),
+            Ok((exit, reason)) => {
+                let exit = self.as_sent(exit);
+                end_of_hooks(&work, exit, reason.as_deref()).await;
+                (exit, reason)
+            }
             Err(error) => {
                 let exit = if known.is_empty() { self.as_sent(error.exit()) } else { Exit::Internal };
+                end_of_hooks(&work, exit, Some(&error.to_string())).await;
                 let finished = finish(&recorder, background.writing, exit_event(exit, None, None, started)).await;
                 return self.failed_in(faults.losing.lost(), finished.err().unwrap_or(error));
             }
@@ -117,6 +122,7 @@ impl Launch {
             tally: journal.read(Journal::tally).await?,
             signal: by_signal(stop),
             chosen: stop.chosen().map(|(_, why)| why.unwrap_or_default()),
+            vetoed: stop.has_reason(DrainReason::Vetoed) && self.sent.n() == 0,
             stopped: stopped_lanes(lanes),
             refused: refused_lanes(lanes),
             due: self.due(lanes, journal).await?,
@@ -163,6 +169,11 @@ impl Launch {
             NextCommands::from_journal(&journal, &journal.run(self.run.key)?, saved)?.after(self.clock.now());
         Ok(ending::left(&journal.tally(self.run.key)?, &go_on(&commands)).collect())
     }
+}
+
+/// Runs the hooks that are due at the end. What cannot be recorded of them is lost with the journal, which is told anyway.
+async fn end_of_hooks(work: &Work, exit: Exit, reason: Option<&str>) {
+    _ = work.of_run.driver.end_launch(exit, reason).await;
 }
 
 /// Tells whether requests were made, in any account, and none of them had an answer.

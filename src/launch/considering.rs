@@ -3,7 +3,7 @@
 use std::io::{self, BufRead};
 
 use super::assembling::Lanes;
-use super::difference;
+use super::difference::{self, Shown};
 use super::halted::Halted;
 use super::inputs::Launch;
 use super::request::Consent;
@@ -88,14 +88,15 @@ impl Launch {
 
     fn show(&self, difference: &Preview) -> Result<(), Halted> {
         let of_plan = difference::set_by_plan(&self.paper.terms, &self.settings);
+        let shown = Shown { difference, of_plan: &of_plan, hooks: &self.hooks };
         let written = match (self.request.consent, self.console.json) {
             (Consent::OnlyShown, true) => console::document(Form::Json, |out| {
-                let document = difference::document(&self.run, difference, &of_plan);
+                let document = difference::document(&self.run, &shown);
                 writeln!(out, "{document:#}")
             }),
-            (Consent::OnlyShown, false) => console::print(|out| difference::render(difference, &of_plan, out)),
+            (Consent::OnlyShown, false) => console::print(|out| difference::render(&shown, out)),
             (Consent::Asked { .. } | Consent::OnlyLooked | Consent::NothingIsSent, _) => {
-                self.console.tell(|out| difference::render(difference, &of_plan, out));
+                self.console.tell(|out| difference::render(&shown, out));
                 Ok(())
             }
         };

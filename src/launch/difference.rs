@@ -5,6 +5,7 @@ use std::io;
 use serde_json::json;
 
 use crate::engine::lane::LaneSettings;
+use crate::hooks::HookCommand;
 use crate::journal::read::runs::RunRecord;
 use crate::model::Row;
 use crate::model::state::SeenState;
@@ -61,7 +62,15 @@ fn capped(cap: OperatorCap, stage: &StageTerms, lane: &LaneSettings) -> Option<S
     }
 }
 
-pub(crate) fn render(difference: &Preview, of_plan: &[OfPlan], out: &mut Printout<'_>) -> io::Result<()> {
+/// Difference with everything that holds for the launch besides.
+pub(crate) struct Shown<'a> {
+    pub(crate) difference: &'a Preview,
+    pub(crate) of_plan: &'a [OfPlan],
+    /// Commands that would run.
+    pub(crate) hooks: &'a [HookCommand],
+}
+
+pub(crate) fn render(Shown { difference, of_plan, hooks }: &Shown<'_>, out: &mut Printout<'_>) -> io::Result<()> {
     writeln!(out, "{}", headline(difference))?;
     for group in &difference.groups {
         writeln!(out)?;
@@ -82,11 +91,18 @@ pub(crate) fn render(difference: &Preview, of_plan: &[OfPlan], out: &mut Printou
         writeln!(out)?;
         writeln!(out, "the plan sets")?;
     }
-    for OfPlan { name, value, instead } in of_plan {
+    for OfPlan { name, value, instead } in *of_plan {
         let instead = instead.as_ref().map_or_else(String::new, |(text, origin)| {
             format!("  (does not hold: it is {})", plain(&format!("{text} {origin}")))
         });
         writeln!(out, "    {} {}{instead}", plain(name), plain(value))?;
+    }
+    if !hooks.is_empty() && difference.n_changes() > 0 {
+        writeln!(out)?;
+        writeln!(out, "commands that run")?;
+        for HookCommand { hook, from, command, .. } in *hooks {
+            writeln!(out, "    {:<11}  {}  (by {from})", hook.name(), plain(command))?;
+        }
     }
     Ok(())
 }
@@ -130,7 +146,8 @@ fn heading(group: &RowGroup) -> String {
 }
 
 /// Document `cutover.plan.v1`.
-pub(crate) fn document(run: &RunRecord, difference: &Preview, of_plan: &[OfPlan]) -> serde_json::Value {
+pub(crate) fn document(run: &RunRecord, Shown { difference, of_plan, hooks }: &Shown<'_>) -> serde_json::Value {
+    let hook = |HookCommand { hook, from, command, files, .. }: &HookCommand| json!({"hook": hook, "from": from, "command": command, "files": files});
     let set = |OfPlan { name, value, instead }: &OfPlan| {
         let (instead, origin) = instead.as_ref().map(|(text, origin)| (text, origin)).unzip();
         json!({"name": name, "value": value, "holds": instead.is_none(), "instead": instead, "origin": origin})
@@ -141,6 +158,7 @@ pub(crate) fn document(run: &RunRecord, difference: &Preview, of_plan: &[OfPlan]
         "counts": counts(difference),
         "groups": groups(difference),
         "set_by_plan": of_plan.iter().map(set).collect::<Vec<_>>(),
+        "hooks": hooks.iter().map(hook).collect::<Vec<_>>(),
     })
 }
 
@@ -192,7 +210,7 @@ mod tests {
             .unwrap();
         let instead = Some(("1".to_owned(), "in `x`".to_owned()));
         let of_plan = [OfPlan { name: "max_changes".into(), value: "9".into(), instead }];
-        let document = document(&run, &difference, &of_plan);
+        let document = document(&run, &Shown { difference: &difference, of_plan: &of_plan, hooks: &[] });
         let n_rows: u64 =
             document["groups"].as_array().unwrap().iter().map(|group| group["rows"].as_u64().unwrap()).sum();
         assert_eq!(n_rows, u64::from(run.n_rows));

@@ -17,6 +17,8 @@ pub(super) struct Facts {
     pub(super) signal: Option<Exit>,
     /// Reason for a stop that somebody chose: a rule, a window, a command.
     pub(super) chosen: Option<String>,
+    /// A hook said no, and this launch had sent nothing.
+    pub(super) vetoed: bool,
     /// Exit and words of what stopped accounts that have rows left.
     pub(super) stopped: Option<(Exit, String)>,
     /// Accounts of which the journal refused an event, in words.
@@ -63,8 +65,9 @@ impl Facts {
                 said.push("the service could not be reached".to_owned());
             }
             if let Some(why) = self.chosen {
-                exit = exit.worst(Exit::Halted);
+                exit = exit.worst(if self.vetoed { Exit::Refused } else { Exit::Halted });
                 said.push(why);
+                said.extend(self.vetoed.then(|| "nothing was sent by this launch".to_owned()));
             }
             if let Some(signal) = self.signal {
                 exit = exit.worst(signal);

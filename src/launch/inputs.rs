@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::console::Console;
 use crate::event::Event;
 use crate::exit::Exit;
+use crate::hooks::HookCommand;
 use crate::journal::read::runs::RunRecord;
 use crate::model::SourceId;
 use crate::model::state::SeenState;
@@ -29,6 +30,8 @@ pub(super) struct Launch {
     pub(super) request: LaunchRequest,
     /// Terms of the plan, and its seal, with which states are compared.
     pub(super) paper: Paper,
+    /// Commands around the run and its waves.
+    pub(super) hooks: Vec<HookCommand>,
     pub(super) clock: Clock,
     /// Live states of the servers, for a rehearsal that begins with them.
     pub(super) live: Option<HashMap<SourceId, SeenState>>,
@@ -40,7 +43,7 @@ pub(super) struct Launch {
 
 impl Launch {
     pub(super) fn new(prepared: Prepared, run: RunRecord, begun: Option<Event>) -> Self {
-        let Prepared { context, request, paper, accounts } = prepared;
+        let Prepared { context, request, paper, accounts, hooks } = prepared;
         Self {
             console: context.console,
             settings: context.settings,
@@ -49,6 +52,7 @@ impl Launch {
             accounts,
             request,
             paper,
+            hooks,
             clock: Clock::OfMachine,
             live: None,
             n_changes: OnceLock::new(),

@@ -8,9 +8,11 @@ use super::accounts::account::Account;
 use super::accounts::said_by_journal::{must_be_meant, said_by_journal_alone};
 use super::approvals::{must_be_approved, must_be_as_sealed};
 use super::holding::{as_begun, paper_of, tell_what_holds};
+use super::hooks::hooks_of;
 use super::planned::PlanToLaunch;
-use super::request::{Answers, LaunchRequest};
+use super::request::{Answers, Consent, LaunchRequest};
 use super::taking_up::{RunToTakeUp, warn_of_an_open_folder};
+use crate::hooks::HookCommand;
 use crate::journal::Journal;
 use crate::model::SourceId;
 use crate::model::state::SeenState;
@@ -33,6 +35,8 @@ pub(super) struct Prepared {
     pub(super) request: LaunchRequest,
     pub(super) paper: Paper,
     pub(super) accounts: Vec<Account>,
+    /// Commands around the run and its waves; none for a launch that sends nothing.
+    pub(super) hooks: Vec<HookCommand>,
 }
 
 impl<'p> Ready<&'p PlanToLaunch<'p>> {
@@ -41,6 +45,7 @@ impl<'p> Ready<&'p PlanToLaunch<'p>> {
     pub(crate) fn to_send(plan: &'p PlanToLaunch<'p>, request: LaunchRequest) -> Result<Self, CommandError> {
         let (context, paper) = (plan.context.clone(), plan.paper());
         request.metrics.of_plan(&paper.terms, plan.source.name());
+        let hooks = hooks_of(&paper.terms, plan.path())?;
         must_be_approved(&context, &paper, plan.path())?;
         let accounts = accounts::of_plan(&context, &plan.checked)?;
         must_be_as_sealed(&context, &paper, &accounts)?;
@@ -48,14 +53,18 @@ impl<'p> Ready<&'p PlanToLaunch<'p>> {
         Journal::check_place(&context.settings.journal)?;
         warn_of_an_open_folder(&context);
         request.must_be_able_to_ask(Answers::beside(plan.path()))?;
-        Ok(Self { from: plan, prepared: Prepared { context, request, paper, accounts } })
+        Ok(Self { from: plan, prepared: Prepared { context, request, paper, accounts, hooks } })
     }
 
     /// Checks a launch that looks at the servers of a plan and sends nothing.
     pub(crate) fn to_look(plan: &'p PlanToLaunch<'p>, request: LaunchRequest) -> Result<Self, CommandError> {
         let (context, paper) = (plan.context.clone(), plan.paper());
+        let hooks = match request.consent {
+            Consent::OnlyShown => hooks_of(&paper.terms, plan.path())?,
+            Consent::OnlyLooked | Consent::NothingIsSent | Consent::Asked { .. } => Vec::new(),
+        };
         let accounts = accounts::of_plan(&context, &plan.checked)?;
-        Ok(Self { from: plan, prepared: Prepared { context, request, paper, accounts } })
+        Ok(Self { from: plan, prepared: Prepared { context, request, paper, accounts, hooks } })
     }
 
     /// Checks a launch in the sandbox, which stands for every account, whatever settings and profiles say.
@@ -76,7 +85,7 @@ impl<'p> Ready<&'p PlanToLaunch<'p>> {
         // Every wave is released at once, because nobody is there to do it.
         let both = |wave: &WaveTerms| [Part::Canary, Part::Rest].map(|part| (wave.name.clone(), Some(part)));
         request.releases = paper.terms.waves.iter().filter(|wave| wave.needs_approval()).flat_map(both).collect();
-        Ok(Self { from: plan, prepared: Prepared { context, request, paper, accounts } })
+        Ok(Self { from: plan, prepared: Prepared { context, request, paper, accounts, hooks: Vec::new() } })
     }
 }
 
@@ -103,7 +112,9 @@ impl Ready<RunToTakeUp> {
         let context = as_begun(again, run, &paper.terms)?;
         tell_what_holds(&context, &paper.terms);
         let accounts = accounts::of_run(&context, run, &lanes, &paper.terms)?;
+        let mut hooks = Vec::new();
         if request.consent.may_send() {
+            hooks = hooks_of(&paper.terms, Path::new(&run.plan_path))?;
             must_be_approved(&context, &paper, Path::new(&run.plan_path))?;
             must_be_as_sealed(&context, &paper, &accounts)?;
         }
@@ -113,7 +124,7 @@ impl Ready<RunToTakeUp> {
         if let Some(unconfirmed) = unconfirmed {
             must_be_meant(run, unconfirmed)?;
         }
-        Ok(Self { from: found, prepared: Prepared { context, request, paper, accounts } })
+        Ok(Self { from: found, prepared: Prepared { context, request, paper, accounts, hooks } })
     }
 }
 

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 use crate::control::{By, CONTROL, Command, Paused, Taken, Waits};
 use crate::event::run::RunEvent;
-use crate::waves::hooks::{Hook, HookOrigin};
+use crate::waves::hooks::{Hook, HookEnd, HookOrigin};
 use crate::waves::{Part, Stage};
 
 /// State of a run's steering.
@@ -23,8 +24,26 @@ pub struct Steered {
     pub history: Vec<Taken>,
     /// Estimate that was recorded as the stage began.
     pub forecast: Option<String>,
+    /// Hooks that have run, in their order.
+    pub hooks: Vec<RanHook>,
+    /// Number of the last launch.
+    pub launch: u32,
     /// Wave for which hooks have given leave.
     pub cleared: Option<ClearedWave>,
+}
+
+/// Hook that has run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RanHook {
+    pub at: Timestamp,
+    pub launch: u32,
+    pub hook: Hook,
+    pub from: HookOrigin,
+    pub wave: Option<String>,
+    pub end: HookEnd,
+    pub elapsed_ms: u64,
+    /// Last line of what it said.
+    pub said: Option<String>,
 }
 
 /// Wave that was begun, with the hooks that need not be asked about it again.
@@ -39,6 +58,9 @@ impl Steered {
     pub fn add(&mut self, at: Timestamp, event: &RunEvent) {
         match event {
             RunEvent::LaunchBegan { .. } | RunEvent::LaunchEnded { .. } => {
+                if let RunEvent::LaunchBegan { launch, .. } = event {
+                    self.launch = *launch;
+                }
                 // A finished run may be opened again: then each wave begins anew.
                 if let RunEvent::LaunchEnded { exit, .. } = event
                     && exit.is_finished()
@@ -60,14 +82,32 @@ impl Steered {
             }
             RunEvent::WaitEnded => self.waits = None,
             RunEvent::Controlled { command, by, control: _ } => self.take(at, command, by),
-            RunEvent::HookRan { hook: Hook::BeforeWave, from, wave_no: Some(wave_no), end, .. } if end.is_success() => {
-                let cleared = self.cleared.take().filter(|cleared| cleared.wave_no == *wave_no);
-                let mut by = cleared.map_or_else(Vec::new, |cleared| cleared.by);
-                by.push(*from);
-                self.cleared = Some(ClearedWave { wave_no: *wave_no, by });
+            RunEvent::HookRan { hook, from, wave_no, wave, end, output, cut: _, elapsed_ms } => {
+                if let (Hook::BeforeWave, Some(wave_no), true) = (hook, wave_no, end.is_success()) {
+                    self.clear(*wave_no, *from);
+                }
+                let said = output.lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned);
+                self.hooks.push(RanHook {
+                    at,
+                    launch: self.launch,
+                    hook: *hook,
+                    from: *from,
+                    wave: wave.clone(),
+                    end: end.clone(),
+                    elapsed_ms: *elapsed_ms,
+                    said,
+                });
             }
-            RunEvent::Started { .. } | RunEvent::DrainBegan { .. } | RunEvent::HookRan { .. } => (),
+            RunEvent::Started { .. } | RunEvent::DrainBegan { .. } => (),
         }
+    }
+
+    /// Keeps in mind that a hook has let a wave begin; waves before it are over.
+    fn clear(&mut self, wave_no: u32, from: HookOrigin) {
+        let cleared = self.cleared.take().filter(|cleared| cleared.wave_no == wave_no);
+        let mut by = cleared.map_or_else(Vec::new, |cleared| cleared.by);
+        by.push(from);
+        self.cleared = Some(ClearedWave { wave_no, by });
     }
 
     fn take(&mut self, at: Timestamp, command: &Command, by: &By) {
@@ -103,7 +143,6 @@ impl Steered {
 mod tests {
     use super::*;
     use crate::event::run::RunEvent;
-    use crate::waves::hooks::HookEnd;
 
     fn by(via: &str) -> By {
         By { host: "h".into(), via: via.into(), ..By::default() }

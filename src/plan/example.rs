@@ -74,6 +74,16 @@ max_failed = \"5%\"
 # deadline = \"2026-11-24T04:00\"
 # reserve_rollback = true
 
+# Commands around the run and around each wave, for the shell, in this file's folder. JSON on standard input says which run and wave it
+# is. One before a run or a wave that does not end with 0 in time is a veto. They run once somebody trusted them here: `cutover trust
+# plan.toml`.
+# [hooks]
+# before_run = \"./checks.sh\"
+# before_wave = \"./maintenance.sh on\"
+# after_wave = \"./maintenance.sh off\"
+# after_run = \"logger -t cutover ended\"
+# timeout = \"60s\"
+
 # Waves run in this order, each when the one before it is over and has soaked.
 [[waves]]
 name = \"pilot\"

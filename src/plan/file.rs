@@ -16,6 +16,7 @@ use crate::plan::state_words::no_word;
 use crate::values;
 use crate::waves::{Terms, WaveTerms};
 
+mod hooks;
 mod policy;
 pub(super) mod rows;
 pub(super) mod sections;
@@ -99,6 +100,7 @@ fn read_document(mut plan: Section<'_>, allow_unknown: bool) -> PlanFile {
         defaults.finish();
     }
     policy::read(&mut plan, &mut file.terms);
+    file.terms.hooks = hooks::read(&mut plan);
     file.rows.extend(rows::read(&mut plan, None));
     for mut wave in plan.sections("waves") {
         let at = wave.at();
@@ -143,6 +145,7 @@ mod tests {
     use super::*;
     use crate::settings::keys::KEYS;
     use crate::values::share::Share;
+    use crate::waves::hooks::Hook;
 
     fn told(text: &str) -> Vec<String> {
         let mut problems = Problems::new(false);
@@ -220,6 +223,7 @@ mod tests {
             ("/properties/policy/properties", "[policy]\n"),
             ("/properties/window/properties", "[window]\n"),
             ("/properties/defaults/properties", "[defaults]\n"),
+            ("/properties/hooks/properties", "[hooks]\n"),
             ("/properties/targets/additionalProperties/properties", "[targets.a]\n"),
             ("/$defs/halt/properties", "[halt]\n"),
             ("/$defs/halt/properties", "[[waves]]\nname = 'a'\n[waves.halt]\n"),
@@ -242,9 +246,10 @@ mod tests {
     fn told_keys(table: &str) -> Vec<String> {
         let known = KEYS.iter().map(|key| key.name).chain(keys_of_plan().filter_map(|(_, rule)| in_window(rule)));
         let own = ["name", "ticket", "reason", "require_approvals", "files", "rows", "targets", "defaults", "policy"];
-        let more = ["halt", "window", "waves", "canary", "soak", "approval", "profile"];
+        let more = ["halt", "window", "waves", "canary", "soak", "approval", "profile", "hooks", "timeout"];
         let columns = Column::ALL.map(Column::name);
-        let all = known.chain(own).chain(more).chain(columns);
+        let hooks = Hook::ALL.map(Hook::name);
+        let all = known.chain(own).chain(more).chain(columns).chain(hooks);
         let is_read =
             |key: &&str| !told(&format!("{table}{key} = 'x'")).iter().any(|told| told.contains("unknown key"));
         all.filter(is_read).map(str::to_owned).collect()
@@ -284,6 +289,13 @@ mod tests {
             ("ticket = 7", "1:10: error: `ticket` must be a text in quotes, and is a number"),
             ("[targets.a]\nprofile = true", "2:11: error: `profile` must be a text in quotes, and is a boolean"),
             ("[defaults]\ncopystate = true", "2:13: error: `copystate` must be a text in quotes, and is a boolean"),
+            (
+                "[hooks]\nbefore_runs = 'true'",
+                "2:1: error: unknown key \"before_runs\" in `hooks` (did you mean \"before_run\"?)",
+            ),
+            ("[hooks]\nafter_run = ' '", "2:13: error: `after_run` is empty: leave it out"),
+            ("[hooks]\nbefore_run = ['true']", "2:14: error: `before_run` must be a text in quotes, and is an array"),
+            ("[hooks]\ntimeout = '0'", "2:11: error: `timeout`: "),
             ("name = 'x", "1:10: error: not TOML:"),
             (
                 "[defaults]\ncopystate = 'finishd'",

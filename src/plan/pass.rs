@@ -18,8 +18,10 @@ use super::sealed::opening::{self, Unsealed};
 use super::sealed::seal::Seal;
 use super::source::Source;
 use super::{file, inline, rows, text};
+use crate::hooks::covered;
 use crate::texts::{self, NoText};
 use crate::waves::Terms;
+use crate::waves::hooks::PlanHook;
 
 /// Result of one reading of a plan, errors included.
 pub(super) struct Passed {
@@ -46,6 +48,13 @@ pub(super) fn pass<E>(
             Unsealed::Stopped(stop) => stopped(source, stop),
             Unsealed::Edited(what) => ReadError::Plan(PlanError::Edited { name: source.name().to_owned(), what }),
         })?;
+        for (hook, PlanHook { files, .. }) in &terms.hooks.commands {
+            if let Some(name) = covered::first_changed(files, source.folder()) {
+                let what =
+                    format!("`{name}`, which its hook {hook} runs, is not there as it was when the plan was sealed");
+                return Err(ReadError::Plan(PlanError::Edited { name: source.name().to_owned(), what }));
+            }
+        }
         (whole.terms, whole.seal) = (terms, Some(seal));
     } else if source.extension() == Some("toml")
         || source.extension().is_none()
@@ -120,7 +129,10 @@ fn read_plan_file<E>(
             return Ok(PlanParts { start, ..PlanParts::default() });
         }
     };
-    let file = file::read(&text, checker.allows_unknown(), &mut checker.problems);
+    let mut file = file::read(&text, checker.allows_unknown(), &mut checker.problems);
+    for PlanHook { command, files } in file.terms.hooks.commands.values_mut() {
+        *files = covered::files(command, source.folder());
+    }
     checker.under(&file.terms, file.defaults, file.has_bad_default);
     for RowsAt { wave, what } in file.rows {
         let mut unsealed = |row| each(Planned { row, sealed: None });

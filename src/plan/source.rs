@@ -45,9 +45,14 @@ impl Source {
         &self.name
     }
 
+    /// Folder of the plan; empty for the current one.
+    pub(crate) fn folder(&self) -> &Path {
+        Path::new(&self.name).parent().unwrap_or(Path::new(""))
+    }
+
     /// Opens a file that this one names: a regular one below this one's folder, unless those outside are allowed.
     pub(crate) fn beside(&self, named: &str, allow_outside: bool) -> Result<Self, NotBelow> {
-        let folder = Path::new(&self.name).parent().unwrap_or(Path::new(""));
+        let folder = self.folder();
         let path = folder.join(named);
         let file = if allow_outside { open(&path)? } else { below::open(folder, Path::new(named))? };
         Ok(Self { file, name: path.display().to_string(), extension: extension(&path) })

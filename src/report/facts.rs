@@ -4,6 +4,7 @@ use super::next::flags::flags;
 use super::summary::{LaneOf, PaperOf, Summary};
 use crate::control::Taken;
 use crate::journal::read::lanes::LaneRecord;
+use crate::ledger::steered::RanHook;
 use crate::plan::sealed::seal::Approval;
 use crate::values::zone::Zone;
 use crate::wording::amounts::{count, duration};
@@ -67,12 +68,33 @@ impl Summary {
         for Taken { at, command, by } in self.steering.history.iter().rev().take(MOST_STEERED).rev() {
             facts.push(("steered", plain(&format!("{} {command}, by {by}", time_in(zone, *at)))));
         }
+        facts.extend(self.hooks_of_last_launch());
         if self.moved > 0 {
             facts.push(("moved", format!("{} by somebody else", count(self.moved, "row"))));
         }
         facts.push(("journal", plain(&self.journal)));
         facts.push(("anchor", format!("{} (keep it elsewhere)", self.anchor)));
         facts
+    }
+}
+
+impl Summary {
+    /// Ends of the hooks of the last launch, the last ones of many. One that failed afterwards is a warning; a veto is the reason of the
+    /// launch's end as well.
+    fn hooks_of_last_launch(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let all = &self.steering.hooks;
+        let of_last = all.iter().filter(|ran| self.launches == ran.launch).rev().take(MOST_STEERED);
+        of_last.collect::<Vec<_>>().into_iter().rev().map(
+            |RanHook { hook, from, wave, end, elapsed_ms, said, .. }| {
+                let is_warning = !end.is_success() && !hook.may_veto();
+                let wave = wave.as_ref().map_or_else(String::new, |wave| format!(" for wave `{wave}`"));
+                let said =
+                    said.as_ref().filter(|_| !end.is_success()).map_or_else(String::new, |said| format!(": {said}"));
+                let took = duration(*elapsed_ms);
+                let fact = format!("the hook {hook} of {from}{wave} {end} after {took}{said}");
+                (if is_warning { "warning" } else { "hook" }, plain(&fact))
+            },
+        )
     }
 }
 

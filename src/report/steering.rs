@@ -6,7 +6,7 @@ use super::next::NextCommands;
 use crate::control::{CONTROL, Paused, Taken, Waits};
 use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
-use crate::ledger::steered::Steered;
+use crate::ledger::steered::{RanHook, Steered};
 use crate::values::zone::Zone;
 use crate::waves::Stage;
 use crate::wording::amounts::{count, is_or_are};
@@ -21,6 +21,8 @@ pub struct SteeringOf {
     pub stage: Option<Stage>,
     pub forecast: Option<String>,
     pub history: Vec<Taken>,
+    /// Hooks that have run, of all launches.
+    pub hooks: Vec<RanHook>,
     /// Rows that somebody skipped and whose turn has not come.
     #[serde(skip)]
     pub(crate) skipped: u64,
@@ -28,9 +30,10 @@ pub struct SteeringOf {
 
 impl SteeringOf {
     pub(super) fn from_journal(journal: &Journal, run: &RunRecord) -> Result<Self, JournalError> {
-        let Steered { paused, waits, stage, forecast, history, skipped, .. } = journal.steered(run.key)?;
+        let Steered { paused, waits, stage, forecast, history, hooks, skipped, launch: _, cleared: _, released: _ } =
+            journal.steered(run.key)?;
         let skipped = journal.n_unsettled_of(run.key, skipped.keys())?;
-        Ok(Self { paused, waits, stage, forecast, history, skipped })
+        Ok(Self { paused, waits, stage, forecast, history, hooks, skipped })
     }
 
     /// Says who pauses the run and, if it goes on, what it waits for: one line each, with times in this time zone or in UTC.

@@ -38,7 +38,7 @@ pub(crate) enum SettingsError {
     InOtherHands { path: PathBuf, problem: OtherHands },
     #[error("there is no place to remember in what is trusted: neither HOME nor XDG_STATE_HOME is set")]
     NoStateFolder,
-    #[error("`{}` is not the settings file of a folder, which is called `{}`", .0.display(), NAME)]
+    #[error("`{}` is neither the settings file of a folder, which is called `{}`, nor a plan with hooks", .0.display(), NAME)]
     NotOfAFolder(PathBuf),
     #[error("{variable} is set, and is no setting{}", suggest(suggestion.as_deref()))]
     UnknownVariable { variable: String, suggestion: Option<String> },

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 
 use super::counts::{TryResult, Turn};
+use super::hooks::HookRun;
 use crate::control::{By, Command};
 use crate::event::lane::LaneId;
 use crate::event::run::RunEvent;
@@ -36,8 +37,10 @@ pub(crate) enum StageInput {
     Counted { counted: StageCounts, rates: Rates, now: Timestamp },
     /// A stage goes on: asked at its beginning, and whenever that was ordered.
     GoesOn { rates: Rates, now: Timestamp },
-    /// A stage is over, of which so many rows are unsettled.
-    Over { stage: Stage, n_left: u64 },
+    /// A hook that was ordered has ended.
+    HookEnded { ran: HookRun, now: Timestamp },
+    /// A stage is over, of which so many rows are unsettled, and so many of its whole wave.
+    Over { stage: Stage, n_left: u64, n_left_in_wave: u64 },
     /// Another stage is to follow this one, of which rows are left.
     NextDue { behind: Stage, left: LeftOf, is_draining: bool },
 }

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use crate::event::lane::LaneId;
 use crate::event::run::{DrainReason, RunEvent};
 use crate::waves::Stage;
+use crate::waves::hooks::HookCall;
 
 /// Order that may follow from anything that happens. Orders are carried out in turn: those behind a record only once it is
 /// committed.
@@ -37,6 +38,8 @@ pub(crate) enum StageOrder {
     LookAgain {
         at: Timestamp,
     },
+    /// Run a hook, and tell steering how it ended.
+    RunHook(HookCall),
     /// Begin no stage any more.
     StopHere,
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::waves::halt::HaltRules;
+use crate::waves::hooks::{Hook, HookOrigin};
 use crate::waves::window::Window;
 
 #[derive(Clone, Debug)]
@@ -19,4 +20,6 @@ pub(crate) struct SteeringSettings {
     /// Requests under way at once, where no stage says otherwise.
     pub(crate) concurrency: u32,
     pub(crate) verify_timeout: Duration,
+    /// Hooks that are there, in the order in which they run before something.
+    pub(crate) hooks: Vec<(Hook, HookOrigin)>,
 }

@@ -2,6 +2,7 @@ use super::*;
 use crate::control::Wait;
 use crate::journal::read::steering::{LeftOf, RowsLeft};
 use crate::values::zone::Zone;
+use crate::waves::hooks::{Hook, HookOrigin};
 use crate::waves::window::Window;
 use crate::waves::{Canary, Part, StageTerms, WaveTerms};
 use input::WaitEnd;
@@ -21,6 +22,7 @@ fn settings() -> SteeringSettings {
         approval_timeout: Some(Duration::from_mins(1)),
         concurrency: 4,
         verify_timeout: Duration::from_secs(30),
+        hooks: Vec::new(),
     }
 }
 
@@ -333,7 +335,7 @@ fn enough_failures_stop_the_run_once() {
 fn a_stage_of_which_nothing_is_left_is_ended_and_one_of_which_rows_are_left_lets_none_follow() {
     let mut state = state(settings(), Terms::default());
     let pilot = stage(0, "pilot", Part::Rest);
-    let over = |n_left| StageInput::Over { stage: pilot.clone(), n_left };
+    let over = |n_left| StageInput::Over { stage: pilot.clone(), n_left, n_left_in_wave: n_left };
     assert_eq!(state.decide_stage(over(0)), [Order::Record(RunEvent::StageEnded { stage: pilot.clone() }).into()]);
     assert_eq!(state.decide_stage(over(1)), []);
 
@@ -359,4 +361,117 @@ fn an_account_that_stopped_is_no_part_of_the_estimate() {
     let going = estimate(&state);
     state.lane_stopped(LANE);
     assert_ne!(estimate(&state), going);
+}
+
+/// Stage that waits for nothing but hooks, up to the first order about them.
+fn up_to_hooks(steering: &mut SteeringState, stage: &Stage) -> Vec<StageOrder> {
+    steering.decide_stage(due(stage, &[], at(0)));
+    steering.decide_stage(counted(3, stage.part, 0))
+}
+
+fn ran(hook: Hook, from: HookOrigin, wave: Option<&str>, end: HookEnd) -> StageInput {
+    let call = HookCall { hook, from, wave_no: wave.map(|_| 0), wave: wave.map(str::to_owned) };
+    let ran = HookRun { call, end, output: "first\nlast\n".to_owned(), is_cut: false, elapsed_ms: 1 };
+    StageInput::HookEnded { ran, now: at(5) }
+}
+
+fn asks(orders: &[StageOrder]) -> Option<String> {
+    orders.iter().find_map(|order| match order {
+        StageOrder::RunHook(call) => Some(call.to_string()),
+        _ => None,
+    })
+}
+
+fn begins(orders: &[StageOrder]) -> bool {
+    plain(orders).iter().any(|order| matches!(order, Order::Record(RunEvent::StageBegan { .. })))
+}
+
+fn with_hooks(hooks: &[(Hook, HookOrigin)]) -> SteeringState {
+    let nothing = StageTerms::default;
+    state(SteeringSettings { hooks: hooks.to_vec(), ..settings() }, terms(nothing(), nothing(), nothing()))
+}
+
+#[test]
+fn hooks_are_asked_once_nothing_else_is_in_the_way_and_in_their_order() {
+    use HookOrigin::{Plan, Settings};
+    let ok = || HookEnd::Exit { code: 0 };
+    let mut state = with_hooks(&[
+        (Hook::BeforeRun, Settings),
+        (Hook::BeforeRun, Plan),
+        (Hook::BeforeWave, Plan),
+        (Hook::AfterWave, Settings),
+        (Hook::AfterWave, Plan),
+        (Hook::AfterRun, Plan),
+    ]);
+    assert_eq!(state.hooks_after_run(), [], "nothing was begun that would be over");
+    let canary = stage(0, "pilot", Part::Canary);
+    let first = up_to_hooks(&mut state, &canary);
+    assert_eq!(asks(&first).as_deref(), Some("the hook before_run of the settings"));
+    assert_eq!(state.waits().as_deref(), Some("waiting for the hook before_run of the settings"));
+    let second = state.decide_stage(ran(Hook::BeforeRun, Settings, None, ok()));
+    assert_eq!(asks(&second).as_deref(), Some("the hook before_run of the plan"));
+    let third = state.decide_stage(ran(Hook::BeforeRun, Plan, None, ok()));
+    assert_eq!(asks(&third).as_deref(), Some("the hook before_wave of the plan for wave `pilot`"));
+    assert!(!begins(&first) && !begins(&second) && !begins(&third));
+    let last = ran(Hook::BeforeWave, Plan, Some("pilot"), ok());
+    let StageInput::HookEnded { ran: last_run, .. } = &last else { unreachable!() };
+    let event = last_run.event();
+    assert!(begins(&state.decide_stage(last)));
+    state.decide(Input::Committed { at: at(5), event });
+
+    // The rest of a wave is no other wave, and the run is begun.
+    let over = |n_left_in_wave, part| StageInput::Over { stage: stage(0, "pilot", part), n_left: 0, n_left_in_wave };
+    assert_eq!(asks(&state.decide_stage(over(2, Part::Canary))), None);
+    assert!(begins(&up_to_hooks(&mut state, &stage(0, "pilot", Part::Rest))));
+    let ended = state.decide_stage(over(0, Part::Rest));
+    let told: Vec<&str> = ended
+        .iter()
+        .filter_map(|order| match order {
+            StageOrder::RunHook(call) => Some(if call.from == Plan { "plan" } else { "settings" }),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, ["plan", "settings"], "the other way round");
+    // Their failures change nothing.
+    let failed = state.decide_stage(ran(Hook::AfterWave, Plan, Some("pilot"), HookEnd::TimedOut));
+    assert!(matches!(plain(&failed)[..], [Order::Record(RunEvent::HookRan { .. })]) && failed.len() == 1);
+    let main = up_to_hooks(&mut state, &stage(1, "main", Part::Rest));
+    assert_eq!(asks(&main).as_deref(), Some("the hook before_wave of the plan for wave `main`"));
+    assert_eq!(state.hooks_after_run().len(), 1);
+}
+
+#[test]
+fn whatever_is_no_success_of_a_hook_before_is_a_veto_but_for_a_stop() {
+    for (end, why) in [
+        (HookEnd::Exit { code: 1 }, "the hook before_run of the plan ended with 1: last"),
+        (HookEnd::Signal { signal: 9 }, "the hook before_run of the plan was ended by signal 9: last"),
+        (HookEnd::TimedOut, "the hook before_run of the plan did not end in time: last"),
+        (
+            HookEnd::NotStarted { why: "no sh".to_owned() },
+            "the hook before_run of the plan was not started: no sh: last",
+        ),
+        (HookEnd::Stopped, ""),
+    ] {
+        let mut state = with_hooks(&[(Hook::BeforeRun, HookOrigin::Plan), (Hook::AfterRun, HookOrigin::Plan)]);
+        up_to_hooks(&mut state, &stage(0, "pilot", Part::Canary));
+        let orders = state.decide_stage(ran(Hook::BeforeRun, HookOrigin::Plan, None, end.clone()));
+        assert_eq!(orders.last(), Some(&StageOrder::StopHere), "{end:?}");
+        let drained = drained(&plain(&orders[1..])).map(|(reason, said)| (reason, said.to_owned()));
+        let expected = (end != HookEnd::Stopped).then(|| (DrainReason::Vetoed, why.to_owned()));
+        assert_eq!(drained, expected, "{end:?}");
+        assert_eq!(state.hooks_after_run().len(), 1, "whatever the hook did is undone");
+    }
+}
+
+#[test]
+fn a_window_that_closes_while_a_hook_runs_is_over() {
+    let window = Window { deadline: Some(at(3)), ..settings().window };
+    let hooks = vec![(Hook::BeforeRun, HookOrigin::Plan)];
+    let settings = SteeringSettings { window, hooks, ignore_forecast: true, ..settings() };
+    let mut state = state(settings, Terms::default());
+    let all = Stage { wave_no: 0, wave: None, part: Part::Rest };
+    assert!(asks(&up_to_hooks(&mut state, &all)).is_some());
+    let orders = state.decide_stage(ran(Hook::BeforeRun, HookOrigin::Plan, None, HookEnd::Exit { code: 0 }));
+    assert_eq!(drained(&plain(&orders[1..])).map(|(reason, _)| reason), Some(DrainReason::Window));
+    assert_eq!(orders.last(), Some(&StageOrder::StopHere));
 }

@@ -40,9 +40,14 @@ impl Secrets {
 
     /// Replaces each secret in the text; of a text that is too long, returns the beginning.
     pub(crate) fn hide<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        self.hide_up_to(MOST_READ, text)
+    }
+
+    /// Does the same, and shows so many bytes of the text.
+    pub(crate) fn hide_up_to<'a>(&self, most: usize, text: &'a str) -> Cow<'a, str> {
         // Reads beyond the end of what is shown, since the rest of a secret may be there.
-        let read = &text[..text.floor_char_boundary(2 * MOST_READ)];
-        let shown = &text[..text.floor_char_boundary(MOST_READ)];
+        let read = &text[..text.floor_char_boundary(2 * most)];
+        let shown = &text[..text.floor_char_boundary(most)];
         let is_whole = shown.len() == text.len();
         let mut places =
             encodings::places(read, &self.0).into_iter().filter(|place| place.start < shown.len()).peekable();

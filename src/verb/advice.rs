@@ -10,7 +10,7 @@ use hints::{
 use journal_errors::entry_of_journal;
 
 use super::approval::{ApprovalError, MissingApprovals};
-use super::error::{AfterChanges, CommandError};
+use super::error::{AfterChanges, CommandError, UntrustedHooks};
 use super::here::Here;
 use crate::credentials::error::CredentialsError;
 use crate::event::outcome::Outcome;
@@ -106,6 +106,13 @@ impl CommandError {
                     format!("seal it first: `{seal}`, then `{approve}`")
                 })
             }
+            CommandError::UntrustedHooks(UntrustedHooks { plan, .. }) => ErrorEntry::typed(Usage, move |_| {
+                if plan == Path::new("-") {
+                    return "a plan with hooks has to be a file, which is read and then trusted".to_owned();
+                }
+                format!("read them, and the files that they run; then trust them: `cutover trust {}`", shell_path(plan))
+            }),
+            CommandError::SealedApart => ErrorEntry::said(Usage, "name a file beside the plan (`-o`)"),
             CommandError::Approval(error) => entry_of_approval(error),
             CommandError::NotSealed(_) => ErrorEntry::said(Usage, "`cutover plan PLAN -o FILE` seals one"),
             CommandError::SealerApproves { .. } => ErrorEntry::said(Refused, "somebody else has to"),

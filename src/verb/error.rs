@@ -20,6 +20,22 @@ use crate::transport::client::TransportError;
 use crate::wording::amounts::{bounded, count};
 use crate::wording::plain::plain;
 
+/// Plan with commands that nobody trusted here.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the plan `{}` would run commands{}: {}; nothing was run or sent",
+    plan.display(),
+    if *was_trusted { ", which are not those that were trusted" } else { ", and these are not trusted" },
+    bounded(commands)
+)]
+pub(crate) struct UntrustedHooks {
+    pub(crate) plan: PathBuf,
+    /// Each hook with its command.
+    pub(crate) commands: Vec<String>,
+    /// Other ones were trusted at this place.
+    pub(crate) was_trusted: bool,
+}
+
 /// Error that ends a verb.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommandError {
@@ -77,6 +93,10 @@ pub(crate) enum CommandError {
     Taken(PathBuf),
     #[error("{0}; nothing was sent")]
     NotApproved(MissingApprovals),
+    #[error(transparent)]
+    UntrustedHooks(UntrustedHooks),
+    #[error("the hooks of the plan run files of its folder, and the sealed plan would stand in another")]
+    SealedApart,
     #[error(transparent)]
     Approval(#[from] ApprovalError),
     #[error("`{}` is not a sealed plan", .0.display())]

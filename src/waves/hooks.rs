@@ -113,6 +113,25 @@ impl fmt::Display for HookEnd {
     }
 }
 
+/// A hook that is to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookCall {
+    pub hook: Hook,
+    pub from: HookOrigin,
+    /// Number of its wave; `None` for a hook of the run.
+    pub wave_no: Option<u32>,
+    /// Name of its wave, if that has one.
+    pub wave: Option<String>,
+}
+
+impl fmt::Display for HookCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { hook, from, wave_no: _, wave } = self;
+        write!(f, "the hook {hook} of {from}")?;
+        wave.as_ref().map_or(Ok(()), |wave| write!(f, " for wave `{wave}`"))
+    }
+}
+
 /// Hooks of a plan file, which are part of the plan's digest.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

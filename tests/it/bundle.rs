@@ -735,7 +735,7 @@ const OF_FORM_2: &str = "README.md SHA256SUMS check.py form head journal.db plan
      last_launch.launch last_launch.pid last_launch.user last_launch.verb last_launch.version last_launch.who \
      launches moved on_target paper paper.name paper.reason paper.require_approvals paper.seal paper.ticket \
      plan plan.digest plan.path plan.rows run run_key running schema started_at steering steering.forecast \
-     steering.history steering.paused steering.stage steering.waits throttled under_way unproven unsettled \
+     steering.history steering.hooks steering.paused steering.stage steering.waits throttled under_way unproven unsettled \
      unsettled.in_doubt unsettled.pending verdicts verdicts.already verdicts.applied verdicts.blocked \
      verdicts.failed verdicts.no_effect verdicts.overtaken verdicts.refused verdicts.unverified waves \
      waves.on_target waves.rows waves.settled waves.wave";

@@ -135,6 +135,21 @@ fn of_files(documents: &mut Documents) {
     documents.printed(&lab.cutover(&["trust", "--show", "--json"]).stdout);
 }
 
+/// Adds what hooks read, and what tells of them.
+fn of_hooks(documents: &mut Documents) {
+    let lab = Lab::new();
+    let plan = "rows = [{ source_id = \"vm-1\", copystate = \"stopped\", migrationcycle = \"syncing\" }]\n\
+                [hooks]\nbefore_wave = \"cat >before.json\"\nafter_run = \"cat >after.json\"\n";
+    lab.write("plan.toml", plan);
+    let sandbox = lab.serve("plan.toml", "");
+    documents.printed(&lab.cutover(&["trust", "plan.toml", "--json"]).exits(0).stdout);
+    documents.printed(&lab.cutover(&["plan", "plan.toml", "--json", "--endpoint", &sandbox.url]).exits(0).stdout);
+    documents.printed(&lab.launch(&sandbox, &["run", "plan.toml", "--json"]).exits(0).stdout);
+    for name in ["before.json", "after.json"] {
+        documents.printed(&std::fs::read_to_string(lab.path(name)).unwrap());
+    }
+}
+
 #[test]
 fn every_document_holds_to_its_schema_and_no_broken_one_does() {
     let Some(python) = Python::with(&READERS) else { return };
@@ -156,6 +171,7 @@ fn every_document_holds_to_its_schema_and_no_broken_one_does() {
     of_refusals(&mut documents);
     of_old_runs(&mut documents);
     of_files(&mut documents);
+    of_hooks(&mut documents);
     let schemas = concat!(env!("CARGO_MANIFEST_DIR"), "/src/schemas");
     let files: Vec<&str> = documents.files.iter().map(String::as_str).collect();
     let ran = python.run("schemas/hold.py", &[&[schemas], &files[..]].concat());

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use crate::files;
 use crate::files::beside::{Readers, check_destination, write_for};
+use crate::hooks::covered;
 use crate::journal::JournalError;
 use crate::launch::open::LaunchedApart;
 use crate::launch::planned::PlanToLaunch;
@@ -16,6 +17,8 @@ use crate::plan::sealed::names::is_a_name;
 use crate::plan::sealed::writing::Sealer;
 use crate::verb::context::Context;
 use crate::verb::error::{CommandError, bad_destination, output_failed};
+use crate::waves::Terms;
+use crate::waves::hooks::PlanHook;
 use crate::whoami::Who;
 use crate::wording::amounts::count;
 use crate::wording::plain::shown;
@@ -46,6 +49,7 @@ pub(in crate::commands) fn seal(
     to: &SealTo<'_>,
 ) -> Result<(), CommandError> {
     let (context, terms, run) = (&plan.context, plan.checked.terms.clone(), &launched.run);
+    must_stand_beside(&terms, to.path)?;
     let (journal, lanes) = (launched.journal()?, launched.places.clone());
     let sealed_by = match to.name {
         Some(name) if is_a_name(name) => name.to_owned(),
@@ -98,6 +102,13 @@ pub(in crate::commands) fn seal(
         writeln!(out, "{next}{note}: {run}")
     });
     Ok(())
+}
+
+/// Refuses a place from which the hooks would not find the files that they run.
+fn must_stand_beside(terms: &Terms, sealed: &Path) -> Result<(), CommandError> {
+    let folder = files::folder::folder_of(sealed);
+    let is_elsewhere = |hook: &PlanHook| covered::first_changed(&hook.files, folder).is_some();
+    if terms.hooks.commands.values().any(is_elsewhere) { Err(CommandError::SealedApart) } else { Ok(()) }
 }
 
 /// Returns the readers of a sealed plan: those who may read both the plan, whose rows it holds, and the journal, whose states it holds.
