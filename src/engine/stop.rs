@@ -234,6 +234,27 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_runs_after_a_stop_is_ended_by_the_next_and_nothing_else() {
+        async fn is_asked(stop: &Stop) -> bool {
+            tokio::time::timeout(Duration::from_mins(1), stop.asked_anew()).await.is_ok()
+        }
+        let stop = Stop::default();
+        stop.drain(DrainReason::Halted);
+        assert!(!is_asked(&stop).await);
+        let asking = tokio::spawn({
+            let stop = stop.clone();
+            async move { is_asked(&stop).await }
+        });
+        tokio::task::yield_now().await;
+        stop.drain(DrainReason::Interrupted);
+        assert!(asking.await.unwrap(), "it ran when somebody asked");
+        stop.drain(DrainReason::Terminated);
+        assert!(!is_asked(&stop).await, "it began afterwards");
+        stop.abort();
+        assert!(is_asked(&stop).await);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_nothing_can_come_of_is_not_waited_for() {
         let lane = Stop::default();
         // Nothing leaves before then.

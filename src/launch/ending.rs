@@ -176,6 +176,11 @@ mod tests {
                 Exit::Unreachable,
                 "the service could not be reached; ",
             ),
+            (
+                Facts { chosen: Some("a hook said no".into()), vetoed: true, ..facts(0, 99, 1) },
+                Exit::Refused,
+                "a hook said no; nothing was sent by this launch; ",
+            ),
             (Facts { broken: vec!["no events".into()], ..facts(0, 99, 1) }, Exit::Internal, "no events; "),
         ];
         for (facts, exit, why) in stops {

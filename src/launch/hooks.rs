@@ -4,12 +4,13 @@
 //! plan's place and with this very content: the texts, and the files that they run. The rest of the plan may change.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use crate::files::folder::folder_of;
 use crate::hooks::HookCommand;
+use crate::journal::read::runs::RunRecord;
 use crate::settings::trust::{self, Notes, Trust};
 use crate::verb::error::{CommandError, UntrustedHooks};
 use crate::waves::Terms;
@@ -42,6 +43,13 @@ pub(crate) fn must_be_trusted(terms: &Terms, plan: &Path) -> Result<(), CommandE
     };
     let commands = hooks.commands.iter().map(|(hook, of)| format!("{hook} `{}`", of.command)).collect();
     Err(CommandError::UntrustedHooks(UntrustedHooks { plan: plan.to_owned(), commands, was_trusted }))
+}
+
+/// Path of a run's plan, as it is found from here or beside the journal, where the run was begun in another folder.
+pub(super) fn plan_of(run: &RunRecord, journal: &Path) -> PathBuf {
+    let here = PathBuf::from(&run.plan_path);
+    let beside = folder_of(journal).join(&here);
+    if !here.exists() && beside.exists() { beside } else { here }
 }
 
 /// Hooks of a plan that is to be launched, in the order in which they run before something.

@@ -8,7 +8,7 @@ use super::accounts::account::Account;
 use super::accounts::said_by_journal::{must_be_meant, said_by_journal_alone};
 use super::approvals::{must_be_approved, must_be_as_sealed};
 use super::holding::{as_begun, paper_of, tell_what_holds};
-use super::hooks::hooks_of;
+use super::hooks::{hooks_of, plan_of};
 use super::planned::PlanToLaunch;
 use super::request::{Answers, Consent, LaunchRequest};
 use super::taking_up::{RunToTakeUp, warn_of_an_open_folder};
@@ -114,7 +114,7 @@ impl Ready<RunToTakeUp> {
         let accounts = accounts::of_run(&context, run, &lanes, &paper.terms)?;
         let mut hooks = Vec::new();
         if request.consent.may_send() {
-            hooks = hooks_of(&paper.terms, Path::new(&run.plan_path))?;
+            hooks = hooks_of(&paper.terms, &plan_of(run, journal.path()))?;
             must_be_approved(&context, &paper, Path::new(&run.plan_path))?;
             must_be_as_sealed(&context, &paper, &accounts)?;
         }
