@@ -47,7 +47,7 @@ pub(super) fn runs(context: &Context, args: &RunsArgs) -> Result<Exit, CommandEr
 /// not found.
 fn begins_at(context: &Context, since: Since) -> Result<Timestamp, CommandError> {
     let zone = if since.needs_zone() {
-        context.settings.steering.zone_of_clocks().map_err(SettingsError::from)?
+        context.settings.steering.zone_of_clocks().map_err(SettingsError::ZoneOfTime)?
     } else {
         zone_for(context, None)
     };

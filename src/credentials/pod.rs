@@ -8,6 +8,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 
 use super::error::CredentialsError;
+use super::fitness::fit_for_a_header;
 use super::proof::{Fetched, Fetching, ProofSource};
 use super::{asking, json};
 use crate::transport::endpoint::Endpoint;
@@ -42,8 +43,15 @@ impl Pod {
             reason: format!("`{}` cannot be read: {why}", self.token_file.display()),
         };
         let path = self.token_file.clone();
-        let read = tokio::task::spawn_blocking(move || crate::texts::first_line_of_secret(&path)).await;
+        let read = tokio::task::spawn_blocking(move || crate::texts::whole_secret(&path)).await;
         let token = read.expect("a file that is read panics nowhere").map_err(|error| unreadable(&error))?;
+        fit_for_a_header(token.expose_secret().trim()).map_err(|unfit| {
+            CredentialsError::Malformed(format!(
+                "{}: the token in `{}` {unfit}",
+                self.origin,
+                self.token_file.display()
+            ))
+        })?;
         let outgoing = Outgoing {
             headers: vec![
                 Header::plain("content-type", "application/json"),

@@ -31,7 +31,9 @@ pub(crate) fn private_folder() -> io::Result<TempDir> {
 
 /// Tries folders until one serves. The error is that of the first, and names all of them.
 fn in_first<T>(of_destination: Option<&Path>, make: impl Fn(&Path) -> io::Result<T>) -> io::Result<T> {
-    let own = of_destination.map(Path::to_owned).into_iter().chain([std::env::temp_dir()]);
+    // An empty variable is not set, and would be the folder that this process works in.
+    let named = Some(std::env::temp_dir()).filter(|folder| !folder.as_os_str().is_empty());
+    let own = of_destination.map(Path::to_owned).into_iter().chain(named);
     let folders = own.chain(OF_MACHINE.map(PathBuf::from)).chain([PathBuf::from(".")]);
     first_of(&folders.collect::<Vec<_>>(), make)
 }

@@ -47,6 +47,9 @@ pub(crate) enum SettingsError {
     /// The time zone that the window or a deadline depends on cannot be found.
     #[error(transparent)]
     Zone(#[from] BadZone),
+    /// No zone for a time that somebody wrote, as against the hours of a launch.
+    #[error(transparent)]
+    ZoneOfTime(BadZone),
     #[error("there is no profile `{name}`{}", suggest(suggestion.as_deref()))]
     UnknownProfile { name: String, suggestion: Option<String>, known: Vec<String> },
 }
@@ -108,6 +111,10 @@ impl SettingsError {
                 "`unset {}` if it is meant for something else; `cutover run --help` lists the settings",
                 shell_word(variable)
             )),
+            SettingsError::ZoneOfTime(_) => Some(
+                "write the time with its offset, as in 2026-11-24T22:00+01:00, or name the zone in CUTOVER_TIMEZONE"
+                    .to_owned(),
+            ),
             SettingsError::Zone(_) => {
                 Some("`--timezone Europe/Berlin` names the zone of the window and the deadline".to_owned())
             }

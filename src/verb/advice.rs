@@ -206,7 +206,8 @@ fn entry_of_settings(error: &SettingsError) -> ErrorEntry<'_> {
         | SettingsError::NotOfAFolder(_)
         | SettingsError::UnknownVariable { .. }
         | SettingsError::Unlike { .. }
-        | SettingsError::Zone(_) => entry,
+        | SettingsError::Zone(_)
+        | SettingsError::ZoneOfTime(_) => entry,
     }
 }
 

@@ -19,6 +19,7 @@ mod doors;
 mod edits;
 mod endings;
 mod endpoints;
+mod environments;
 mod evidence;
 mod faults;
 mod files;

@@ -144,14 +144,18 @@ impl SearchPlaces<'_> {
         ))
     }
 
-    /// Returns the first line of a file, and a warning if others can read it.
+    /// Returns the content of a file, which is one line, and a warning if others can read it. Of several lines the first would be a
+    /// part of a token that somebody folded.
     pub(super) fn secret_file(&self, key: &str, text: &str) -> Result<(SecretString, Vec<String>), CredentialsError> {
         let path = self.path_of(text);
         if is_nowhere(&path) {
             return Err(self.no_file(key));
         }
-        let secret = crate::texts::first_line_of_secret(&path)
+        let secret = crate::texts::whole_secret(&path)
             .map_err(|error| malformed(format!("`{}` cannot be read: {error}", path.display())))?;
+        if secret.expose_secret().is_empty() {
+            return Err(malformed(format!("the secret in `{}` is empty", path.display())));
+        }
         let unfit = fitness::fit_for_a_line(secret.expose_secret());
         unfit.map_err(|unfit| malformed(format!("the secret in `{}` {unfit}", path.display())))?;
         Ok((secret, files::readable_by_others(&path).into_iter().collect()))
