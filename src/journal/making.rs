@@ -38,6 +38,15 @@ pub(super) fn make(path: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// Returns an empty journal in memory.
+pub(super) fn empty() -> Result<Connection, JournalError> {
+    let mut conn = Connection::open_in_memory()?;
+    schema::harden(&conn)?;
+    schema::tune(&conn)?;
+    schema::migrate(&mut conn)?;
+    Ok(conn)
+}
+
 /// Returns all pages of an empty journal in WAL mode.
 fn whole() -> Result<Vec<u8>, JournalError> {
     /// Offsets of the write and read versions in the header, which say that there is a log.
@@ -45,11 +54,7 @@ fn whole() -> Result<Vec<u8>, JournalError> {
     /// source: sqlite.org/fileformat2.html (section 1.3.3)
     const VERSIONS: std::ops::Range<usize> = 18..20;
     const WITH_LOG: u8 = 2;
-    let mut conn = Connection::open_in_memory()?;
-    schema::harden(&conn)?;
-    schema::tune(&conn)?;
-    schema::migrate(&mut conn)?;
-    let mut pages = conn.serialize(MAIN_DB)?.to_vec();
+    let mut pages = empty()?.serialize(MAIN_DB)?.to_vec();
     pages[VERSIONS].fill(WITH_LOG);
     Ok(pages)
 }

@@ -177,12 +177,7 @@ impl Journal {
     /// Copies the whole journal as of one instant, also while a run goes on, to one file that needs no other beside it.
     pub fn copy_to(&self, path: &Path) -> Result<(), JournalError> {
         let mut copy = alone::connect_to_copy(path)?;
-        let failed = |source: rusqlite::Error| match JournalError::from(source) {
-            JournalError::Full(source) | JournalError::Sqlite(source) => {
-                JournalError::Copy { path: path.to_owned(), source }
-            }
-            other => other,
-        };
+        let failed = |source| alone::copy_failed(path, source);
         Backup::new(&self.conn, &mut copy)?.run_to_completion(10_000, Duration::ZERO, None).map_err(failed)?;
         copy.pragma_update(None, "journal_mode", "DELETE").map_err(failed)
     }

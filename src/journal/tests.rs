@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use super::chain::Hash;
 use super::new_run::{NewLane, NewRun};
 use super::read::rows::Which;
+use super::tombstone::{Archive, Tombstone};
 use super::*;
 use crate::control::{By, Command};
 use crate::event::Event;
@@ -255,6 +256,45 @@ fn what_no_service_says_is_not_believed_whoever_said_it() {
     assert!(matches!(lab.journal.cools_for("sandbox", "default", now), Err(JournalError::Damaged(_))));
     lab.journal.conn.execute("UPDATE lane SET per_second = 0.4", []).unwrap();
     assert!(matches!(lab.journal.learned_quota("sandbox", "default"), Err(JournalError::Damaged(_))));
+}
+
+#[test]
+fn what_was_learned_of_a_quota_outlives_the_run_that_learned_it() {
+    let mut lab = JournalLab::new(1);
+    let at = |second| Some(Timestamp::from_second(second).unwrap());
+    let learned = |per_second| LaneEvent::QuotaLearned { per_second, stated: true }.into();
+    let second = make(&mut lab.journal, "run-2", 1);
+    lab.journal.append_at(lab.run, [(LaneId::FIRST, at(1_700_000_000), learned(5.0))]).unwrap();
+    lab.journal.append_at(second, [(LaneId::FIRST, at(1_700_000_100), learned(7.0))]).unwrap();
+    let known = |journal: &Journal| journal.learned_quota("sandbox", "default").unwrap().map(|quota| quota.per_second);
+    let mut bury = |run: RunKey| {
+        let record = lab.journal.pruned_record(&lab.journal.run(run).unwrap()).unwrap();
+        let tombstone = Tombstone {
+            quotas: lab.journal.quotas_of_this_run_alone(run).unwrap(),
+            run: record,
+            archive: Archive { name: "a.zip".to_owned(), sha256: "0".to_owned(), bytes: 1 },
+            pruned_at: Timestamp::now(),
+            by: crate::control::By::default(),
+            version: "0".to_owned(),
+        };
+        lab.journal.bury(run, &tombstone).unwrap();
+        while lab.journal.clear_some_left(run.number()).unwrap() {}
+        (tombstone.quotas.len(), known(&lab.journal))
+    };
+    // Of the first, a later run has learned better.
+    assert_eq!(bury(RunKey(1)), (0, Some(7.0)));
+    assert_eq!(bury(second), (1, Some(7.0)));
+    assert!(lab.journal.tombstones().unwrap().iter().all(|stored| stored.is_whole));
+    // The number of a run that left is not given to another, and neither is its key.
+    let third = make(&mut lab.journal, "run-3", 1);
+    assert_eq!(third.number(), 3);
+    let later = lab.journal.append_at(third, [(LaneId::FIRST, at(1_700_000_200), learned(6.0))]);
+    assert_eq!((later.is_ok(), known(&lab.journal)), (true, Some(6.0)));
+    assert!(matches!(lab.journal.run(second), Err(JournalError::Pruned(_))));
+    for sql in ["UPDATE tombstone SET run = 9", "DELETE FROM tombstone"] {
+        let error = Connection::open(lab.path()).unwrap().execute(sql, []).unwrap_err().to_string();
+        assert!(error.contains("the journal is append-only"), "{error}");
+    }
 }
 
 #[test]

@@ -153,14 +153,22 @@ impl PruneTold {
     pub(super) fn print(mut self, context: &Context) -> Result<Exit, CommandError> {
         self.dry_run = self.space.is_none();
         let problem = self.kept.iter().find(|kept| matches!(kept.why, "altered" | "occupied"));
-        let problem = problem.map(|kept| format!("run {} stays in the journal: {}", kept.run, kept.text));
+        let problem = problem.map(|kept| {
+            let hint = match kept.why {
+                "altered" => {
+                    format!("`{}` names what was found", context.here.reads(&format!("audit verify {}", kept.run)))
+                }
+                _ => "move it elsewhere, and run the same command again".to_owned(),
+            };
+            (format!("run {} stays in the journal: {}", kept.run, kept.text), hint)
+        });
         if context.console.json {
             print_json(|out| document(&self, out))?;
         } else if !context.console.quiet {
             print(|out| Ok(self.write_text(out)?))?;
         }
-        if let Some(problem) = problem.filter(|_| !context.console.json) {
-            context.console.fail(&problem, &[], None);
+        if let Some((problem, hint)) = problem.filter(|_| !context.console.json) {
+            context.console.fail(&problem, &[], Some(&hint));
         }
         Ok(self.exit)
     }
