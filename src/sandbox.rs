@@ -6,8 +6,9 @@
 //!
 //! A request goes through `wire` (connections, resets), `room` (gate, fault, rules, ledger), `rules` (the documentation of a
 //! change), `world` (the servers) and back. `/_sandbox/…` is for whoever runs it: the ledger of requests (`GET
-//! /_sandbox/ledger`), the true states (`GET /_sandbox/sources`), a move of a server (`POST /_sandbox/move/{id}`), and a call
-//! that voids every token issued so far (`POST /_sandbox/expire`).
+//! /_sandbox/ledger`), the true states (`GET /_sandbox/sources`), the messages to topics of the notification service (`GET
+//! /_sandbox/messages`), a move of a server (`POST /_sandbox/move/{id}`), and a call that voids every token issued so far (`POST
+//! /_sandbox/expire`).
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -32,6 +33,7 @@ mod rules;
 pub mod scenario;
 pub mod signature;
 mod text;
+mod topics;
 mod wire;
 mod world;
 
@@ -95,7 +97,14 @@ fn room(config: Config) -> Arc<Room> {
         user: Mutex::default(),
         void_us: 0.into(),
     };
-    Arc::new(Room { started: Instant::now(), scenario, seed, door, world: Mutex::new(world) })
+    Arc::new(Room {
+        started: Instant::now(),
+        scenario,
+        seed,
+        door,
+        world: Mutex::new(world),
+        messages: Mutex::default(),
+    })
 }
 
 impl Sandbox {

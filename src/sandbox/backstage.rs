@@ -13,6 +13,7 @@ use super::answer::{self, HttpAnswer};
 use super::door::segments;
 use super::room::Room;
 use super::scenario::FaultKind;
+use super::topics;
 use super::world::World;
 use crate::model::state::TargetState;
 
@@ -123,6 +124,10 @@ pub(super) fn visit(room: &Room, method: &str, path: &str, query: Option<&str>, 
         ("GET", ["_sandbox", "ledger"]) if query == Some("ids=1") => Backstage::Lines(LineKind::RequestsWithIds),
         ("GET", ["_sandbox", "ledger"]) => Backstage::Lines(LineKind::Requests),
         ("GET", ["_sandbox", "sources"]) => Backstage::Lines(LineKind::Sources),
+        ("GET", ["_sandbox", "messages"]) => {
+            let messages = room.messages.lock().expect("nothing panics while it holds the messages");
+            Backstage::Answer(HttpAnswer::raw_json(topics::lines(&messages)))
+        }
         ("POST", ["_sandbox", "expire"]) => {
             let now_us = room.world_now().1;
             room.door.expire(now_us);

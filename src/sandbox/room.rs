@@ -16,6 +16,7 @@ use super::ledger::{Other, RequestEntry, What};
 use super::listing::{self, Query};
 use super::rules::{self, Ruling};
 use super::scenario::{AppliesTo, FaultKind, On, Scenario};
+use super::topics::{self, Published};
 use super::world::{World, by_share};
 
 pub(super) struct Room {
@@ -24,6 +25,8 @@ pub(super) struct Room {
     pub(super) seed: u64,
     pub(super) door: AccessControl,
     pub(super) world: Mutex<World>,
+    /// Messages that were published to topics of the notification service.
+    pub(super) messages: Mutex<Vec<Published>>,
 }
 
 /// A reply, the request id in it, and the time that it takes.
@@ -43,6 +46,8 @@ enum Route {
     Tokens,
     /// The lookup of a project by the name of its region, which the SDKs make.
     Projects,
+    /// Message to a topic of the notification service: its project and its URN.
+    Publish(String, String),
     NoSuchApi,
     WrongMethod,
 }
@@ -81,6 +86,7 @@ impl Room {
             | Route::Errors
             | Route::Tokens
             | Route::Projects
+            | Route::Publish(..)
             | Route::NoSuchApi
             | Route::WrongMethod => None,
         };
@@ -126,6 +132,12 @@ impl Room {
             Route::NoSuchApi => return Some(answer::no_such_api(request_id)),
             Route::WrongMethod => return Some(answer::wrong_method(request_id)),
             Route::Tokens => return None,
+            // A service of its own, which the quota of the other one does not concern.
+            Route::Publish(project, _) => {
+                let is_other = self.door.project.as_ref().is_some_and(|of_keys| of_keys != project);
+                let refusal = self.door.refusal(head, body, now_us, request_id);
+                return refusal.or_else(|| is_other.then(|| answer::project_unavailable(request_id)));
+            }
             Route::Change(_) => true,
             Route::Show(_) | Route::List | Route::Overview | Route::Errors | Route::Projects => false,
         };
@@ -177,6 +189,10 @@ impl Room {
             }),
             Route::Tokens => Processed::answer(self.token(query, body, now_us, request_id)),
             Route::Projects => Processed::answer(self.projects(query)),
+            Route::Publish(project, urn) => {
+                let mut messages = self.messages.lock().expect("nothing panics while it holds the messages");
+                Processed::answer(topics::publish(&mut messages, project, urn, body, request_id))
+            }
             Route::NoSuchApi => Processed::answer(answer::no_such_api(request_id)),
             Route::WrongMethod => Processed::answer(answer::wrong_method(request_id)),
         }
@@ -321,6 +337,9 @@ fn route(method: &Method, path: &str) -> Route {
         ["v3", "errors"] => (Method::GET, Route::Errors),
         ["v3", "auth", "tokens"] => (Method::POST, Route::Tokens),
         ["v3", "projects"] => (Method::GET, Route::Projects),
+        ["v2", project, "notifications", "topics", urn, "publish"] => {
+            (Method::POST, Route::Publish((*project).to_owned(), (*urn).to_owned()))
+        }
         _ => return Route::NoSuchApi,
     };
     if *method == wanted { route } else { Route::WrongMethod }
@@ -344,6 +363,7 @@ fn what(world: &World, route: Route, head: &Parts, listed: Vec<u32>) -> What {
         | Route::Errors
         | Route::Tokens
         | Route::Projects
+        | Route::Publish(..)
         | Route::NoSuchApi
         | Route::WrongMethod => None,
     };
