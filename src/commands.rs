@@ -66,7 +66,10 @@ pub(crate) fn dispatch(context: &Context, verb: Verb) -> Result<ProcessEnd, Comm
         Verb::Report { run, format, output } => report::report(context, run.run.as_deref(), format, output.as_deref()),
         Verb::Audit { verb } => audit::audit(context, verb),
         Verb::Journal { verb } => journal::journal(context, &verb),
-        Verb::Doctor { .. } => doctor::doctor(context),
+        Verb::Doctor { notify, .. } => {
+            let tests = if notify { doctor::Tests::Sent } else { doctor::Tests::NotSent };
+            doctor::doctor(context, tests)
+        }
         Verb::Config { verb: ConfigVerb::Show { .. } } => config::show(context),
         Verb::Trust { file, show, forget } => trust::trust(context, &file, show, forget),
         Verb::Sources { verb } => sources::sources(context, verb),

@@ -20,6 +20,7 @@ pub(crate) mod loaded;
 mod making;
 mod migrations;
 pub mod new_run;
+pub mod notices;
 mod objects;
 pub(crate) mod one_name;
 mod opening;

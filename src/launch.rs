@@ -46,6 +46,7 @@ pub(crate) mod holding;
 pub(crate) mod hooks;
 mod inputs;
 mod making;
+mod notices;
 pub(crate) mod open;
 pub(crate) mod planned;
 pub(crate) mod ready;

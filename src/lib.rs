@@ -33,7 +33,7 @@
 //! rollback
 //! plan
 //! preflight  settings
-//! engine  inventory
+//! engine  inventory  notices
 //! hooks  recorder  remote  steering
 //! log
 //! credentials  journal  judge  sandbox
@@ -76,8 +76,8 @@
 //!    file for each format, `advice` and `next` for the commands to type next. `serve`: the same for browsers while it happens.
 //!    `metrics`: figures of it for Prometheus, one table of them.
 //!    `console`: who is told, and the only way to a terminal or a pipe.
-//! 8. `inventory`, `doctor`: looking around without a run. [`rehearsal`]: what a night would come to. [`rollback`]: the way
-//!    back.
+//! 8. `notices`: what is told to those who are not there. `inventory`, `doctor`: looking around without a run. [`rehearsal`]: what a
+//!    night would come to. [`rollback`]: the way back.
 //! 9. `settings`, `lock`, `memory` and `verb`: ground of every verb. `launch`: a run carried out, from its checks to its summary.
 //!    `verb` stands below `launch`, because a launch ends with the errors that a verb ends with. `commands`: a file for each verb,
 //!    named as it is typed. [`program`]: the process from its arguments to its exit code.
@@ -127,6 +127,7 @@
 //! | *anchor* | the short code of a run's heads, to be kept elsewhere |
 //! | *bundle* | a run's evidence in one ZIP, with its own checker |
 //! | *archive*, *tombstone* | the bundle of a run that was taken out of the journal; what stands in the run's place there |
+//! | *notice*, *receiver* | a message about a launch to somebody outside; where it goes, as the settings name it |
 //! | *rehearsal*, *night* | a plan carried out in the sandbox, on a simulated clock; a whole test case of plan, scenario and steps |
 //!
 //! Whom the program trusts with what, and what its files cannot prove, is told in [`threat_model`].
@@ -156,6 +157,7 @@ mod log;
 mod memory;
 mod metrics;
 pub mod model;
+mod notices;
 mod observe;
 pub mod plan;
 mod preflight;

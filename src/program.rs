@@ -21,6 +21,7 @@ use crate::settings::tips::Misread;
 use crate::verb::context::Context;
 use crate::verb::error::{CommandError, causes, whole_text};
 use crate::verb::here::Here;
+use crate::verb::notices::Notices;
 use crate::wording::sieve::Form;
 
 /// Runs the program on its arguments, the first of which is its name.
@@ -44,19 +45,33 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ProcessEnd {
         verbose: common.verbose && !is_plugin,
         json: common.json,
     };
+    let mut notices = Notices::default();
     // A panic is a bug, and ends with its own exit code.
     let ended = panic::catch_unwind(AssertUnwindSafe(|| {
-        let (layers, settings) = settings(&flags)?;
+        let launches = flags.verb.launches();
+        let (layers, settings) = match settings(&flags) {
+            Ok(both) => both,
+            Err(error) => {
+                // The end is told of as far as the files can be read.
+                if let Some((verb, (layers, settings))) = launches.zip(settings_to_tell_by(&flags)) {
+                    notices = Notices::open(verb, console, &layers, &settings);
+                }
+                return Err(error.into());
+            }
+        };
         console.format = settings.log_format;
         if settings.journal_by_service {
             here.name_journal_of_service(&settings.journal);
         }
         layers.warnings().iter().for_each(|warning| console.warn(warning));
         layers.told_of_folder().for_each(|line| console.say(&line));
-        dispatch(&Context { console, settings, layers, here: here.clone() }, flags.verb)
+        if let Some(verb) = launches {
+            notices = Notices::open(verb, console, &layers, &settings);
+        }
+        dispatch(&Context { console, settings, layers, here: here.clone(), notices: notices.clone() }, flags.verb)
     }));
     let ended = ended.unwrap_or_else(|panic| Err(CommandError::Bug(text_of(panic.as_ref()))));
-    let exit = match &ended {
+    let mut exit = match &ended {
         Ok(ProcessEnd::Exit(exit)) => *exit,
         Ok(end @ (ProcessEnd::ToChange | ProcessEnd::Plugin(_))) => return *end,
         Err(error) if is_plugin => return unknown(&whole_text(error)),
@@ -74,8 +89,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ProcessEnd {
             Ok(_) => Failure::plain(exit),
             Err(error) => failure_of(error, &here),
         };
-        return ProcessEnd::Exit(tell(&failure, exit));
+        exit = tell(&failure, exit);
     }
+    let error = ended.as_ref().err();
+    let hint = error.and_then(|error| error.hint(&here));
+    notices.end(exit, error.map(whole_text).as_deref(), hint.as_deref());
     ProcessEnd::Exit(exit)
 }
 
@@ -141,6 +159,15 @@ fn settings(flags: &Flags) -> Result<(Layers, Settings), SettingsError> {
         None => settings,
     };
     Ok((layers, settings))
+}
+
+/// Returns settings to tell of the end by, where some cannot be used: those of the files, else the defaults with the files' receivers of
+/// notices; `None` if no file can be read.
+fn settings_to_tell_by(flags: &Flags) -> Option<(Layers, Settings)> {
+    let layers = Layers::read_files_alone(&flags.given(), |name| std::env::var_os(name)).ok()?;
+    let defaults = || Settings::read(&Layers::without_files(Vec::new(), |_| None).ok()?, None).ok();
+    let settings = Settings::read(&layers, None).ok().or_else(defaults)?;
+    Some((layers, settings))
 }
 
 /// Reports an error with its causes and the hint.

@@ -11,6 +11,7 @@ use hyper::http;
 
 use crate::event::outcome::Outcome;
 
+pub(crate) mod address;
 pub(crate) mod answer;
 pub(crate) mod client;
 pub(crate) mod endpoint;

@@ -7,5 +7,6 @@ pub(crate) mod error;
 pub(crate) mod here;
 pub(crate) mod journal;
 pub(crate) mod meant;
+pub(crate) mod notices;
 pub(crate) mod results;
 pub(crate) mod runtime;

@@ -1,12 +1,15 @@
 //! `config show`: each setting, and its origin; the credentials that would be used, without their secret.
 
 use std::io;
+use std::path::Path;
 
+use serde::Serialize;
 use serde_json::json;
 
 use crate::console;
 use crate::credentials::chain;
 use crate::exit::Exit;
+use crate::notices::settings::ReceiverSettings;
 use crate::settings::resolved::Resolved;
 use crate::verb::context::Context;
 use crate::verb::error::{CommandError, stdout_failed};
@@ -27,14 +30,19 @@ pub(super) fn show(context: &Context) -> Result<Exit, CommandError> {
     let resolved = context.layers.resolve(settings.profile.as_deref())?;
     let origin = origin(context);
     let profiles = context.layers.profiles();
+    let receivers: Vec<ReceiverShown> = context.layers.receivers().map(ReceiverShown::new).collect();
     let files: Vec<(String, String)> =
         context.layers.files().map(|(path, whose)| (path.display().to_string(), whose.to_string())).collect();
     let written = if context.console.json {
         console::document(Form::Json, |out| {
-            writeln!(out, "{:#}", document(settings.profile.as_deref(), &resolved, &origin, &profiles, &files))
+            writeln!(
+                out,
+                "{:#}",
+                document(settings.profile.as_deref(), &resolved, &origin, &profiles, &receivers, &files)
+            )
         })
     } else {
-        console::print(|out| render(&resolved, &origin, &profiles, &files, out))
+        console::print(|out| render(&resolved, &origin, &profiles, &receivers, &files, out))
     };
     written.map_err(stdout_failed)?;
     Ok(Exit::Done)
@@ -58,6 +66,28 @@ fn origin(context: &Context) -> CredentialsOrigin {
     }
 }
 
+/// Receiver of notices, without what is secret of it.
+#[derive(Serialize)]
+struct ReceiverShown {
+    name: String,
+    kind: String,
+    to: String,
+    on: Vec<&'static str>,
+    origin: String,
+}
+
+impl ReceiverShown {
+    fn new((receiver, path): (&ReceiverSettings, &Path)) -> Self {
+        Self {
+            name: receiver.name.clone(),
+            kind: receiver.kind(),
+            to: receiver.destination(),
+            on: receiver.on.iter().map(|occasion| occasion.name()).collect(),
+            origin: format!("in `{}`", path.display()),
+        }
+    }
+}
+
 /// Paths of the settings files that were read, each with its authority in words.
 type Files = [(String, String)];
 
@@ -66,6 +96,7 @@ fn document(
     resolved: &Resolved,
     origin: &CredentialsOrigin,
     profiles: &[&str],
+    receivers: &[ReceiverShown],
     files: &Files,
 ) -> serde_json::Value {
     let setting = |(name, value): (&str, Option<(&str, String)>)| {
@@ -79,6 +110,7 @@ fn document(
         "settings": resolved.every().map(setting).collect::<Vec<_>>(),
         "credentials": {"origin": from, "kind": kind, "problem": problem, "warnings": warnings},
         "profiles": profiles,
+        "notify": receivers,
         "files": files.iter().map(|(path, whose)| json!({"path": path, "whose": whose})).collect::<Vec<_>>(),
     })
 }
@@ -87,6 +119,7 @@ fn render(
     resolved: &Resolved,
     origin: &CredentialsOrigin,
     profiles: &[&str],
+    receivers: &[ReceiverShown],
     files: &Files,
     out: &mut Printout<'_>,
 ) -> io::Result<()> {
@@ -106,6 +139,10 @@ fn render(
     }
     for text in origin.problem.iter().chain(&origin.warnings) {
         writeln!(out, "{:<18} {}", "", plain(text))?;
+    }
+    for ReceiverShown { name, kind, to, on, origin } in receivers {
+        let (name, to, origin) = (plain(name), plain(to), plain(origin));
+        writeln!(out, "{:<18} {name}: {kind}, {to}; on {}; {origin}", "notify", on.join(", "))?;
     }
     if profiles.is_empty() {
         return writeln!(out, "{:<18} none is defined", "profiles");

@@ -20,6 +20,9 @@ use crate::metrics::file::MetricsFile;
 use crate::model::dialect::unknown_words;
 use crate::model::state::SeenState;
 use crate::model::words::Word;
+use crate::notices::notice::{Notice, Occasion};
+use crate::notices::receiver::Receiver;
+use crate::notices::smn::OfRun;
 use crate::recorder::watch::LOG_IS_LARGE;
 use crate::remote::http::{Http, Looked};
 use crate::settings::Settings;
@@ -29,6 +32,7 @@ use crate::verb::advice::exit_of_credentials;
 use crate::verb::advice::journal_errors::entry_of_journal;
 use crate::verb::context::Context;
 use crate::verb::error::{CommandError, stdout_failed};
+use crate::verb::notices::receivers;
 use crate::verb::runtime::runtime;
 use crate::wording::sieve::Form;
 use crate::{console, files};
@@ -43,7 +47,14 @@ const SOURCES_PER_ACCOUNT: u64 = 1_000;
 
 const OF_READING: [&str; 5] = ["permission to read", "sources", "state words", "permission to write", "clock"];
 
-pub(super) fn doctor(context: &Context) -> Result<Exit, CommandError> {
+/// Tests to receivers of notices: sent if somebody asked for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tests {
+    Sent,
+    NotSent,
+}
+
+pub(super) fn doctor(context: &Context, tests: Tests) -> Result<Exit, CommandError> {
     let runtime = runtime()?;
     let mut exit = Exit::Done;
     let mut patients = vec![machine(context, &mut exit)];
@@ -54,6 +65,11 @@ pub(super) fn doctor(context: &Context) -> Result<Exit, CommandError> {
     };
     for name in names {
         let (patient, worst) = runtime.block_on(account(context, name.as_deref()))?;
+        patients.push(patient);
+        exit = exit.worst(worst);
+    }
+    for receiver in receivers(&context.layers, &context.settings, &OfRun::default()) {
+        let (patient, worst) = runtime.block_on(receiver_of_notices(&receiver, tests));
         patients.push(patient);
         exit = exit.worst(worst);
     }
@@ -71,6 +87,37 @@ pub(super) fn doctor(context: &Context) -> Result<Exit, CommandError> {
         context.console.fail(&text, &[], hint);
     }
     Ok(exit)
+}
+
+/// Checks that the secrets of a receiver of notices are there, and sends a test if that was asked for.
+async fn receiver_of_notices(receiver: &Receiver, tests: Tests) -> (Patient, Exit) {
+    let mut patient = Patient::new(format!("receiver {} of notices", receiver.name));
+    if let Some(problem) = receiver.problem() {
+        let advice = "see [notify.NAME] in the settings file; a run goes on without it";
+        patient.add("settings", Health::Problem, problem, Some(advice));
+        patient.not_checked(&["test"]);
+        return (patient, Exit::Usage);
+    }
+    patient.ok("settings", "its address and its secrets are there");
+    match tests {
+        Tests::NotSent => {
+            patient.add("test", Health::Unknown, "none was sent: `cutover doctor --notify` sends one", None);
+        }
+        Tests::Sent => {
+            let test = Notice::new(Occasion::Test, "doctor", "this is a test, and no run is going on".to_owned());
+            if let Err(problem) = receiver.send(&test).await {
+                patient.add(
+                    "test",
+                    Health::Problem,
+                    problem,
+                    Some("a run goes on without it; it is told of in the end"),
+                );
+                return (patient, Exit::Unreachable);
+            }
+            patient.ok("test", "it was delivered");
+        }
+    }
+    (patient, Exit::Done)
 }
 
 /// Checks the journal, the locks beside it, and the disk that it is on.

@@ -9,10 +9,11 @@ use serde_json::json;
 use crate::console;
 use crate::exit::Exit;
 use crate::files::folder::folder_of;
-use crate::settings::entry::{self, Authority, FileEntry};
+use crate::settings::entry::{self, Authority, FileEntry, FileTable};
 use crate::settings::error::SettingsError;
 use crate::settings::file;
 use crate::settings::trust::{self, Notes, Trust};
+use crate::transport::address::Address;
 use crate::verb::context::Context;
 use crate::verb::error::{CommandError, output_failed, stdout_failed};
 use crate::wording::plain::plain;
@@ -82,7 +83,9 @@ fn print(context: &Context, shown: &TrustedFile) -> Result<(), CommandError> {
 fn value<'a>(said: &'a FileEntry, place: &Path) -> Cow<'a, str> {
     let (key, value) = (said.key.as_deref().unwrap_or_default(), said.value.as_str());
     let is_a_name = match key {
-        _ if said.profile.is_none() => true,
+        _ if said.table.is_none() => true,
+        // The address of a receiver of notices is a secret.
+        "url" => return value.parse().map_or("?".into(), |url: Address| format!("{}/…", url.host()).into()),
         _ if key.ends_with("_env") => names_a_variable(value) || std::env::var_os(value).is_some(),
         _ if key.ends_with("_file") => value.contains('/') || folder_of(place).join(value).exists(),
         _ => true,
@@ -118,7 +121,8 @@ fn render(shown: &TrustedFile, out: &mut Printout<'_>) -> io::Result<()> {
 fn document(shown: &TrustedFile) -> serde_json::Value {
     let said = |said: &FileEntry| {
         json!({
-            "line": said.line, "profile": said.profile, "key": said.key, "value": value(said, &shown.place),
+            "line": said.line, "profile": said.table.as_ref().and_then(FileTable::profile), "key": said.key,
+            "table": said.table.as_ref().map(ToString::to_string), "value": value(said, &shown.place),
             "needs_trust": said.beyond_a_folder(),
         })
     };
@@ -138,21 +142,23 @@ mod tests {
     #[test]
     fn the_document_holds_no_secret() {
         let said = |key: &str, value: &str| {
-            let (profile, key) = (Some("a".to_owned()), Some(key.to_owned()));
-            FileEntry { line: 2, profile, key, value: value.to_owned() }
+            let (table, key) = (Some(FileTable::Profile("a".to_owned())), Some(key.to_owned()));
+            FileEntry { line: 2, table, key, value: value.to_owned() }
         };
         let says = vec![
             said("token_env", "MINE"),
             said("token_env", "gAAAA-hunter2"),
             said("password_file", "hunter2"),
             said("token_file", "/dev/null"),
-            FileEntry { profile: None, ..said("rate", "5") },
+            FileEntry { table: None, ..said("rate", "5") },
+            said("url", "https://hooks.example.org/hunter2"),
         ];
         let shown = TrustedFile { place: "/x/cutover.toml".into(), digest: "ab".repeat(32), says, trusted: false };
         let document = document(&shown);
         assert!(!document.to_string().contains("hunter2"), "{document}");
         let values: Vec<Cow<'_, str>> = shown.says.iter().map(|said| value(said, &shown.place)).collect();
-        assert_eq!([&*values[0], &*values[3], &*values[4]], ["MINE", "/dev/null", "5"]);
+        let shown = [&*values[0], &*values[3], &*values[4], &*values[5]];
+        assert_eq!(shown, ["MINE", "/dev/null", "5", "hooks.example.org/…"]);
     }
 
     #[test]
@@ -174,8 +180,8 @@ mod tests {
             ("password_file", "/run/user/0/agent-token", "/run/user/0/agent-token".to_owned()),
             ("password_file", "~/absent", "~/absent".to_owned()),
         ] {
-            let (profile, key) = (Some("a".to_owned()), Some(key.to_owned()));
-            let said = FileEntry { line: 1, profile, key, value: text.to_owned() };
+            let (table, key) = (Some(FileTable::Profile("a".to_owned())), Some(key.to_owned()));
+            let said = FileEntry { line: 1, table, key, value: text.to_owned() };
             assert_eq!(value(&said, &folder.path().join("cutover.toml")), shown);
         }
     }

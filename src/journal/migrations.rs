@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use rusqlite_migration::{M, Migrations};
 
-pub(super) const STEPS: [&str; 12] = [
+pub(super) const STEPS: [&str; 13] = [
     include_str!("../../migrations/0001_journal.sql"),
     include_str!("../../migrations/0002_lanes.sql"),
     include_str!("../../migrations/0003_steering.sql"),
@@ -17,6 +17,7 @@ pub(super) const STEPS: [&str; 12] = [
     include_str!("../../migrations/0010_chain_of_runs.sql"),
     include_str!("../../migrations/0011_run_keys.sql"),
     include_str!("../../migrations/0012_old_runs.sql"),
+    include_str!("../../migrations/0013_notices.sql"),
 ];
 
 pub(super) static MIGRATIONS: LazyLock<Migrations<'static>> =

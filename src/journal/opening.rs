@@ -182,7 +182,7 @@ impl Journal {
         copy.pragma_update(None, "journal_mode", "DELETE").map_err(failed)
     }
 
-    fn connect(path: &Path, access: Access) -> Result<Self, JournalError> {
+    pub(super) fn connect(path: &Path, access: Access) -> Result<Self, JournalError> {
         refuse_what_is_beside(path)?;
         let read = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = match access {

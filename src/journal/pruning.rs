@@ -47,7 +47,7 @@ impl Journal {
             return Err(JournalError::NotOurs);
         }
         tombstones::add(&transaction, &identity.id, tombstone)?;
-        for table in ["control", "lane", "run"] {
+        for table in ["control", "lane", "notice", "run"] {
             transaction.execute(&format!("DELETE FROM {table} WHERE run = ?1"), [run.0])?;
         }
         transaction.commit()?;

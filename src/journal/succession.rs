@@ -64,7 +64,7 @@ pub struct Beginning {
 /// Tables of which entries of a run are left for a while after its tombstone was made.
 pub(super) const LEFT_BEHIND: [&str; 2] = ["event", "row"];
 /// Other tables with entries of runs, which go together with the run's record.
-const GONE_AT_ONCE: [&str; 2] = ["lane", "control"];
+const GONE_AT_ONCE: [&str; 3] = ["lane", "control", "notice"];
 
 impl RunKey {
     /// Returns the number: from 1 on, in the order in which runs were made.
@@ -145,9 +145,11 @@ impl Journal {
     pub fn left_of_runs_that_are_gone(&self) -> Result<Vec<(&'static str, i64)>, JournalError> {
         let is_gone = "run NOT IN (SELECT run FROM run)";
         let is_lost = format!("{is_gone} AND run NOT IN (SELECT run FROM tombstone)");
-        let of_tables = [(GONE_AT_ONCE, is_gone), (LEFT_BEHIND, &is_lost)];
+        let of_tables = [(&GONE_AT_ONCE[..], is_gone), (&LEFT_BEHIND[..], &*is_lost)];
         let mut left = Vec::new();
-        for (table, is_left) in of_tables.into_iter().flat_map(|(tables, is)| tables.map(|table| (table, is))) {
+        for (table, is_left) in
+            of_tables.into_iter().flat_map(|(tables, is)| tables.iter().map(move |table| (*table, is)))
+        {
             let runs = runs_with_entries(&self.conn, table, is_left)?;
             left.extend(runs.into_iter().map(|run| (table, run)));
         }

@@ -125,6 +125,9 @@ impl Assembly {
         let progress = launch.progress(&journal, &commands, &steering_settings.window.zone)?;
         let mut observers: Vec<Box<dyn Observer>> =
             vec![Box::new(launch.counter(&journal, &progress)?), Box::new(launch.sent.clone())];
+        if let Some(observer) = launch.notice_observer(&journal, !steered.paused.is_empty()) {
+            observers.push(Box::new(observer));
+        }
         let undelivered = Undelivered::default();
         if launch.request.events {
             observers.push(Box::new(EventLines::new(&run.id, Arc::clone(&undelivered))));

@@ -18,6 +18,7 @@ use crate::plan::paper::Paper;
 use crate::recorder::sent::Sent;
 use crate::settings::Settings;
 use crate::verb::error::{AfterChanges, CommandError};
+use crate::verb::notices::Notices;
 
 /// Inputs of a launch, constant until it has ended, and the counts of changes that it would send and has sent.
 pub(super) struct Launch {
@@ -39,6 +40,8 @@ pub(super) struct Launch {
     pub(super) n_changes: OnceLock<u64>,
     /// Changes that have been sent.
     pub(super) sent: Sent,
+    /// Notices to receivers outside.
+    pub(super) notices: Notices,
 }
 
 impl Launch {
@@ -57,6 +60,7 @@ impl Launch {
             live: None,
             n_changes: OnceLock::new(),
             sent: Sent::default(),
+            notices: context.notices,
         }
     }
 

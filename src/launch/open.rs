@@ -144,7 +144,10 @@ impl Open {
     /// Begins, looks, tells, asks, carries, ends, and sums up. Holds the locks until the summary is printed.
     pub(crate) fn launch(self) -> Result<Exit, CommandError> {
         let Self { launch, journal, runtime, locks } = self;
-        let ended = launch.carry_out(runtime, journal).and_then(|carried| launch.sum_up(carried));
+        let ended = launch.carry_out(runtime, journal).and_then(|carried| {
+            launch.notices.journal_is_at(&carried.journal);
+            launch.sum_up(carried)
+        });
         drop(locks);
         ended.map_err(|error| launch.failed(error))
     }

@@ -15,6 +15,7 @@ use crate::settings::layers::Layers;
 use crate::verb::context::Context;
 use crate::verb::error::CommandError;
 use crate::verb::here::Here;
+use crate::verb::notices::Notices;
 
 /// Context of a launch at an endpoint, with its journal in a folder, and a plan of one row in the same folder.
 pub(super) fn context(folder: &Path, endpoint: &str) -> (Context, PlanArgs) {
@@ -26,7 +27,7 @@ pub(super) fn context(folder: &Path, endpoint: &str) -> (Context, PlanArgs) {
     let plan = folder.join("plan.csv");
     std::fs::write(&plan, "source_id,copystate\nvm-1,stopped\n").unwrap();
     let args = PlanArgs { plan, allow_unknown: false, strict: false, allow_outside: false, encoding: None };
-    (Context { console, settings, layers, here: Here::default() }, args)
+    (Context { console, settings, layers, here: Here::default(), notices: Notices::default() }, args)
 }
 
 fn args(releases: &[&str]) -> LaunchArgs {

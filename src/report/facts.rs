@@ -3,6 +3,7 @@
 use super::next::flags::flags;
 use super::summary::{LaneOf, PaperOf, Summary};
 use crate::control::Taken;
+use crate::journal::notices::NoticeOutcome;
 use crate::journal::read::lanes::LaneRecord;
 use crate::ledger::steered::RanHook;
 use crate::plan::sealed::seal::Approval;
@@ -72,6 +73,12 @@ impl Summary {
         if self.moved > 0 {
             facts.push(("moved", format!("{} by somebody else", count(self.moved, "row"))));
         }
+        let undelivered = self.undelivered.iter().rev().take(MOST_STEERED).rev();
+        facts.extend(undelivered.map(|NoticeOutcome { receiver, about, at, tries, problem, .. }| {
+            let (problem, at) = (problem.as_deref().unwrap_or_default(), time_in(zone, *at));
+            let tries = if *tries == 1 { "1 try".to_owned() } else { format!("{tries} tries") };
+            ("not told", plain(&format!("`{receiver}`, notice `{about}`, {tries} until {at}: {problem}")))
+        }));
         facts.push(("journal", plain(&self.journal)));
         facts.push(("anchor", format!("{} (keep it elsewhere)", self.anchor)));
         facts

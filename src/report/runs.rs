@@ -61,6 +61,8 @@ pub struct RunLine {
     pub elapsed_s: f64,
     #[serde(skip)]
     elapsed_ms: u64,
+    /// Number of notices about it that were not delivered.
+    pub undelivered: u64,
 }
 
 impl RunLine {
@@ -77,6 +79,14 @@ impl RunLine {
     /// Returns the time of the beginning in UTC.
     pub(crate) fn started(&self) -> String {
         self.started_at.map_or_else(String::new, time)
+    }
+
+    /// Says that notices about it were not delivered; nothing if all were.
+    fn not_told(&self) -> String {
+        match self.undelivered {
+            0 => String::new(),
+            n => format!("; {} not delivered", count(n, "notice")),
+        }
     }
 
     pub(crate) fn took(&self) -> String {
@@ -176,14 +186,15 @@ impl<'j> RunList<'j> {
                 run.unsettled,
                 run.ended(),
                 run.started_at.map_or_else(|| "-".to_owned(), |at| zone.shows(at)),
-                run.took()
+                run.took() + &run.not_told()
             )?)
         })
     }
 
     fn write_in_two_lines(&self, zone: &Zone, out: &mut Printout<'_>) -> Result<(), ReportError> {
         self.for_each(|run| {
-            let started = run.started_at.map_or_else(String::new, |at| format!("; {}, {}", zone.shows(at), run.took()));
+            let told = |at| format!("; {}, {}{}", zone.shows(at), run.took(), run.not_told());
+            let started = run.started_at.map_or_else(String::new, told);
             let RunLine { on_target, unsettled, .. } = run;
             let rows = count(u64::from(run.rows), "row");
             writeln!(out, "{}  {}", plain(&run.run), plain(&run.plan))?;
@@ -214,5 +225,6 @@ fn line_of(journal: &Journal, run: &RunRecord) -> Result<RunLine, JournalError> 
         started_at: run.started_at,
         elapsed_s: seconds(elapsed_ms),
         elapsed_ms,
+        undelivered: journal.undelivered(run.key)?.len() as u64,
     })
 }

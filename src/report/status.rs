@@ -54,7 +54,7 @@ pub fn write_text(summary: &Summary, holder: Holder, zone: &Zone, out: &mut Prin
 }
 
 /// Returns what a person may do about a run that goes on, and the words of the control command that is most likely wanted.
-fn steering(steering: &SteeringOf) -> (&'static str, Vec<&str>) {
+pub(crate) fn steering(steering: &SteeringOf) -> (&'static str, Vec<&str>) {
     let SteeringOf { paused, waits, .. } = steering;
     let unreleased = waits.as_ref().filter(|waits| waits.cause == Wait::Approval);
     let wave = unreleased.and_then(|waits| waits.stage.wave.as_deref());

@@ -68,7 +68,8 @@ fn since(gap_ms: i64) -> String {
     format!("{sign}{}", duration(gap_ms.unsigned_abs()))
 }
 
-fn sentence(kind: &EventKind) -> String {
+/// Returns what happened in one sentence, fit to be shown.
+pub(crate) fn sentence(kind: &EventKind) -> String {
     plain(&match kind {
         EventKind::Row(_, event) => of_row(event),
         EventKind::Lane(event) => of_lane(event),

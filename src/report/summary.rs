@@ -14,6 +14,7 @@ use super::steering::SteeringOf;
 use crate::event::kind::EventKind;
 use crate::event::run::RunEvent;
 use crate::event::verdict::Verdict;
+use crate::journal::notices::NoticeOutcome;
 use crate::journal::read::causes::Cause;
 use crate::journal::read::ending::Ending;
 use crate::journal::read::lanes::LaneRecord;
@@ -80,6 +81,10 @@ pub struct Summary {
     pub commands: NextCommands,
     #[serde(skip)]
     pub ending: Ending,
+    /// Outcomes of notices that were not delivered. Documents about the run have them; reports in formats for programs do not, because
+    /// nothing proves them.
+    #[serde(skip)]
+    pub undelivered: Vec<NoticeOutcome>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -257,6 +262,7 @@ impl Summary {
             causes: if is_all_on_target { Vec::new() } else { journal.causes(run.key, MOST_CAUSES)? },
             commands,
             ending: journal.last_ending(run.key)?,
+            undelivered: journal.undelivered(run.key)?,
         })
     }
 
@@ -274,13 +280,45 @@ impl Summary {
 
 /// Writes the summary as the one JSON document of the verbs that change something, and of `status`.
 pub fn write_json(summary: &Summary, out: &mut dyn io::Write) -> Result<(), ReportError> {
-    super::document::document(summary, out)
+    super::document::document(&SummaryDocument::new(summary), out)
 }
 
 /// Writes the summary on one line, to follow lines of events.
 pub fn write_json_line(summary: &Summary, out: &mut dyn io::Write) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, summary)?;
+    serde_json::to_writer(&mut *out, &SummaryDocument::new(summary))?;
     writeln!(out)
+}
+
+/// Summary with what is told of notices about the run.
+#[derive(Serialize)]
+struct SummaryDocument<'a> {
+    #[serde(flatten)]
+    summary: &'a Summary,
+    undelivered: Vec<UndeliveredNotice<'a>>,
+}
+
+#[derive(Serialize)]
+struct UndeliveredNotice<'a> {
+    launch: u32,
+    at: String,
+    receiver: &'a str,
+    about: &'a str,
+    tries: u32,
+    problem: Option<&'a str>,
+}
+
+impl<'a> SummaryDocument<'a> {
+    fn new(summary: &'a Summary) -> Self {
+        let undelivered = summary.undelivered.iter().map(|outcome| UndeliveredNotice {
+            launch: outcome.launch,
+            at: time(outcome.at),
+            receiver: &outcome.receiver,
+            about: &outcome.about,
+            tries: outcome.tries,
+            problem: outcome.problem.as_deref(),
+        });
+        Self { summary, undelivered: undelivered.collect() }
+    }
 }
 
 pub(crate) fn lanes_of(lanes: Vec<LaneRecord>, tallies: &[LaneTally]) -> Vec<LaneOf> {

@@ -4,12 +4,15 @@ use std::fmt;
 
 use super::key::Risk;
 use super::keys::KEYS;
-use super::names::CREDENTIAL_KEYS;
+use super::names::{CREDENTIAL_KEYS, RECEIVER_KEYS};
 
 pub(crate) const NAME: &str = "cutover.toml";
 
 /// The table of profiles in a settings file: `[profiles.NAME]`.
 pub(super) const PROFILES: &str = "profiles";
+
+/// The table of receivers of notices: `[notify.NAME]`.
+pub(super) const RECEIVERS: &str = "notify";
 
 /// Authority of a settings file, by how it was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,12 +39,40 @@ impl fmt::Display for Authority {
     }
 }
 
-/// A key that a settings file sets, with its line and profile.
+/// Table of a settings file in which a key stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum FileTable {
+    Profile(String),
+    /// Receiver of notices.
+    Receiver(String),
+}
+
+impl fmt::Display for FileTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FileTable::Profile(name) => write!(f, "[{PROFILES}.{name}]"),
+            FileTable::Receiver(name) => write!(f, "[{RECEIVERS}.{name}]"),
+        }
+    }
+}
+
+impl FileTable {
+    /// Name of the profile; `None` for any other table.
+    pub(crate) fn profile(&self) -> Option<&str> {
+        match self {
+            FileTable::Profile(name) => Some(name),
+            FileTable::Receiver(_) => None,
+        }
+    }
+}
+
+/// A key that a settings file sets, with its line and table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FileEntry {
     pub(crate) line: usize,
-    pub(crate) profile: Option<String>,
-    /// Key of a setting, or of a profile's credentials; `None` for a profile without keys.
+    /// `None` for a key above all tables.
+    pub(crate) table: Option<FileTable>,
+    /// Key of a setting, of a profile's credentials, or of a receiver; `None` for a table without keys.
     pub(crate) key: Option<String>,
     /// Value in the form that a flag takes.
     pub(crate) value: String,
@@ -49,26 +80,28 @@ pub(crate) struct FileEntry {
 
 impl fmt::Display for FileEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.key, &self.profile) {
-            (Some(key), Some(profile)) => write!(f, "`{key}` in [{PROFILES}.{profile}]"),
+        match (&self.key, &self.table) {
+            (Some(key), Some(table)) => write!(f, "`{key}` in {table}"),
             (Some(key), None) => write!(f, "`{key}`"),
-            (None, profile) => write!(f, "[{PROFILES}.{}]", profile.as_deref().unwrap_or_default()),
+            (None, Some(table)) => table.fmt(f),
+            (None, None) => Ok(()),
         }
     }
 }
 
 impl FileEntry {
-    /// Reason why a folder's file may not set this before it is trusted; `None` if it may. Every key of a profile needs trust,
-    /// because a profile says which account is used.
+    /// Reason why a folder's file may not set this before it is trusted; `None` if it may. Every key of a table needs trust: a profile
+    /// says which account is used, and a receiver is told of the run.
     pub(crate) fn beyond_a_folder(&self) -> Option<&'static str> {
         let of_key = |key: &str| {
             let of_settings = KEYS.iter().map(|known| (known.name, known.risk));
-            let mut all = of_settings.chain(CREDENTIAL_KEYS.iter().map(|(name, risk, _)| (*name, *risk)));
+            let of_tables = CREDENTIAL_KEYS.iter().chain(&RECEIVER_KEYS).map(|(name, risk, _)| (*name, *risk));
+            let mut all = of_settings.chain(of_tables);
             // An unknown key was refused when the file was parsed.
             all.find(|(name, _)| *name == key).map_or(Risk::Guards, |(_, risk)| risk)
         };
         let beyond = self.key.as_deref().map_or(Risk::Redirects, of_key).beyond_a_folder();
-        beyond.or_else(|| self.profile.as_ref().and(Risk::Redirects.beyond_a_folder()))
+        beyond.or_else(|| self.table.as_ref().and(Risk::Redirects.beyond_a_folder()))
     }
 }
 
@@ -84,6 +117,6 @@ mod tests {
                         max_throttle max_changes max_failed min_sample consecutive_failures same_cause window timezone \
                         deadline reserve_rollback approval_timeout seed";
         assert_eq!(may.join(" "), expected);
-        assert!(CREDENTIAL_KEYS.iter().all(|(_, risk, _)| risk.beyond_a_folder().is_some()));
+        assert!(CREDENTIAL_KEYS.iter().chain(&RECEIVER_KEYS).all(|(_, risk, _)| risk.beyond_a_folder().is_some()));
     }
 }

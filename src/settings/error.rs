@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::entry::{FileEntry, NAME};
+use super::entry::{FileEntry, FileTable, NAME, PROFILES};
 use super::hands::OtherHands;
 use super::origin::Origin;
 use crate::values::zone::BadZone;
@@ -30,8 +30,10 @@ pub(crate) enum SettingsError {
     Secret { place: KeyPlace, key: String },
     #[error("{place}: `{key}` is {shape}, not a plain value")]
     Shape { place: KeyPlace, key: String, shape: &'static str },
-    #[error("the settings file `{}` defines profiles otherwise than as [profiles.NAME]", path.display())]
-    ProfilesShape { path: PathBuf },
+    #[error("the settings file `{}` has `{below}` otherwise than as [{below}.NAME]", path.display())]
+    TablesShape { path: PathBuf, below: &'static str },
+    #[error("{place}: {problem}")]
+    Receiver { place: KeyPlace, problem: String },
     #[error(transparent)]
     Untrusted(Box<Untrusted>),
     #[error("the file `{}` is not taken: {problem}", path.display())]
@@ -81,17 +83,17 @@ impl Untrusted {
     }
 }
 
-/// Place of a key: a settings file, or a profile in it.
+/// Place of a key: a settings file, or a table in it.
 #[derive(Debug)]
 pub(crate) struct KeyPlace {
     pub(super) path: PathBuf,
-    pub(super) profile: Option<String>,
+    pub(super) table: Option<FileTable>,
 }
 
 impl fmt::Display for KeyPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(profile) = &self.profile {
-            write!(f, "the profile `{profile}` in ")?;
+        if let Some(table) = &self.table {
+            write!(f, "{table} in ")?;
         }
         write!(f, "the settings file `{}`", self.path.display())
     }
@@ -101,10 +103,13 @@ impl SettingsError {
     /// Advice on what to do next; `None` if the text says it already.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
+            SettingsError::Secret { place: KeyPlace { table: Some(FileTable::Receiver(_)), .. }, .. } => {
+                Some("name where it stands: secret_env, secret_file".to_owned())
+            }
             SettingsError::Secret { .. } => Some(
                 "name where it stands: token_env, token_file, secret_key_env, password_env, password_file".to_owned(),
             ),
-            SettingsError::ProfilesShape { .. } => {
+            SettingsError::TablesShape { below: PROFILES, .. } => {
                 Some("profile = \"NAME\" chooses one, [profiles.NAME] defines one".to_owned())
             }
             SettingsError::UnknownVariable { variable, .. } => Some(format!(
@@ -139,6 +144,9 @@ impl SettingsError {
             }
             SettingsError::NoStateFolder | SettingsError::NotOfAFolder(_) => {
                 Some("name the file with `--config FILE` instead".to_owned())
+            }
+            SettingsError::TablesShape { .. } | SettingsError::Receiver { .. } => {
+                Some("samples/cutover.toml, or what `cutover init` writes, has an example of each".to_owned())
             }
             SettingsError::Value { .. }
             | SettingsError::Unreadable { .. }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::keys::KEYS;
-use super::names::CREDENTIAL_KEYS;
+use super::names::{CREDENTIAL_KEYS, RECEIVER_KEYS};
 
 /// The commented example that `init` writes.
 pub(crate) fn example() -> String {
@@ -24,6 +24,10 @@ pub(crate) fn example() -> String {
     for (key, _, help) in CREDENTIAL_KEYS {
         _ = writeln!(text, "#   {key:<18}  {help}");
     }
+    text.push_str(EXAMPLE_RECEIVERS);
+    for (key, _, help) in RECEIVER_KEYS {
+        _ = writeln!(text, "#   {key:<18}  {help}");
+    }
     text
 }
 
@@ -42,6 +46,32 @@ const EXAMPLE_PROFILES: &str = r#"
 # secret_key_env = "PROD_B_SK"
 #
 # A profile names one kind of credentials:
+"#;
+
+const EXAMPLE_RECEIVERS: &str = r#"
+# Who is told when a launch starts, when a wave waits for somebody, when the run halts, and how the launch ends. A run waits for
+# none of them. `cutover doctor --notify` sends a test to each.
+#
+# [notify.ops]
+# kind = "webhook"
+# format = "slack"
+# url_env = "OPS_WEBHOOK"
+# on = ["waiting", "halt", "end"]
+#
+# [notify.duty]
+# kind = "smn"
+# topic_urn = "urn:smn:ap-southeast-3:PROJECT:duty"
+#
+# [notify.nightly]
+# kind = "ping"
+# url_file = "nightly.url"
+#
+# [notify.mail]
+# kind = "command"
+# command = "jq -r .text | mail -s cutover ops@example.org"
+# on = ["end"]
+#
+# Keys of a receiver:
 "#;
 
 #[cfg(test)]

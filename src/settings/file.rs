@@ -8,15 +8,16 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use super::directories::user_directory;
-use super::entry::{Authority, FileEntry, NAME, PROFILES};
+use super::entry::{Authority, FileEntry, FileTable, NAME, PROFILES, RECEIVERS};
 use super::error::{KeyPlace, SettingsError, Untrusted};
 use super::hands::{NotOwn, own_content};
 use super::key::Scope;
 use super::keys::KEYS;
-use super::names::{CREDENTIAL_KEYS, SECRETS};
+use super::names::{CREDENTIAL_KEYS, RECEIVER_KEYS, SECRETS};
 use super::trust::{self, Notes, Trust};
 use crate::files::identity::FileId;
 use crate::model::words::nearest;
+use crate::notices::settings::{ON, ReceiverSettings};
 use crate::texts;
 
 /// Settings file for all users of the machine.
@@ -28,6 +29,7 @@ pub(super) struct SettingsFile {
     pub(super) authority: Authority,
     pub(super) values: BTreeMap<String, String>,
     pub(super) profiles: BTreeMap<String, Profile>,
+    pub(super) receivers: BTreeMap<String, ReceiverSettings>,
     /// Its entries, in the order of their lines.
     pub(super) said: Vec<FileEntry>,
 }
@@ -164,7 +166,8 @@ impl SettingsFile {
         };
         let settings = self.values.iter().map(|(key, value)| format!("{key} {value}"));
         let profiles = self.profiles.keys().map(|name| format!("the profile {name}"));
-        let all: Vec<String> = settings.chain(profiles).collect();
+        let receivers = self.receivers.keys().map(|name| format!("the receiver {name} of notices"));
+        let all: Vec<String> = settings.chain(profiles).chain(receivers).collect();
         let sets = crate::wording::amounts::bounded(&all);
         (!all.is_empty()).then(|| format!("`{}` of this folder ({whose}) sets {sets}", self.path.display()))
     }
@@ -175,43 +178,62 @@ pub(super) fn parse(path: PathBuf, authority: Authority, text: &str) -> Result<S
         .parse()
         .map_err(|error| SettingsError::Syntax { path: path.clone(), problem: texts::not_toml(text, &error) })?;
     let mut values = BTreeMap::new();
-    let mut profiles = BTreeMap::new();
+    let (mut profiles, mut receivers) = (BTreeMap::new(), BTreeMap::new());
     for (key, value) in table {
         if key == PROFILES {
-            profiles = parse_profiles(&path, value)?;
+            let of_account = KEYS.iter().filter(|known| known.scope == Scope::Account).map(|known| known.name);
+            let known: Vec<_> = of_account.chain(CREDENTIAL_KEYS.iter().map(|(known, _, _)| *known)).collect();
+            let tables = parse_tables(&path, value, PROFILES, FileTable::Profile, &known)?;
+            profiles = tables.into_iter().map(|(name, values)| (name, Profile { values })).collect();
             continue;
         }
-        let known = KEYS.iter().map(|known| known.name).chain([PROFILES]);
+        if key == RECEIVERS {
+            let known = RECEIVER_KEYS.map(|(known, _, _)| known);
+            receivers = parse_tables(&path, value, RECEIVERS, FileTable::Receiver, &known)?;
+            continue;
+        }
+        let known = KEYS.iter().map(|known| known.name).chain([PROFILES, RECEIVERS]);
         let text = known_text(&path, None, &key, value, known)?;
         values.insert(key, text);
     }
-    let said = said(text, &values, &profiles);
-    Ok(SettingsFile { path, authority, values, profiles, said })
+    let said = said(text, &values, &profiles, &receivers);
+    let receivers = read_receivers(&path, &receivers)?;
+    Ok(SettingsFile { path, authority, values, profiles, receivers, said })
 }
 
 /// Lists what was read as entries, in the order of their lines.
-fn said(text: &str, values: &BTreeMap<String, String>, profiles: &BTreeMap<String, Profile>) -> Vec<FileEntry> {
+fn said(
+    text: &str,
+    values: &BTreeMap<String, String>,
+    profiles: &BTreeMap<String, Profile>,
+    receivers: &BTreeMap<String, BTreeMap<String, String>>,
+) -> Vec<FileEntry> {
     let document = DeTable::parse(text).expect("it was read as TOML just before");
     let mut found: Vec<(usize, FileEntry)> = Vec::new();
-    let mut add = |at: usize, profile: Option<&str>, key: Option<&str>, value: Option<&String>| {
-        let (profile, key) = (profile.map(str::to_owned), key.map(str::to_owned));
-        found.push((at, FileEntry { line: 0, profile, key, value: value.cloned().unwrap_or_default() }));
+    let mut add = |at: usize, table: Option<FileTable>, key: Option<&str>, value: Option<&String>| {
+        let (key, value) = (key.map(str::to_owned), value.cloned().unwrap_or_default());
+        found.push((at, FileEntry { line: 0, table, key, value }));
     };
     for (key, value) in document.get_ref() {
         let DeValue::Table(named) = value.get_ref() else {
             add(key.span().start, None, Some(key.get_ref()), values.get(&**key.get_ref()));
             continue;
         };
-        for (name, of_profile) in named {
-            let DeValue::Table(keys) = of_profile.get_ref() else { continue };
+        let is_receiver = key.get_ref() == RECEIVERS;
+        for (name, of_table) in named {
+            let DeValue::Table(keys) = of_table.get_ref() else { continue };
             let (name, at) = (&**name.get_ref(), name.span().start);
-            let profile = profiles.get(name);
+            let (table, values) = if is_receiver {
+                (FileTable::Receiver(name.to_owned()), receivers.get(name))
+            } else {
+                (FileTable::Profile(name.to_owned()), profiles.get(name).map(|profile| &profile.values))
+            };
             if keys.is_empty() {
-                add(at, Some(name), None, None);
+                add(at, Some(table.clone()), None, None);
             }
             for (key, _) in keys {
-                let value = profile.and_then(|profile| profile.values.get(&**key.get_ref()));
-                add(key.span().start, Some(name), Some(key.get_ref()), value);
+                let value = values.and_then(|values| values.get(&**key.get_ref()));
+                add(key.span().start, Some(table.clone()), Some(key.get_ref()), value);
             }
         }
     }
@@ -225,45 +247,75 @@ fn said(text: &str, values: &BTreeMap<String, String>, profiles: &BTreeMap<Strin
     numbered.collect()
 }
 
-fn parse_profiles(path: &Path, value: toml::Value) -> Result<BTreeMap<String, Profile>, SettingsError> {
-    let shape = || SettingsError::ProfilesShape { path: path.to_owned() };
-    let toml::Value::Table(table) = value else { return Err(shape()) };
-    let mut profiles = BTreeMap::new();
-    for (name, value) in table {
-        let toml::Value::Table(table) = value else { return Err(shape()) };
-        let mut profile = Profile::default();
-        for (key, value) in table {
-            let of_account = KEYS.iter().filter(|known| known.scope == Scope::Account).map(|known| known.name);
-            let known = of_account.chain(CREDENTIAL_KEYS.iter().map(|(known, _, _)| *known));
-            let text = known_text(path, Some(&name), &key, value, known)?;
-            profile.values.insert(key, text);
+/// Reads the tables below one name, such as `[profiles.NAME]`: for each its values.
+fn parse_tables(
+    path: &Path,
+    value: toml::Value,
+    below: &'static str,
+    table: fn(String) -> FileTable,
+    known: &[&'static str],
+) -> Result<BTreeMap<String, BTreeMap<String, String>>, SettingsError> {
+    let shape = || SettingsError::TablesShape { path: path.to_owned(), below };
+    let toml::Value::Table(named) = value else { return Err(shape()) };
+    let mut tables = BTreeMap::new();
+    for (name, value) in named {
+        let toml::Value::Table(keys) = value else { return Err(shape()) };
+        let mut values = BTreeMap::new();
+        for (key, value) in keys {
+            let text = known_text(path, Some(&table(name.clone())), &key, value, known.iter().copied())?;
+            values.insert(key, text);
         }
-        profiles.insert(name, profile);
+        tables.insert(name, values);
     }
-    Ok(profiles)
+    Ok(tables)
+}
+
+fn read_receivers(
+    path: &Path,
+    tables: &BTreeMap<String, BTreeMap<String, String>>,
+) -> Result<BTreeMap<String, ReceiverSettings>, SettingsError> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let read = |(name, values): (&String, &BTreeMap<String, String>)| {
+        let place = || KeyPlace { path: path.to_owned(), table: Some(FileTable::Receiver(name.clone())) };
+        let receiver = ReceiverSettings::read(name, values, folder);
+        Ok((name.clone(), receiver.map_err(|problem| SettingsError::Receiver { place: place(), problem })?))
+    };
+    tables.iter().map(read).collect()
 }
 
 /// Value of a known key, in the form that a flag takes. An error names the key, never the value, which may be a secret.
 fn known_text(
     path: &Path,
-    profile: Option<&str>,
+    table: Option<&FileTable>,
     key: &str,
     value: toml::Value,
     known: impl Iterator<Item = &'static str> + Clone,
 ) -> Result<String, SettingsError> {
     if !known.clone().any(|known| known == key) {
-        let place = KeyPlace { path: path.to_owned(), profile: profile.map(str::to_owned) };
+        let place = KeyPlace { path: path.to_owned(), table: table.cloned() };
         if SECRETS.contains(&key) {
             return Err(SettingsError::Secret { place, key: key.to_owned() });
         }
         let suggestion = nearest(key, known);
         return Err(SettingsError::UnknownKey { place, key: key.to_owned(), suggestion });
     }
-    as_flag(value).map_err(|shape| SettingsError::Shape {
-        place: KeyPlace { path: path.to_owned(), profile: profile.map(str::to_owned) },
+    let text = match (table, value) {
+        // Occasions are a list, and read like words with commas between them.
+        (Some(FileTable::Receiver(_)), toml::Value::Array(words)) if key == ON => words_of(words),
+        (_, value) => as_flag(value),
+    };
+    text.map_err(|shape| SettingsError::Shape {
+        place: KeyPlace { path: path.to_owned(), table: table.cloned() },
         key: key.to_owned(),
         shape,
     })
+}
+
+/// Words of a list with commas between them; of a list with anything else, what it is as an error.
+fn words_of(list: Vec<toml::Value>) -> Result<String, &'static str> {
+    let word = |value| if let toml::Value::String(word) = value { Some(word) } else { None };
+    let words: Option<Vec<String>> = list.into_iter().map(word).collect();
+    words.map(|words| words.join(",")).ok_or("a list of other things than words")
 }
 
 /// Value in the form that a flag takes; of a type that no flag has, the type as an error.
@@ -296,7 +348,7 @@ mod tests {
         assert_eq!(file.values["profile"], "a");
         assert_eq!(file.profiles["a"].values["rate"], "5");
         assert_eq!(file.profiles["b"].values["endpoint"], "https://x");
-        let place = "the profile `a` in the settings file `cutover.toml`";
+        let place = "[profiles.a] in the settings file `cutover.toml`";
         assert_eq!(refused("[profiles.a]\nseed = 1"), format!("{place} has an unknown key `seed`"));
         assert_eq!(
             refused("[profiles.a]\ntoken_evn = 'A'"),
@@ -305,7 +357,7 @@ mod tests {
         let secret = refused("[profiles.a]\npassword = 'hunter2'");
         assert_eq!(secret, format!("{place} has a key `password`, and secrets do not belong into settings"));
         assert_eq!(refused("[profiles.a]\nrate = [1]"), format!("{place}: `rate` is a list, not a plain value"));
-        let shape = "the settings file `cutover.toml` defines profiles otherwise than as [profiles.NAME]";
+        let shape = "the settings file `cutover.toml` has `profiles` otherwise than as [profiles.NAME]";
         assert_eq!(refused("profiles = 'a'"), shape);
         assert_eq!(refused("[profiles]\na = 1"), shape);
     }

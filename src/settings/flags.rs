@@ -112,7 +112,7 @@ impl Flags {
                 all.extend(of_launch.given());
             }
             Verb::Check { dialect, .. } => all.extend(dialect.given()),
-            Verb::Doctor { service } | Verb::Config { verb: ConfigVerb::Show { service } } => {
+            Verb::Doctor { service, .. } | Verb::Config { verb: ConfigVerb::Show { service } } => {
                 all.extend(service.given());
             }
             Verb::Sources { verb } => all.extend(verb.service().given()),

@@ -13,6 +13,7 @@ use super::keys::{JOURNAL, KEYS};
 use super::names::{CONFIG, CONFIG_FLAG};
 use super::origin::{Held, Origin};
 use crate::model::words::nearest;
+use crate::notices::settings::ReceiverSettings;
 
 /// Reads a variable; an empty one is not set.
 fn text_of_variable(
@@ -40,6 +41,19 @@ fn journal_of_service(environment: &impl Fn(&str) -> Option<OsString>) -> Result
     })
 }
 
+/// Finds and reads the settings files, the named one first.
+fn found_files(
+    flags: &[(&'static str, String)],
+    environment: &impl Fn(&str) -> Option<OsString>,
+) -> Result<FoundFiles, SettingsError> {
+    let by_flag = flags.iter().find(|(key, _)| *key == CONFIG_FLAG).map(|(_, path)| path.clone());
+    let named = match by_flag {
+        Some(path) => Some(path),
+        None => text_of_variable(CONFIG_FLAG, CONFIG, environment)?,
+    };
+    file::read_all(named.as_deref(), environment)
+}
+
 /// The layers that settings stand in, as they were read. Nothing has won yet.
 #[derive(Clone)]
 pub(crate) struct Layers {
@@ -59,13 +73,24 @@ impl Layers {
         flags: Vec<(&'static str, String)>,
         environment: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, SettingsError> {
-        let by_flag = flags.iter().find(|(key, _)| *key == CONFIG_FLAG).map(|(_, path)| path.clone());
-        let named = match by_flag {
-            Some(path) => Some(path),
-            None => text_of_variable(CONFIG_FLAG, CONFIG, &environment)?,
-        };
-        let found = file::read_all(named.as_deref(), &environment)?;
+        let found = found_files(&flags, &environment)?;
         Self::with_files(flags, environment, found)
+    }
+
+    /// Reads the settings files alone, without checking their values: to tell of the end of a process whose settings cannot be used.
+    pub(crate) fn read_files_alone(
+        flags: &[(&'static str, String)],
+        environment: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, SettingsError> {
+        let FoundFiles { files, warnings } = found_files(flags, &environment)?;
+        Ok(Self {
+            flags: Vec::new(),
+            environment: BTreeMap::new(),
+            plan: BTreeMap::new(),
+            journal_of_service: None,
+            files,
+            warnings,
+        })
     }
 
     /// Reads the layers without any settings file, for a verb that is about such files.
@@ -97,14 +122,24 @@ impl Layers {
     /// Refuses a variable whose name begins as the program's own do, unless it is a setting's, a known other one, or named by
     /// a profile.
     pub(crate) fn check_variables(&self, names: impl IntoIterator<Item = OsString>) -> Result<(), SettingsError> {
-        checks::variables(names, &self.variables_of_profiles().collect::<Vec<_>>())
+        checks::variables(names, &self.secret_variables().collect::<Vec<_>>())
     }
 
-    /// Names of the variables that profiles have their credentials in.
-    pub(super) fn variables_of_profiles(&self) -> impl Iterator<Item = &str> {
+    /// Names of the variables that profiles have their credentials in, and receivers of notices their secrets.
+    pub(super) fn secret_variables(&self) -> impl Iterator<Item = &str> {
         let profiles = self.files.iter().flat_map(|file| file.profiles.values());
         let named = profiles.flat_map(|profile| &profile.values).filter(|(key, _)| key.ends_with("_env"));
-        named.map(|(_, variable)| variable.as_str())
+        let of_receivers = self.files.iter().flat_map(|file| file.receivers.values());
+        named.map(|(_, variable)| variable.as_str()).chain(of_receivers.flat_map(ReceiverSettings::variables))
+    }
+
+    /// Receivers of notices, in the order of their names; of two with one name that of the file that wins.
+    pub(crate) fn receivers(&self) -> impl Iterator<Item = (&ReceiverSettings, &Path)> {
+        let mut all: BTreeMap<&str, (&ReceiverSettings, &Path)> = BTreeMap::new();
+        for (file, receiver) in self.files.iter().flat_map(|file| file.receivers.values().map(move |of| (file, of))) {
+            all.entry(&receiver.name).or_insert((receiver, &file.path));
+        }
+        all.into_values()
     }
 
     /// Warnings about files that were passed over, with the reason.

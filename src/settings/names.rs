@@ -22,6 +22,25 @@ pub(crate) const CREDENTIAL_KEYS: [(&str, Risk, &str); 15] = [
     ("iam_endpoint", Risk::Redirects, "where tokens come from"),
 ];
 
+/// Keys of a receiver of notices, each with its risk and help. They name places, and hold no secret but a URL.
+pub(crate) const RECEIVER_KEYS: [(&str, Risk, &str); 11] = [
+    ("kind", Risk::Redirects, "webhook, smn, command or ping (a dead-man's switch)"),
+    ("on", Risk::Redirects, "the occasions: start, waiting, halt, end; without it all that the kind has words for"),
+    ("format", Risk::Redirects, "of a webhook: generic, slack, feishu or dingtalk"),
+    ("url", Risk::Redirects, "the address of a webhook or a ping, which is a secret where others read this file"),
+    ("url_env", Risk::Reads, "the variable that holds it"),
+    ("url_file", Risk::Reads, "the file that holds it"),
+    ("secret_env", Risk::Reads, "the variable that holds the secret that a webhook is signed with"),
+    ("secret_file", Risk::Reads, "the file that holds it"),
+    (
+        "topic_urn",
+        Risk::Redirects,
+        "the topic of the notification service, which is written to with the run's credentials",
+    ),
+    ("endpoint", Risk::Redirects, "where that service is, if not in the topic's region"),
+    ("command", Risk::Executes, "a command that reads the notice as JSON on standard input"),
+];
+
 /// Keys that are refused with a hint, because who writes one is about to put a secret into a settings file.
 pub(crate) const SECRETS: [&str; 12] = [
     "token",

@@ -25,7 +25,7 @@ impl Layers {
             values: profile.values.clone(),
         });
         let config = self.flags.iter().find(|(key, _)| *key == CONFIG_FLAG).map(|(_, path)| path.clone());
-        let secret_variables = self.variables_of_profiles().map(str::to_owned).collect();
+        let secret_variables = self.secret_variables().map(str::to_owned).collect();
         let mut resolved = Resolved { profile, config, secret_variables, ..Resolved::default() };
         for &key in KEYS {
             if let Some(given) = self.of_flag(key.name).or_else(|| self.of_environment(key.name)) {
@@ -176,6 +176,7 @@ mod tests {
             authority,
             values,
             profiles,
+            receivers: BTreeMap::new(),
             said: Vec::new(),
         };
         let profiles = BTreeMap::from([("a".to_owned(), Profile { values: owned(profile) })]);

@@ -109,11 +109,13 @@ impl Endpoint {
         }
     }
 
-    /// Returns the URL of a path that is already encoded.
+    /// Returns the URL of a path that is already encoded, and that may have a query of its own, which goes before the other.
     pub(crate) fn at(&self, path: &str, query: &str) -> Url {
+        let (path, own) = path.split_once('?').unwrap_or((path, ""));
+        let whole = [own, query].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("&");
         let mut url = self.0.clone();
         url.set_path(path);
-        url.set_query((!query.is_empty()).then_some(query));
+        url.set_query((!whole.is_empty()).then_some(&whole));
         url
     }
 }
@@ -197,5 +199,7 @@ mod tests {
         let url = endpoint.at("/v3/sources/a%20b%2Fc%252F%E2%98%83%2B~._-/changestate", "limit=200");
         assert_eq!(url.path(), "/v3/sources/a%20b%2Fc%252F%E2%98%83%2B~._-/changestate");
         assert_eq!(url.query(), Some("limit=200"));
+        let url = endpoint.at("/send?access_token=a%2Bb", "timestamp=1");
+        assert_eq!((url.path(), url.query()), ("/send", Some("access_token=a%2Bb&timestamp=1")));
     }
 }

@@ -17,7 +17,7 @@ use crate::event::outcome::Outcome;
 /// Request that is ready to leave.
 pub(crate) struct Outgoing {
     pub(crate) method: &'static str,
-    /// Path as on the wire, percent-encoded.
+    /// Path as on the wire, percent-encoded; it may have a query of its own.
     pub(crate) path: String,
     pub(crate) query: Vec<(&'static str, String)>,
     pub(crate) headers: Vec<Header>,

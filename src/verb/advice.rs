@@ -199,7 +199,8 @@ fn entry_of_settings(error: &SettingsError) -> ErrorEntry<'_> {
         | SettingsError::UnknownKey { .. }
         | SettingsError::Secret { .. }
         | SettingsError::Shape { .. }
-        | SettingsError::ProfilesShape { .. }
+        | SettingsError::TablesShape { .. }
+        | SettingsError::Receiver { .. }
         | SettingsError::Untrusted(_)
         | SettingsError::InOtherHands { .. }
         | SettingsError::NoStateFolder

@@ -2,6 +2,7 @@
 
 use super::error::CommandError;
 use super::here::Here;
+use super::notices::Notices;
 use crate::console::Console;
 use crate::journal::read::runs::RunRecord;
 use crate::plan::checked::Checked;
@@ -22,6 +23,8 @@ pub(crate) struct Context {
     /// Layers of settings, from which the settings of other profiles are read.
     pub(crate) layers: Layers,
     pub(crate) here: Here,
+    /// Notices of a verb that launches; none for any other.
+    pub(crate) notices: Notices,
 }
 
 /// Returns the time zone for output: that of the run or its plan, else that of the settings, else the machine's. Warns and

@@ -34,6 +34,7 @@ mod memory;
 mod metrics;
 mod next;
 mod nights;
+mod notices;
 mod outages;
 mod pace;
 mod peer;

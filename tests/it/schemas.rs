@@ -119,6 +119,22 @@ fn of_old_runs(documents: &mut Documents) {
     documents.printed(&lab.cutover(&prune).exits(0).stdout);
 }
 
+/// Adds notices as a command gets them, of a run with a row off target and of a plan with errors; and what tells of undelivered ones.
+fn of_notices(documents: &mut Documents) {
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(3, "stopped,syncing"));
+    lab.write("odd.csv", "source_id,copystate\nvm-1,stoped\n");
+    let kept = "[notify.kept]\nkind = 'command'\ncommand = 'cat >> kept'\n";
+    lab.write("cutover.toml", &format!("{kept}[notify.lost]\nkind = 'command'\ncommand = 'false'\n"));
+    let sandbox = lab.serve("plan.csv", "[[fault]]\nsources = [\"vm-00002\"]\nkind = \"forbidden\"\n");
+    lab.launch(&sandbox, &["run", "plan.csv", "--rate", "off"]).exits(1);
+    lab.cutover(&["run", "odd.csv", "--yes", "--endpoint", &sandbox.url]).exits(2);
+    documents.printed(&std::fs::read_to_string(lab.path("kept")).unwrap());
+    for args in [&["status", "--json"][..], &["runs", "--json"], &["config", "show", "--json"]] {
+        documents.printed(&lab.cutover(args).stdout);
+    }
+}
+
 /// Adds settings, and plan files: the sample, the example with and without its comments, and one with most keys.
 fn of_files(documents: &mut Documents) {
     let lab = Lab::new();
@@ -170,6 +186,7 @@ fn every_document_holds_to_its_schema_and_no_broken_one_does() {
     of_unfinished_runs(&mut documents);
     of_refusals(&mut documents);
     of_old_runs(&mut documents);
+    of_notices(&mut documents);
     of_files(&mut documents);
     of_hooks(&mut documents);
     let schemas = concat!(env!("CARGO_MANIFEST_DIR"), "/src/schemas");

@@ -37,14 +37,15 @@ FORM = 2  # of the bundles that this checks: each has the checker of its own for
 SCHEMA = """
     03d7382e102fefeca4bd3803eae66bd6 09461a86f013c7749a131407c161cafb 0fce479339af9ccdeb6f104fc028bc65
     214accc14f0e069ecfe4fea15ffe15ac 265568fe77f7031583a03a344949b26a 2fe0cc726a98fb5965f5b0c4900327b2
-    417f7cd1b25ae5a42bfd24f1b4dcba37 41b244fb46bd79b600bb07da2086448f 45c131c8b3f0d4533960e789f653f6d5
-    461de192c4b9568121f745a518ebeb8b 489460d5266cd307254e5ccf855bbe18 61482071ee2f44a325fc4e7c72dffb0b
-    65ab5eb52e9aa77977bd2f9d21474e97 80b734ec8483d7848a53de3b496318c6 8b3841659fe3645b799aba342501c109
+    3721333b1bba994100685dd44959a3d9 417f7cd1b25ae5a42bfd24f1b4dcba37 41b244fb46bd79b600bb07da2086448f
+    45c131c8b3f0d4533960e789f653f6d5 461de192c4b9568121f745a518ebeb8b 489460d5266cd307254e5ccf855bbe18
+    61482071ee2f44a325fc4e7c72dffb0b 65ab5eb52e9aa77977bd2f9d21474e97 78e4962fd3b14e458b3dcf6c07c793e1
+    7d7d8f72d9a00916342ccb7793c6dedc 80b734ec8483d7848a53de3b496318c6 8b3841659fe3645b799aba342501c109
     91151e91158b2c78661a211b4e01174d 943d7bbf6139e6401fd82e475921934c a1b59e2692c61b2f8ab072917f8f1a15
     a538ee521e61744f4fcee9ff5df1967e aca1f006364d5483f376d4b492bda093 b0cba36d236e764ef5807dc3612c1c47
     c580a0690e12faa65502d22f2f7337ea c735f4add84f609ecbe488b7eb709a07 db66c48f7769152435981a3c334f0dbd
-    e8ca7215e40909b06672715b2caf6ec8 effc561cdb01f5bf56450bf0f9d57be5 f02a2b942b737f06aa55f410c2d6ed8c
-    fdd02cceaa536e8500fbd1b1c646b7eb
+    e8ca7215e40909b06672715b2caf6ec8 ef8206a0d4d9306f4e641fe91cf0d92a effc561cdb01f5bf56450bf0f9d57be5
+    f02a2b942b737f06aa55f410c2d6ed8c f2b78275e890a5249447dc6f6400b427 fdd02cceaa536e8500fbd1b1c646b7eb
 """.split()
 
 findings, n_findings = [], 0
@@ -263,7 +264,7 @@ def runs_of(db, run_id):
         wrong(f"journal.db: an excerpt holds one of several runs, and this holds {len(runs)} of {n_runs}")
     if not is_excerpt and (len(set(made)) != n_runs or len(made) != n_runs or made[0] != 1 or made[-1] != n_runs):
         wrong(f"journal.db: {n_runs} runs were made in it, and it holds {len(runs)}, and tombstones of {len(pruned)}")
-    for table, may_be_left in (("lane", ()), ("row", pruned), ("event", pruned), ("control", ())):
+    for table, may_be_left in (("lane", ()), ("row", pruned), ("event", pruned), ("control", ()), ("notice", ())):
         for number, in db.execute(f"SELECT DISTINCT run FROM {table} NOT INDEXED"):
             if number not in numbers and number not in may_be_left:
                 wrong(f"journal.db: table `{table}` has entries of run number {number}, which is not there")

@@ -225,6 +225,9 @@ pub(crate) enum Verb {
     /// Look at credentials, clock, permissions, endpoint, journal and disk; change nothing
     #[command(after_help = codes::of_doctor())]
     Doctor {
+        /// Also send a test to every receiver of notices ([notify.NAME] in the settings)
+        #[arg(long)]
+        notify: bool,
         #[command(flatten)]
         service: ServiceArgs,
     },
@@ -452,6 +455,38 @@ pub(crate) enum JournalVerb {
         #[arg(long, value_name = "AGE", value_parser = Age::from_str)]
         keep: Option<Age>,
     },
+}
+
+impl Verb {
+    /// Name of a verb that launches a run in the user's journal; `None` for any other.
+    pub(crate) fn launches(&self) -> Option<&'static str> {
+        match self {
+            Verb::Run { dry_run: false, .. } => Some("run"),
+            Verb::Resume { .. } => Some("resume"),
+            Verb::Retry { .. } => Some("retry"),
+            Verb::Reconcile { .. } => Some("reconcile"),
+            Verb::Run { dry_run: true, .. }
+            | Verb::Init { .. }
+            | Verb::Check { .. }
+            | Verb::Plan { .. }
+            | Verb::Approve { .. }
+            | Verb::Status { .. }
+            | Verb::Rehearse { .. }
+            | Verb::Control { .. }
+            | Verb::Rollback { .. }
+            | Verb::Runs { .. }
+            | Verb::Explain { .. }
+            | Verb::Report { .. }
+            | Verb::Doctor { .. }
+            | Verb::Trust { .. }
+            | Verb::Config { .. }
+            | Verb::Sources { .. }
+            | Verb::Audit { .. }
+            | Verb::Journal { .. }
+            | Verb::Serve { .. }
+            | Verb::Sandbox { .. } => None,
+        }
+    }
 }
 
 fn format(name: &str) -> Result<Format, String> {

@@ -71,6 +71,11 @@ impl Served {
         lines(&self.get("/_sandbox/ledger?ids=1"))
     }
 
+    /// Returns the messages that were published to topics.
+    pub(crate) fn messages(&self) -> Vec<serde_json::Value> {
+        lines(&self.get("/_sandbox/messages"))
+    }
+
     pub(crate) fn changes(&self) -> Vec<Request> {
         self.ledger().into_iter().filter(Request::is_change).collect()
     }

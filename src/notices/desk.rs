@@ -1,0 +1,194 @@
+//! Thread that hands notices to their receivers, apart from everything that carries the run.
+//!
+//! Each receiver has a queue of its own, so that one that hangs keeps no other waiting, and hears of a beginning before it hears of an
+//! end. Nothing waits for the thread until the launch has ended; then it has [`AT_THE_END`] for all that is left.
+
+use std::collections::HashSet;
+use std::sync::mpsc::{Receiver as Results, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use std::{io, thread};
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::notice::{Notice, Occasion};
+use super::patience::{TRIES, Turn};
+use super::receiver::Receiver;
+
+/// Longest time that the end of a launch waits for notices.
+const AT_THE_END: Duration = Duration::from_secs(10);
+/// Part of it that is kept for the records of those that nothing was heard of.
+const FOR_RECORDS: Duration = Duration::from_secs(1);
+
+/// Outcome of a notice at one receiver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Delivery {
+    pub(crate) receiver: String,
+    pub(crate) about: Occasion,
+    pub(crate) tries: u32,
+    /// Problem of the last try; `None` if it was delivered.
+    pub(crate) problem: Option<String>,
+}
+
+/// Told of each outcome, on the thread's own time.
+pub(crate) type Clerk = Arc<dyn Fn(&Delivery) + Send + Sync>;
+
+/// Makes a notice, which takes a read of the journal; `None` if there is nothing to say.
+type Compose = Box<dyn FnOnce() -> Option<Notice> + Send>;
+
+/// The thread, as the launch sees it.
+pub(crate) struct Desk {
+    inbox: mpsc::UnboundedSender<Compose>,
+    /// Time by which all has to be done, once the launch has ended.
+    deadline: watch::Sender<Option<Instant>>,
+    /// Occasions that were told: each is told once.
+    told: Mutex<HashSet<Occasion>>,
+    /// Receivers of the last notice.
+    of_end: Vec<String>,
+    clerk: Clerk,
+    /// Ends when the thread does.
+    results: Mutex<Results<Delivery>>,
+}
+
+impl Desk {
+    /// Starts the thread for these receivers.
+    pub(crate) fn open(receivers: Vec<Receiver>, clerk: Clerk) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let of_end =
+            receivers.iter().filter(|receiver| receiver.wants(Occasion::End)).map(|receiver| receiver.name.clone());
+        let of_end = of_end.collect();
+        let (inbox, composed) = mpsc::unbounded_channel();
+        let (deadline, until) = watch::channel(None);
+        let (sender, results) = channel();
+        let kept = Arc::clone(&clerk);
+        thread::Builder::new().name("notices".to_owned()).spawn(move || {
+            runtime.block_on(serve(receivers, composed, &until, &kept, &sender));
+            // A command that does not end, or a journal that is locked, is left behind.
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { inbox, deadline, told: Mutex::default(), of_end, clerk, results: Mutex::new(results) })
+    }
+
+    /// Has a notice made and sent, unless its occasion was told before. Waits for nothing.
+    pub(crate) fn tell(&self, about: Occasion, compose: impl FnOnce() -> Option<Notice> + Send + 'static) {
+        if self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(about) {
+            // The thread ends with the desk.
+            _ = self.inbox.send(Box::new(compose));
+        }
+    }
+
+    /// Sends the last notice, and waits until it and all before it are delivered or given up: ten seconds at most.
+    pub(crate) fn close(self, last: Notice) {
+        let Self { inbox, deadline, of_end, clerk, results, .. } = self;
+        let end = Instant::now() + AT_THE_END;
+        let until = end - FOR_RECORDS;
+        _ = inbox.send(Box::new(|| Some(last)));
+        drop(inbox);
+        _ = deadline.send(Some(until));
+        let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut missing: HashSet<String> = of_end.into_iter().collect();
+        loop {
+            match results.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(Delivery { about: Occasion::End, receiver, .. }) => _ = missing.remove(&receiver),
+                Ok(_) => (),
+                Err(RecvTimeoutError::Disconnected) if missing.is_empty() => return,
+                Err(RecvTimeoutError::Disconnected | RecvTimeoutError::Timeout) => break,
+            }
+        }
+        // A journal that is locked does not make the end later.
+        let (sender, recorded) = channel::<()>();
+        let recording = thread::Builder::new().spawn(move || {
+            for receiver in missing {
+                let problem = Some("nothing was heard of it in time".to_owned());
+                clerk(&Delivery { receiver, about: Occasion::End, tries: TRIES, problem });
+            }
+            drop(sender);
+        });
+        if recording.is_ok() {
+            _ = recorded.recv_timeout(end.saturating_duration_since(Instant::now()));
+        }
+    }
+}
+
+/// Makes the notices and hands each to the queues of those who want it. Ends once all queues are empty and nothing more comes.
+async fn serve(
+    receivers: Vec<Receiver>,
+    mut composed: mpsc::UnboundedReceiver<Compose>,
+    until: &watch::Receiver<Option<Instant>>,
+    clerk: &Clerk,
+    results: &Sender<Delivery>,
+) {
+    let mut queues = Vec::new();
+    let mut serving = tokio::task::JoinSet::new();
+    for receiver in receivers {
+        let receiver = Arc::new(receiver);
+        let (queue, notices) = mpsc::unbounded_channel::<Arc<Notice>>();
+        queues.push((Arc::clone(&receiver), queue));
+        serving.spawn(attend(receiver, notices, until.clone(), Arc::clone(clerk), results.clone()));
+    }
+    while let Some(compose) = composed.recv().await {
+        let Ok(Some(notice)) = tokio::task::spawn_blocking(compose).await else { continue };
+        let notice = Arc::new(notice);
+        for (_, queue) in queues.iter().filter(|(receiver, _)| receiver.wants(notice.about)) {
+            _ = queue.send(Arc::clone(&notice));
+        }
+    }
+    drop(queues);
+    serving.join_all().await;
+}
+
+/// Delivers the notices of one receiver, one after the other.
+async fn attend(
+    receiver: Arc<Receiver>,
+    mut notices: mpsc::UnboundedReceiver<Arc<Notice>>,
+    until: watch::Receiver<Option<Instant>>,
+    clerk: Clerk,
+    results: Sender<Delivery>,
+) {
+    while let Some(notice) = notices.recv().await {
+        let delivery = deliver(&receiver, &notice, &notices, until.clone()).await;
+        let (of_clerk, clerk) = (delivery.clone(), Arc::clone(&clerk));
+        _ = tokio::task::spawn_blocking(move || clerk(&of_clerk)).await;
+        _ = results.send(delivery);
+    }
+}
+
+/// Tries up to three times.
+async fn deliver(
+    receiver: &Receiver,
+    notice: &Notice,
+    behind: &mpsc::UnboundedReceiver<Arc<Notice>>,
+    mut until: watch::Receiver<Option<Instant>>,
+) -> Delivery {
+    let delivery = |tries, problem| Delivery { receiver: receiver.name.clone(), about: notice.about, tries, problem };
+    if let Some(problem) = receiver.problem() {
+        return delivery(0, Some(problem.to_owned()));
+    }
+    let mut problem = None;
+    for n in 1..=TRIES {
+        let turn = || {
+            let left = until.borrow().map(|until| until.saturating_duration_since(Instant::now()));
+            // The last notice may still be on its way into the queue.
+            let n_behind =
+                u32::from(notice.about != Occasion::End).max(u32::try_from(behind.len()).unwrap_or(u32::MAX));
+            Turn::of_left(left, TRIES + 1 - n + TRIES.saturating_mul(n_behind))
+        };
+        let Turn { longest, .. } = turn();
+        problem = Some(match timeout(longest, receiver.send(notice)).await {
+            Ok(Ok(())) => return delivery(n, None),
+            Ok(Err(problem)) => problem,
+            Err(_) => format!("no answer within {:.1} s", longest.as_secs_f64()),
+        });
+        if n < TRIES {
+            let Turn { pause, .. } = turn();
+            if until.borrow().is_some() {
+                sleep(pause).await;
+            } else {
+                // The end of the launch shortens the pause, and takes nothing from the tries.
+                _ = timeout(pause, until.changed()).await;
+            }
+        }
+    }
+    delivery(TRIES, problem)
+}

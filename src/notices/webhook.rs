@@ -1,0 +1,182 @@
+//! Webhooks: the body, the signature and the answer of each format.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use jiff::Timestamp;
+use secrecy::SecretString;
+use serde_json::json;
+use sha2::Sha256;
+
+use super::notice::Notice;
+use super::posting::{self, Answer};
+use super::settings::WebhookFormat;
+use crate::transport::Transport;
+use crate::transport::address::Address;
+use crate::transport::request::{Header, Outgoing};
+use crate::transport::secrets::guarded::Guarded;
+
+/// Webhook with all that it takes to write to it.
+pub(super) struct Webhook {
+    pub(super) format: WebhookFormat,
+    pub(super) address: Address,
+    pub(super) secret: Option<Guarded>,
+    pub(super) transport: Transport,
+}
+
+/// Longest text for a chat, in characters. source: open.feishu.cn, custom bot guide (20 KB for a request).
+const LONGEST_TEXT: usize = 4_000;
+
+impl Webhook {
+    pub(super) async fn send(&self, notice: &Notice) -> Result<(), String> {
+        let outgoing = self.outgoing(notice, Timestamp::now())?;
+        let answer = posting::send(&self.transport, outgoing).await?.accepted()?;
+        judged(self.format, &answer)
+    }
+
+    /// Makes the request of this moment. Each try is dated and signed anew.
+    fn outgoing(&self, notice: &Notice, now: Timestamp) -> Result<Outgoing, String> {
+        let path = self.address.path_and_query();
+        let secret = self.secret.as_ref().map(Guarded::expose_secret);
+        let mut query = Vec::new();
+        let mut headers = Vec::new();
+        let body = match self.format {
+            WebhookFormat::Generic => {
+                let body = notice.document();
+                let seconds = now.as_second();
+                headers.push(Header::plain("webhook-id", notice.id.clone()));
+                headers.push(Header::plain("webhook-timestamp", seconds.to_string()));
+                if let Some(secret) = secret {
+                    let signature = standard_signature(secret, &notice.id, seconds, &body)?;
+                    headers.push(Header::sealed("webhook-signature", SecretString::from(signature)));
+                }
+                body
+            }
+            WebhookFormat::Slack => json!({"text": slack_text(&text_of(notice))}).to_string(),
+            WebhookFormat::Feishu => {
+                let mut body = json!({"msg_type": "text", "content": {"text": without_tags(&text_of(notice))}});
+                if let Some(secret) = secret {
+                    let seconds = now.as_second();
+                    body["timestamp"] = seconds.to_string().into();
+                    body["sign"] = feishu_signature(secret, seconds).into();
+                }
+                body.to_string()
+            }
+            WebhookFormat::Dingtalk => {
+                if let Some(secret) = secret {
+                    let ms = now.as_millisecond();
+                    query = vec![("timestamp", ms.to_string()), ("sign", dingtalk_signature(secret, ms))];
+                }
+                json!({"msgtype": "text", "text": {"content": text_of(notice)}}).to_string()
+            }
+        };
+        let mut outgoing = posting::outgoing("POST", path.expose_secret().to_owned(), body);
+        outgoing.query = query;
+        outgoing.headers.extend(headers);
+        outgoing.hidden = std::iter::once(path.clone()).chain(self.secret.clone()).collect();
+        Ok(outgoing)
+    }
+}
+
+/// Tells by the body whether a notice was taken: two of the formats answer 200 to what they refuse.
+///
+/// sources: docs.slack.dev "Sending messages using incoming webhooks" (`ok`); open.feishu.cn, custom bot guide (`code`);
+/// open.dingtalk.com, custom robot (`errcode`)
+fn judged(format: WebhookFormat, answer: &Answer) -> Result<(), String> {
+    let (code, message) = match format {
+        WebhookFormat::Generic => return Ok(()),
+        WebhookFormat::Slack if answer.text.trim() == "ok" => return Ok(()),
+        WebhookFormat::Slack => return Err(answer.problem("without the word `ok`")),
+        WebhookFormat::Feishu => ("code", "msg"),
+        WebhookFormat::Dingtalk => ("errcode", "errmsg"),
+    };
+    let said = answer.json();
+    match said[code].as_i64() {
+        Some(0) => Ok(()),
+        Some(other) => Err(answer.problem(&format!("{code} {other}: {}", said[message].as_str().unwrap_or_default()))),
+        None => Err(answer.problem(&format!("without `{code}`"))),
+    }
+}
+
+fn text_of(notice: &Notice) -> String {
+    notice.message().chars().take(LONGEST_TEXT).collect()
+}
+
+/// Escapes the characters that begin a mention, a link or an entity.
+///
+/// source: docs.slack.dev "Formatting message text" (escaping text)
+fn slack_text(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// Replaces the signs of tags: `<at user_id="all">` in a text would call everybody, and there is no way to escape it.
+///
+/// source: open.feishu.cn, custom bot guide (`at` in a text)
+fn without_tags(text: &str) -> String {
+    text.replace('<', "\u{ff1c}").replace('>', "\u{ff1e}")
+}
+
+/// Signs as Standard Webhooks has it: `whsec_` and base64 is the key; a secret in any other form is the key itself.
+///
+/// source: github.com/standard-webhooks/standard-webhooks `spec/standard-webhooks.md` (signature scheme)
+fn standard_signature(secret: &str, id: &str, seconds: i64, body: &str) -> Result<String, String> {
+    let key = match secret.strip_prefix("whsec_") {
+        Some(encoded) => STANDARD.decode(encoded).map_err(|_| "the secret is not base64 behind `whsec_`".to_owned())?,
+        None => secret.as_bytes().to_vec(),
+    };
+    let key = secrecy::zeroize::Zeroizing::new(key);
+    Ok(format!("v1,{}", hmac_sha256(&key, format!("{id}.{seconds}.{body}").as_bytes())))
+}
+
+/// Signs with time and secret as the key, and nothing as the message.
+///
+/// source: open.feishu.cn, custom bot guide (signature verification)
+fn feishu_signature(secret: &str, seconds: i64) -> String {
+    hmac_sha256(format!("{seconds}\n{secret}").as_bytes(), b"")
+}
+
+/// Signs time and secret with the secret as the key; the time is in milliseconds. The query encodes it.
+///
+/// source: open.dingtalk.com, custom robot (security settings)
+fn dingtalk_signature(secret: &str, ms: i64) -> String {
+    hmac_sha256(secret.as_bytes(), format!("{ms}\n{secret}").as_bytes())
+}
+
+fn hmac_sha256(key: &[u8], message: &[u8]) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key of any length is a key");
+    mac.update(message);
+    STANDARD.encode(mac.finalize().into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::notice::tests::sample;
+    use super::*;
+    use crate::transport::request::encoded;
+
+    /// sources: `test_sign` of the libraries in github.com/standard-webhooks/standard-webhooks; open.feishu.cn, custom bot guide (the
+    /// timestamp and the secret `demo` of its examples); open.dingtalk.com, custom robot (the secret of its examples). The last two
+    /// were computed by the examples' own code in Python.
+    #[test]
+    fn each_signature_is_that_of_the_published_example() {
+        let signed = standard_signature(
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            "msg_p5jXN8AQM9LWM0D4loKWxJek",
+            1_614_265_330,
+            r#"{"test": 2432232314}"#,
+        );
+        assert_eq!(signed.unwrap(), "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+        assert_eq!(feishu_signature("demo", 1_599_360_473), "l1N0gAcBjdwBvGm1xMjOF0XSyaLRpR7tuO5dHfhAYc8=");
+        let signed = dingtalk_signature("this is secret", 1_577_262_236_757);
+        assert_eq!(encoded(&signed).to_string(), "hmPWwU%2B7lVdm3ZZz0r9tSfx0L4Q26jWOZr9%2BGs6EZQM%3D");
+        assert!(standard_signature("whsec_###", "a", 1, "").is_err());
+    }
+
+    #[test]
+    fn foreign_text_is_no_markup_of_a_chat() {
+        let text = sample().message();
+        assert!(text.contains("<at user_id"));
+        assert!(slack_text(&text).contains("&lt;at user_id=\"all\"&gt; &amp; "));
+        assert!(!without_tags(&text).contains(['<', '>']));
+    }
+}

@@ -1,0 +1,231 @@
+//! Notices of a launch: what is told to the receivers that the settings name, read from the journal alone.
+//!
+//! A verb that launches opens them before its plan is read, so that the end is told of whatever comes in between; the launch says which
+//! run they are about once it has one.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+
+use crate::console::Console;
+use crate::credentials::chain;
+use crate::credentials::identity::Credentials;
+use crate::event::verdict::Verdict;
+use crate::exit::Exit;
+use crate::journal::notices::NoticeOutcome;
+use crate::journal::{Journal, RunKey};
+use crate::notices::desk::{Delivery, Desk};
+use crate::notices::notice::{Counts, Notice, NoticeCause, NoticeExit, NoticePlan, Occasion};
+use crate::notices::receiver::{Receiver, Surroundings};
+use crate::notices::smn::OfRun;
+use crate::report::causes::cause_text;
+use crate::report::status;
+use crate::report::summary::Summary;
+use crate::settings::Settings;
+use crate::settings::layers::Layers;
+use crate::wording::amounts::count;
+use crate::wording::plain::plain;
+
+/// Notices of one launch; without receivers they do nothing. Clones are the same notices.
+#[derive(Clone, Default)]
+pub(crate) struct Notices(Option<Arc<Shared>>);
+
+struct Shared {
+    verb: &'static str,
+    /// `None` once the end was told, or is not to be told.
+    desk: Mutex<Option<Desk>>,
+    subject: Mutex<Option<Subject>>,
+    credentials_of_run: OfRun,
+}
+
+/// Run that a launch carries, and its journal.
+#[derive(Clone)]
+pub(crate) struct Subject {
+    pub(crate) journal: PathBuf,
+    pub(crate) key: RunKey,
+    pub(crate) run: String,
+    /// Number of the launch.
+    pub(crate) launch: u32,
+}
+
+impl Notices {
+    /// Opens the notices of a verb that launches. Warns, and has none, where that is not possible.
+    pub(crate) fn open(verb: &'static str, console: Console, layers: &Layers, settings: &Settings) -> Self {
+        let credentials_of_run = OfRun::default();
+        let receivers = receivers(layers, settings, &credentials_of_run);
+        if receivers.is_empty() {
+            return Self::default();
+        }
+        let shared = Arc::new_cyclic(|shared: &std::sync::Weak<Shared>| {
+            let told = std::sync::Weak::clone(shared);
+            let clerk = Arc::new(move |delivery: &Delivery| note(console, told.upgrade().as_deref(), delivery));
+            let desk = Desk::open(receivers, clerk);
+            if let Err(error) = &desk {
+                console.warn(&format!("nobody is told of this launch: {error}"));
+            }
+            Shared { verb, desk: Mutex::new(desk.ok()), subject: Mutex::default(), credentials_of_run }
+        });
+        Self(Some(shared))
+    }
+
+    /// Tells whether anybody is told.
+    pub(crate) fn has_receivers(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Sets the run that they are about, and the credentials that it has for a service.
+    pub(crate) fn are_about(&self, subject: Subject, credentials: Option<Arc<Credentials>>) {
+        let Some(shared) = &self.0 else { return };
+        *shared.subject() = Some(subject);
+        if let Some(credentials) = credentials {
+            // A launch has one run, and sets them once.
+            _ = shared.credentials_of_run.set(credentials);
+        }
+    }
+
+    /// Sets the path of the journal at the end, which may be that of a saved copy.
+    pub(crate) fn journal_is_at(&self, path: &Path) {
+        if let Some(subject) = self.0.as_ref().and_then(|shared| shared.subject().clone()) {
+            self.are_about(Subject { journal: path.to_owned(), ..subject }, None);
+        }
+    }
+
+    /// Has the receivers told of an occasion of the run; `said` is what the journal's event says, if that is more than its counts.
+    pub(crate) fn tell(&self, about: Occasion, said: Option<String>) {
+        let Some(shared) = &self.0 else { return };
+        let (Some(subject), verb) = (shared.subject().clone(), shared.verb) else { return };
+        if let Some(desk) = &*shared.desk() {
+            desk.tell(about, move || Some(subject.notice(about, verb, said.as_deref(), None)));
+        }
+    }
+
+    /// Tells of the end of the process, and waits until all is delivered or given up, for ten seconds at most.
+    pub(crate) fn end(&self, exit: Exit, error: Option<&str>, hint: Option<&str>) {
+        let Some(shared) = &self.0 else { return };
+        let Some(desk) = shared.desk().take() else { return };
+        let subject = shared.subject().clone();
+        let end = NoticeExit { code: exit.code(), name: exit.name(), reason: None };
+        desk.close(if let Some(subject) = subject {
+            subject.notice(Occasion::End, shared.verb, error, Some(end))
+        } else {
+            let text = error.map_or_else(|| exit.meaning().to_owned(), plain);
+            Notice { exit: Some(end), next: hint.map(plain), ..Notice::new(Occasion::End, shared.verb, text) }
+        });
+    }
+}
+
+impl Shared {
+    fn subject(&self) -> std::sync::MutexGuard<'_, Option<Subject>> {
+        self.subject.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn desk(&self) -> std::sync::MutexGuard<'_, Option<Desk>> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Opens all receivers that settings name, with the secrets of each.
+pub(crate) fn receivers(layers: &Layers, settings: &Settings, of_run: &OfRun) -> Vec<Receiver> {
+    let environment = |name: &str| std::env::var_os(name);
+    let credentials = || match chain::find(&settings.credentials, &settings.transport, &environment) {
+        Ok(Some(found)) => Ok(Arc::new(found.credentials)),
+        Ok(None) => Err("no credentials are set".to_owned()),
+        Err(error) => Err(error.to_string()),
+    };
+    let around = Surroundings {
+        transport: &settings.transport,
+        environment: &environment,
+        secret_variables: settings.credentials.secret_variables.clone(),
+        credentials: &credentials,
+        of_run,
+    };
+    layers.receivers().map(|(receiver, _)| Receiver::open(receiver, &around)).collect()
+}
+
+/// Journals the outcome of a notice, if there is a run, and says what was not delivered. A journal that does not take it is not waited
+/// for.
+fn note(console: Console, shared: Option<&Shared>, delivery: &Delivery) {
+    let Delivery { receiver, about, tries, problem } = delivery;
+    if let Some(problem) = problem {
+        console.warn(&format!("notice `{}` ({}) was not delivered: {}", plain(receiver), about.name(), plain(problem)));
+    }
+    let Some(Subject { journal, run, launch, .. }) = shared.and_then(|shared| shared.subject().clone()) else { return };
+    let outcome = NoticeOutcome {
+        launch,
+        at: Timestamp::now(),
+        receiver: receiver.clone(),
+        about: about.name().to_owned(),
+        tries: *tries,
+        problem: problem.clone(),
+    };
+    if let Err(error) = Journal::open_to_note(&journal).and_then(|mut journal| journal.note(&run, &outcome)) {
+        console.warn(&format!("the outcome of notice `{}` is not in the journal: {error}", plain(receiver)));
+    }
+}
+
+impl Subject {
+    /// Makes a notice from what the journal says at this moment; without counts and anchor if it cannot be read.
+    fn notice(&self, about: Occasion, verb: &'static str, said: Option<&str>, exit: Option<NoticeExit>) -> Notice {
+        let Self { journal, key, run, launch } = self;
+        let summary = || {
+            let open = Journal::open_to_read(journal)?;
+            Summary::from_journal(&open, &open.run(*key)?, journal)
+        };
+        let of_run = |text| Notice { run: Some(plain(run)), launch: Some(*launch), ..Notice::new(about, verb, text) };
+        match summary() {
+            Ok(summary) => with_summary(of_run(text(about, &summary, said)), &summary, exit),
+            Err(_) => Notice { exit, ..of_run(said.map_or_else(|| about.name().to_owned(), plain)) },
+        }
+    }
+}
+
+/// Returns what happened, in one sentence.
+fn text(about: Occasion, summary: &Summary, said: Option<&str>) -> String {
+    let left = || format!("{} of {} still to do", summary.n_unsettled(), count(u64::from(summary.plan.rows), "row"));
+    match (about, said) {
+        (Occasion::Start, _) => format!("launch {} begins: {}", summary.launches, left()),
+        (Occasion::Waiting, _) => summary.steering.lines(&summary.commands, true, None).join(" "),
+        (Occasion::Halt | Occasion::Test, said) => format!("{}; {}", said.map(plain).unwrap_or_default(), left()),
+        (Occasion::End, Some(error)) => format!("{}; {}", plain(error), summary.sentence()),
+        (Occasion::End, None) => summary.sentence(),
+    }
+}
+
+fn with_summary(notice: Notice, summary: &Summary, exit: Option<NoticeExit>) -> Notice {
+    let verdicts = Verdict::ALL.into_iter().map(|verdict| (verdict.name(), summary.verdicts.get(verdict)));
+    let reason = summary.exit.reason.as_deref().filter(|reason| !reason.is_empty()).map(plain);
+    Notice {
+        next: next(notice.about, summary),
+        plan: Some(NoticePlan { path: plain(&summary.plan.path), digest: plain(&summary.plan.digest) }),
+        counts: Some(Counts {
+            rows: summary.plan.rows,
+            on_target: summary.on_target,
+            verdicts: verdicts.collect(),
+            pending: summary.unsettled.pending,
+            in_doubt: summary.unsettled.in_doubt,
+        }),
+        cause: summary.causes.first().map(|cause| NoticeCause {
+            verdict: plain(&cause.verdict),
+            rows: cause.n_rows,
+            text: cause_text(cause),
+        }),
+        exit: exit.map(|exit| NoticeExit { reason, ..exit }),
+        anchor: Some(summary.anchor.clone()),
+        anchor_hash: Some(summary.anchor_hash.clone()),
+        ..notice
+    }
+}
+
+/// Returns the command to type next; `None` if nothing has to be done.
+fn next(about: Occasion, summary: &Summary) -> Option<String> {
+    match about {
+        Occasion::Start => Some(summary.commands.watch()),
+        Occasion::Waiting => {
+            let (_, words) = status::steering(&summary.steering);
+            (!words.is_empty()).then(|| summary.commands.control(&words))
+        }
+        Occasion::Halt | Occasion::Test => Some(summary.commands.status()),
+        Occasion::End => summary.next_steps().into_iter().next().map(|(_, advice)| advice.command),
+    }
+}
