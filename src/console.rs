@@ -11,6 +11,16 @@ use std::panic::PanicHookInfo;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+mod journald;
+mod level;
+pub(crate) mod log_file;
+mod record;
+
+use level::Level;
+use log_file::LogFile;
+use record::{Record, lines};
+
+use crate::diagnostics::{Diagnostic, Kind};
 use crate::wording::printout::Printout;
 use crate::wording::sieve::{Form, Sieve};
 use crate::wording::visible::visible;
@@ -27,51 +37,53 @@ pub(crate) enum LogFormat {
 pub(crate) struct Console {
     pub(crate) format: LogFormat,
     pub(crate) quiet: bool,
-    pub(crate) verbose: bool,
     pub(crate) json: bool,
+    /// File that gets every message, also those that `--quiet` hides. It is open until the process ends.
+    pub(crate) log: Option<&'static LogFile>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Level {
-    Info,
-    Warning,
-    Error,
-}
-
-impl Level {
-    fn name(self) -> &'static str {
-        match self {
-            Level::Info => "info",
-            Level::Warning => "warning",
-            Level::Error => "error",
-        }
-    }
+/// Names the run that messages are about from here on, for the log file and for messages in JSON.
+pub(crate) fn speak_of_run(id: &str) {
+    record::speak_of_run(id);
 }
 
 impl Console {
-    /// Reports progress and events; nothing with `--quiet`.
-    pub(crate) fn say(self, text: &str) {
-        if !self.quiet {
-            self.write(Level::Info, text);
-        }
+    /// Output as it is before any flag and any setting.
+    pub(crate) const PLAIN: Console = Console { format: LogFormat::Text, quiet: false, json: false, log: None };
+
+    /// Output that tells nothing.
+    pub(crate) fn silenced(self) -> Self {
+        Self { quiet: true, log: None, ..self }
     }
 
-    /// Reports details, only with `--verbose`.
-    pub(crate) fn detail(self, text: &str) {
-        if self.verbose {
-            self.write(Level::Info, text);
-        }
+    /// Reports progress and events; nothing with `--quiet`.
+    pub(crate) fn say(self, text: &str) {
+        self.write(Level::Info, !self.quiet, text);
+    }
+
+    /// Writes to the log file alone what a result tells people.
+    pub(crate) fn note(self, text: &str) {
+        self.write(Level::Info, false, text);
     }
 
     pub(crate) fn warn(self, text: &str) {
-        if !self.quiet {
-            self.write(Level::Warning, text);
-        }
+        self.write(Level::Warning, !self.quiet, text);
     }
 
     /// Warns even with `--quiet`: a safeguard is missing.
     pub(crate) fn warn_all_the_same(self, text: &str) {
-        self.write(Level::Warning, text);
+        self.write(Level::Warning, true, text);
+    }
+
+    /// Tells a decision or a request, for which somebody asked; to the log file alone with `--quiet`.
+    pub(crate) fn diagnose(self, diagnostic: &Diagnostic) {
+        let level = match diagnostic.kind {
+            Kind::Decision => Level::Debug,
+            Kind::Request => Level::Trace,
+        };
+        let Diagnostic { text, row, fields, .. } = diagnostic;
+        let line = |out: &mut Printout<'_>| writeln!(out, "{text}");
+        self.record(&Record::new(level, &line).about(row.as_deref(), fields), !self.quiet);
     }
 
     /// Tells whether a verb that answers yes or no answers by its exit code alone.
@@ -83,7 +95,7 @@ impl Console {
     /// error: the first line is then the subject of a mail.
     pub(crate) fn fail(self, text: &str, causes: &[String], hint: Option<&str>) {
         FAILED.store(true, Ordering::Relaxed);
-        self.write_lines(Level::Error, |out| {
+        self.write_lines(Level::Error, true, |out| {
             if self.quiet {
                 writeln!(out, "{}", in_one_line(text, causes))?;
             } else {
@@ -99,59 +111,64 @@ impl Console {
     }
 
     /// Reports several lines, like [`Console::say`].
-    pub(crate) fn tell(self, write: impl FnOnce(&mut Printout<'_>) -> io::Result<()>) {
-        if !self.quiet {
-            self.write_lines(Level::Info, write);
-        }
+    pub(crate) fn tell(self, write: impl Fn(&mut Printout<'_>) -> io::Result<()>) {
+        self.write_lines(Level::Info, !self.quiet, write);
     }
 
     /// Prints lines that stand alone, in whatever format messages have; nothing with `--quiet`.
-    pub(crate) fn list(self, write: impl FnOnce(&mut Printout<'_>) -> io::Result<()>) {
+    pub(crate) fn list(self, write: impl Fn(&mut Printout<'_>) -> io::Result<()>) {
+        self.log(&Record::new(Level::Warning, &write));
         if !self.quiet {
-            put(&lines(width_of(&io::stderr()), write));
+            put(&lines(width_of(&io::stderr()), write), Level::Warning);
         }
     }
 
-    fn write(self, level: Level, text: &str) {
-        self.write_lines(level, |out| writeln!(out, "{text}"));
+    fn write(self, level: Level, is_shown: bool, text: &str) {
+        self.write_lines(level, is_shown, |out| writeln!(out, "{text}"));
     }
 
-    fn write_lines(self, level: Level, write: impl FnOnce(&mut Printout<'_>) -> io::Result<()>) {
-        let text = match (self.format, level) {
-            (LogFormat::Text, Level::Info) => lines(width_of(&io::stderr()), write),
-            (LogFormat::Text, Level::Warning | Level::Error) => {
-                let (name, text) = (level.name(), lines(None, write));
-                lines(width_of(&io::stderr()), |out| {
-                    let (first, others) = text.split_once('\n').unwrap_or((&text, ""));
-                    writeln!(out, "{name}: {first}")?;
-                    others.lines().try_for_each(|line| writeln!(out, "{line}"))
-                })
-            }
-            (LogFormat::Json, _) => {
-                let (at, text) = (jiff::Timestamp::now(), lines(None, write));
-                let record =
-                    serde_json::json!({"at": at, "level": level.name(), "message": text.trim_end_matches('\n')});
-                Form::Json.fit(&record.to_string()) + "\n"
-            }
-        };
-        put(&text);
+    fn write_lines(self, level: Level, is_shown: bool, write: impl Fn(&mut Printout<'_>) -> io::Result<()>) {
+        self.record(&Record::new(level, &write), is_shown);
     }
-}
 
-fn lines(width: Option<usize>, write: impl FnOnce(&mut Printout<'_>) -> io::Result<()>) -> String {
-    let mut text = Vec::new();
-    write(&mut Printout::on_terminal(&mut text, width, false)).expect("a vector takes everything");
-    String::from_utf8(text).expect("lines are text")
+    fn record(self, record: &Record<'_>, is_shown: bool) {
+        self.log(record);
+        if is_shown {
+            let text = match self.format {
+                LogFormat::Text => record.for_people(width_of(&io::stderr())),
+                LogFormat::Json => record.as_json(),
+            };
+            put(&text, record.level);
+        }
+    }
+
+    /// Appends to the log file, if there is one. The first failure is told even with `--quiet`: the file is there to be read later, and
+    /// a hole in it cannot be filled.
+    fn log(self, record: &Record<'_>) {
+        let Some(log) = self.log else { return };
+        let failed = log.append(&match self.format {
+            LogFormat::Text => record.for_a_log(),
+            LogFormat::Json => record.as_json(),
+        });
+        if let Some(error) = failed {
+            let path = log.path().display();
+            let warning =
+                format!("the log file `{path}` cannot be written ({error}): what is told may be missing there");
+            Self { log: None, ..self }.warn_all_the_same(&warning);
+        }
+    }
+
+    /// Asks on the terminal: the cursor stays behind the question.
+    pub(crate) fn ask(self, question: &str) {
+        self.note(question);
+        put(&format!("\n{} ", visible(question)), Level::Info);
+    }
 }
 
 /// Writes to standard error; an error is ignored, because there is nobody left to tell.
-fn put(text: &str) {
+fn put(text: &str, level: Level) {
+    let text = journald::with_priorities(text, level, io::stderr());
     _ = io::stderr().lock().write_all(text.as_bytes());
-}
-
-/// Asks on the terminal: the cursor stays behind the question.
-pub(crate) fn ask(question: &str) {
-    put(&format!("\n{} ", visible(question)));
 }
 
 /// Tells whether an answer agrees; an empty one does not.
@@ -168,8 +185,8 @@ pub(crate) fn in_one_line(text: &str, causes: &[String]) -> String {
 static PANIC: OnceLock<String> = OnceLock::new();
 
 /// Reports panics like other messages from here on; with `--quiet`, keeps the first of them.
-pub(crate) fn tell_of_panics(quiet: bool) {
-    std::panic::set_hook(Box::new(if quiet { |panic| _ = PANIC.set(told_of(panic)) } else { panicked }));
+pub(crate) fn tell_of_panics(console: Console) {
+    std::panic::set_hook(Box::new(move |panic| console.panicked(panic)));
 }
 
 /// Returns the panic that was kept.
@@ -177,23 +194,28 @@ pub(crate) fn first_panic() -> Option<&'static str> {
     PANIC.get().map(String::as_str)
 }
 
-fn told_of(panic: &PanicHookInfo<'_>) -> String {
-    let thread = std::thread::current();
-    let (name, text) = (thread.name().unwrap_or("?"), panic.payload_as_str().unwrap_or("a panic without a text"));
-    let place = panic.location().map_or_else(|| "?".to_owned(), ToString::to_string);
-    format!("thread `{name}` panicked at {place}: {text}")
-}
-
-/// Reports a panic with its place; whoever ends the launch because of it says so.
-fn panicked(panic: &PanicHookInfo<'_>) {
-    let trace = std::backtrace::Backtrace::capture();
-    put(&lines(None, |out| {
-        writeln!(out, "{}", told_of(panic))?;
-        if trace.status() == std::backtrace::BacktraceStatus::Captured {
-            trace.to_string().lines().try_for_each(|line| writeln!(out, "{line}"))?;
+impl Console {
+    /// Reports a panic with its place; whoever ends the launch because of it says so.
+    fn panicked(self, panic: &PanicHookInfo<'_>) {
+        let thread = std::thread::current();
+        let (name, text) = (thread.name().unwrap_or("?"), panic.payload_as_str().unwrap_or("a panic without a text"));
+        let place = panic.location().map_or_else(|| "?".to_owned(), ToString::to_string);
+        let told = format!("thread `{name}` panicked at {place}: {text}");
+        let trace = std::backtrace::Backtrace::capture();
+        let write = |out: &mut Printout<'_>| {
+            writeln!(out, "{told}")?;
+            if trace.status() == std::backtrace::BacktraceStatus::Captured {
+                trace.to_string().lines().try_for_each(|line| writeln!(out, "{line}"))?;
+            }
+            Ok(())
+        };
+        self.log(&Record::new(Level::Error, &write));
+        if self.quiet {
+            _ = PANIC.set(told.clone());
+        } else {
+            put(&lines(None, write), Level::Error);
         }
-        Ok(())
-    }));
+    }
 }
 
 /// True once this process has written a result to standard output.
@@ -270,7 +292,7 @@ pub(crate) fn help(write: impl FnOnce(&mut Printout<'_>) -> io::Result<()>) -> i
 pub(crate) fn misread(write: impl FnOnce(&mut Printout<'_>) -> io::Result<()>) {
     let mut text = Vec::new();
     write(&mut Printout::on_terminal(&mut text, None, has_colours(&io::stderr()))).expect("a vector takes everything");
-    _ = io::stderr().lock().write_all(&text);
+    put(&String::from_utf8(text).expect("lines are text"), Level::Error);
 }
 
 /// source: `no-color.org`; terminfo calls a terminal dumb that knows no escapes.

@@ -44,12 +44,12 @@
 //! waves  wording
 //! values
 //! texts
-//! child  clock  exit  files  memory  model  ssh  whoami
+//! child  clock  diagnostics  exit  files  memory  model  ssh  whoami
 //! ```
 //!
 //! Each library with an opinion stays in one room: `reqwest` in `transport`, `rusqlite` in `journal`, `governor` in `gate`,
 //! `indicatif` in `observe`, `clap` in `settings`, `hyper` in `sandbox`, `axum` in `serve`, `askama` and `plotters` in
-//! `report::html`.
+//! `report::html`, `tracing` in `diagnostics`.
 //!
 //! A good order to read in:
 //!
@@ -75,7 +75,8 @@
 //! 7. `observe`: what people and programs see of a run while it goes. [`report`]: what is read back: `summary` as data, a
 //!    file for each format, `advice` and `next` for the commands to type next. `serve`: the same for browsers while it happens.
 //!    `metrics`: figures of it for Prometheus, one table of them.
-//!    `console`: who is told, and the only way to a terminal or a pipe.
+//!    `console`: who is told, and the only way to a terminal, a pipe or the log file. `diagnostics`: decisions and requests, for
+//!    whoever asks for them.
 //! 8. `notices`: what is told to those who are not there. `inventory`, `doctor`: looking around without a run. [`rehearsal`]: what a
 //!    night would come to. [`rollback`]: the way back.
 //! 9. `settings`, `lock`, `memory` and `verb`: ground of every verb. `launch`: a run carried out, from its checks to its summary.
@@ -117,6 +118,7 @@
 //! | *estimate* | the time that is left, or that a plan needs |
 //! | *drain*, *abort* | start nothing new and wait for answers; also let go of what is on the wire |
 //! | *journal*, *ledger* | the events in order, in SQLite; their sum |
+//! | *log file*, *diagnostic* | the file that gets all that is told; a decision or a request, told to whoever asked for it |
 //! | *log* | the place in which a batch of events is committed; the journal itself, as long as one machine writes |
 //! | *stamp*, *project* | number, date and chain an event; write what follows from it into the journal's other tables |
 //! | *chain*, *head* | the hashes of a lane's events, each over the one before; the last of them |
@@ -139,6 +141,7 @@ mod commands;
 mod console;
 pub mod control;
 pub mod credentials;
+mod diagnostics;
 mod doctor;
 mod engine;
 pub mod event;

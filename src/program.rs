@@ -7,7 +7,9 @@ use std::panic::{self, AssertUnwindSafe};
 use clap::Parser;
 
 use crate::commands::dispatch;
-use crate::console::{self, Console, LogFormat};
+use crate::console::log_file::LogFile;
+use crate::console::{self, Console};
+use crate::diagnostics::{self, Depth};
 use crate::exit::{Exit, ProcessEnd};
 use crate::plan::error::PlanError;
 use crate::report::failure::Failure;
@@ -29,22 +31,18 @@ use crate::wording::sieve::Form;
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ProcessEnd {
     crate::memory::keep_to_ourselves();
     let args: Vec<OsString> = args.into_iter().collect();
-    console::tell_of_panics(false);
+    console::tell_of_panics(Console::PLAIN);
     let flags = match Flags::try_parse_from(&args) {
         Ok(flags) => flags,
         Err(error) => return misread(&args, &Misread::from_error(&error, &args)),
     };
-    console::tell_of_panics(flags.common.quiet || flags.is_plugin());
     let mut here = Here::new(&flags.given(), flags.reading(), |name| std::env::var_os(name));
     let common = &flags.common;
     let is_plugin = flags.is_plugin();
-    let mut console = Console {
-        format: LogFormat::Text,
-        // Some monitoring systems take standard error for a part of the answer.
-        quiet: common.quiet || is_plugin,
-        verbose: common.verbose && !is_plugin,
-        json: common.json,
-    };
+    let depth = Depth::from_count(common.verbose);
+    // Some monitoring systems take standard error for a part of the answer.
+    let mut console = Console { quiet: common.quiet || is_plugin, json: common.json, ..Console::PLAIN };
+    console::tell_of_panics(console);
     let mut notices = Notices::default();
     // A panic is a bug, and ends with its own exit code.
     let ended = panic::catch_unwind(AssertUnwindSafe(|| {
@@ -63,6 +61,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ProcessEnd {
         if settings.journal_by_service {
             here.name_journal_of_service(&settings.journal);
         }
+        console.log = log_file(&settings, console)?;
+        console::tell_of_panics(console);
+        diagnostics::start(depth, move |diagnostic| console.diagnose(diagnostic));
+        console.note(&format!("cutover {}, process {}", env!("CARGO_PKG_VERSION"), std::process::id()));
         layers.warnings().iter().for_each(|warning| console.warn(warning));
         layers.told_of_folder().for_each(|line| console.say(&line));
         if let Some(verb) = launches {
@@ -84,6 +86,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ProcessEnd {
         // Whoever hears nothing takes it that all is well.
         console.fail(exit.meaning(), &[], None);
     }
+    console.note(&format!("ends with {} ({})", exit.code(), exit.name()));
     if console.json && !console::has_results() {
         let failure = match &ended {
             Ok(_) => Failure::plain(exit),
@@ -118,7 +121,7 @@ fn misread(args: &[OsString], misread: &Misread) -> ProcessEnd {
         return unknown(&failure.message);
     }
     if asks_for(is_quiet) {
-        let console = Console { format: LogFormat::Text, quiet: true, verbose: false, json: false };
+        let console = Console { quiet: true, ..Console::PLAIN };
         console.fail(&failure.message, &[], failure.hint.as_deref());
     } else {
         console::misread(|out| misread.write(out));
@@ -168,6 +171,19 @@ fn settings_to_tell_by(flags: &Flags) -> Option<(Layers, Settings)> {
     let defaults = || Settings::read(&Layers::without_files(Vec::new(), |_| None).ok()?, None).ok();
     let settings = Settings::read(&layers, None).ok().or_else(defaults)?;
     Some((layers, settings))
+}
+
+/// Opens the log file, if one is set. Nothing is done without it: who asked for one relies on it.
+fn log_file(settings: &Settings, console: Console) -> Result<Option<&'static LogFile>, CommandError> {
+    let Some(path) = &settings.log_file else { return Ok(None) };
+    let failed = |source| CommandError::LogFile { path: path.clone(), source };
+    let log: &'static LogFile = Box::leak(Box::new(LogFile::open(path, &settings.journal).map_err(failed)?));
+    let console = Console { log: Some(log), ..console };
+    let tell = move |error| {
+        console.warn_all_the_same(&format!("the log file cannot be opened again ({error}): the last one stays in use"));
+    };
+    log.reopen_at_signals(tell).map_err(CommandError::Start)?;
+    Ok(Some(log))
 }
 
 /// Reports an error with its causes and the hint.

@@ -55,6 +55,7 @@ use resolved::Resolved;
 pub(crate) struct Settings {
     pub(crate) journal: PathBuf,
     pub(crate) log_format: LogFormat,
+    pub(crate) log_file: Option<PathBuf>,
     pub(crate) destination: Option<Destination>,
     /// Profile that these settings were resolved for.
     pub(crate) profile: Option<String>,
@@ -105,6 +106,7 @@ impl Settings {
         Ok(Self {
             journal: resolved.value(&keys::JOURNAL)?,
             log_format,
+            log_file: resolved.optional(&keys::LOG_FILE)?,
             destination: destination_of(resolved)?,
             profile: resolved.profile().map(str::to_owned),
             chosen_profile: resolved.optional(&keys::PROFILE)?,

@@ -6,10 +6,13 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use hyper::http;
 
+use crate::diagnostics;
 use crate::event::outcome::Outcome;
+use crate::model::SourceId;
 
 pub(crate) mod address;
 pub(crate) mod answer;
@@ -32,6 +35,9 @@ use proxy::Proxy;
 use request::{LARGEST_BODY, Outgoing};
 use secrets::Secrets;
 use settings::{Timeouts, TransportSettings};
+
+/// Header by which the service names a request.
+pub(crate) const REQUEST_ID: &str = "x-request-id";
 
 /// Endpoint with the connections to it; clones share them.
 #[derive(Clone, Debug)]
@@ -93,12 +99,66 @@ impl Transport {
 
     /// Sends once. An `Err` is an ending without a status line: unsent or lost.
     pub(crate) async fn send(&self, outgoing: Outgoing) -> Result<Incoming, Outcome> {
-        self.send_over(Connection::Any, outgoing).await
+        self.send_over(Connection::Any, outgoing, None).await
     }
 
-    pub(crate) async fn send_over(&self, connection: Connection, outgoing: Outgoing) -> Result<Incoming, Outcome> {
+    /// Does the same over this connection, for this row.
+    pub(crate) async fn send_over(
+        &self,
+        connection: Connection,
+        outgoing: Outgoing,
+        row: Option<&SourceId>,
+    ) -> Result<Incoming, Outcome> {
         let largest = outgoing.largest_answer;
         let (request, secrets) = outgoing.build(&self.endpoint)?;
+        if diagnostics::tells_requests() {
+            return Box::pin(self.sent_and_told(connection, request, secrets, largest, row)).await;
+        }
+        self.sent(connection, request, secrets, largest).await
+    }
+
+    /// Sends, and tells of the request and of its end. Headers and bodies are left out: what proves who we are is in them.
+    async fn sent_and_told(
+        &self,
+        connection: Connection,
+        request: reqwest::Request,
+        secrets: Secrets,
+        largest: usize,
+        row: Option<&SourceId>,
+    ) -> Result<Incoming, Outcome> {
+        let url = request.url();
+        // Receivers of notices are signed to in the query.
+        let query = url.query().filter(|_| request.method() == reqwest::Method::GET);
+        let path = query.map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
+        let (method, path, host) = (request.method().clone(), secrets.short(&path), self.endpoint.authority());
+        let row = row.map(SourceId::as_str);
+        let told = diagnostics::Sent { method: method.as_str(), host, path: &path, row };
+        diagnostics::sends(&told);
+        let sent_at = Instant::now();
+        let ended = self.sent(connection, request, secrets.clone(), largest).await;
+        let took_ms = u64::try_from(sent_at.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let answered = match &ended {
+            Ok(incoming) => diagnostics::Answered {
+                status: Some(incoming.status),
+                request_id: incoming.header(REQUEST_ID).map(|id| secrets.short(&id)),
+                cause: incoming.body.defect(),
+                took_ms,
+            },
+            Err(outcome) => {
+                diagnostics::Answered { status: None, request_id: None, cause: Some(outcome.to_string()), took_ms }
+            }
+        };
+        diagnostics::ended(&told, &answered);
+        ended
+    }
+
+    async fn sent(
+        &self,
+        connection: Connection,
+        request: reqwest::Request,
+        secrets: Secrets,
+        largest: usize,
+    ) -> Result<Incoming, Outcome> {
         let client = match &self.way {
             Carrier::Wire(clients) => clients.over(connection, &self.endpoint),
             Carrier::Inside(inside) => return self.send_inside(inside.as_ref(), request, secrets).await,

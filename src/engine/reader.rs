@@ -12,7 +12,9 @@ use tokio::time::{Instant, sleep_until};
 
 use super::lane::Lane;
 use super::look_request::LookRequest;
+use crate::diagnostics;
 use crate::remote::service::Remote;
+use crate::wording::amounts::count;
 
 mod by_id;
 mod by_pages;
@@ -58,7 +60,15 @@ pub(crate) async fn serve<R: Remote>(lane: Arc<Lane<R>>, mut requests: mpsc::Unb
 
 /// Reads a batch and answers it: what pages cannot answer is read by id.
 async fn sweep<R: Remote>(lane: Arc<Lane<R>>, batch: Vec<LookRequest>) {
-    let unanswered = match cheapest_way(&batch, ListPages::from_lane(&lane)) {
+    let way = cheapest_way(&batch, ListPages::from_lane(&lane));
+    diagnostics::decided(|| {
+        let way = match way {
+            Way::ById => "by id",
+            Way::Pages => "by pages of the list",
+        };
+        format!("account `{}` looks at {} {way}: fewer requests", lane.name, count(batch.len() as u64, "row"))
+    });
+    let unanswered = match way {
         Way::ById => batch,
         Way::Pages => by_pages::answer(&lane, batch).await,
     };

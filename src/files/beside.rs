@@ -33,6 +33,14 @@ pub(crate) fn check_destination(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Refuses a file that a journal consists of.
+pub(crate) fn check_is_no_journal(path: &Path) -> io::Result<()> {
+    if is_of_a_journal(path) {
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "a journal is there"));
+    }
+    Ok(())
+}
+
 /// Tells whether a terminal shows what is written there.
 pub(crate) fn leads_to_a_terminal(path: &Path) -> bool {
     Stream::at(path).is_ok_and(|stream| stream.is_some_and(|stream| stream.is_a_terminal()))

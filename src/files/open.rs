@@ -2,10 +2,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use rustix::fs::OFlags;
+
+use super::identity::is_ours;
 
 /// Makes a new file with this mode. Anything that is there already is an error, even a dangling link.
 pub(crate) fn create_new(path: &Path, mode: u32) -> io::Result<File> {
@@ -36,10 +38,39 @@ pub(crate) fn open_itself_to_write(path: &Path) -> io::Result<File> {
     }
 }
 
+/// Opens a file to append to it, without following a link; makes it with this mode where there is none. Anything but a file of ours with
+/// one name, or a device, is an error: somebody else may have put it there to receive what is written.
+pub(crate) fn open_to_append(path: &Path, mode: u32) -> io::Result<File> {
+    match OpenOptions::new().append(true).create_new(true).mode(mode).open(path) {
+        Ok(file) => {
+            file.set_permissions(std::fs::Permissions::from_mode(mode))?;
+            return Ok(file);
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => (),
+        Err(error) => return Err(error),
+    }
+    let file = OpenOptions::new().append(true).custom_flags(ITSELF.bits().cast_signed()).open(path)?;
+    let found = file.metadata()?;
+    let trap = |what| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+    if found.file_type().is_char_device() {
+        Ok(file)
+    } else if !found.is_file() {
+        trap("it is no plain file")
+    } else if !is_ours(&found) {
+        trap("it belongs to somebody else")
+    } else if found.nlink() > 1 {
+        trap("it has a second name (a hard link)")
+    } else {
+        Ok(file)
+    }
+}
+
+/// Way of opening what is at a path and nothing else, without waiting.
+const ITSELF: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
+
 fn itself() -> OpenOptions {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     let mut options = OpenOptions::new();
-    options.read(true).custom_flags(flags.bits().cast_signed());
+    options.read(true).custom_flags(ITSELF.bits().cast_signed());
     options
 }
 

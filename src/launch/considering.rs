@@ -149,7 +149,7 @@ impl Launch {
     }
 
     async fn ask(&self, stop: &Stop, difference: &Preview) -> Result<(), Halted> {
-        console::ask(&format!("{}. Go on? [y/N]", difference::headline(difference)));
+        self.console.ask(&format!("{}. Go on? [y/N]", difference::headline(difference)));
         let answer = tokio::task::spawn_blocking(|| {
             let mut answer = String::new();
             io::stdin().lock().read_line(&mut answer).map(|_| answer)

@@ -247,7 +247,6 @@ impl Exporter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::console::LogFormat;
 
     #[test]
     fn a_launch_that_panics_is_told_as_a_bug() {
@@ -255,7 +254,7 @@ mod tests {
         let path = folder.path().join("a.prom");
         let began = Timestamp::now();
         let metrics = LaunchMetrics(Some(Arc::new(Exporter {
-            console: Console { format: LogFormat::Text, quiet: true, verbose: false, json: false },
+            console: Console { quiet: true, ..Console::PLAIN },
             file: MetricsFile::tried(&path, began).unwrap(),
             journal: folder.path().join("cutover.db"),
             plan: Some("night.csv".into()),

@@ -21,6 +21,7 @@ use super::summing_up::Carried;
 use super::taking_up::RunToTakeUp;
 use super::unfinished::{RunsOfPlan, Unfinished, tell_taken_up};
 use crate::clock::Clock;
+use crate::console;
 use crate::event::Event;
 use crate::event::run::LanePlace;
 use crate::exit::Exit;
@@ -98,7 +99,7 @@ impl Ready<&PlanToLaunch<'_>> {
         drop(in_runtime);
         let window = launch.settings.steering.window(Timestamp::now())?;
         window.told(Timestamp::now()).iter().for_each(|line| launch.console.say(line));
-        launch.console.quiet = true;
+        launch.console = launch.console.silenced();
         launch.live = live;
         Ok(open)
     }
@@ -125,6 +126,7 @@ impl Open {
     ) -> Result<Self, CommandError> {
         let path = &prepared.context.settings.journal;
         let id = journal.run(key)?.id;
+        console::speak_of_run(&id);
         let of_run = Lock::take(&lock::of_run(path, &id), journal.mode(), &format!("run {id}"), path)?;
         // Read under the lock: no other process writes to the run from here on.
         let run = journal.run(key)?;

@@ -122,7 +122,7 @@ impl Ready<RunToTakeUp> {
         request.must_fit(&paper.terms)?;
         request.must_be_able_to_ask(Answers::Free)?;
         if let Some(unconfirmed) = unconfirmed {
-            must_be_meant(run, unconfirmed)?;
+            must_be_meant(context.console, run, unconfirmed)?;
         }
         Ok(Self { from: found, prepared: Prepared { context, request, paper, accounts, hooks } })
     }

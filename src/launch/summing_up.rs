@@ -31,6 +31,7 @@ impl Launch {
             self.undelivered(&carried, error)?;
         }
         let summary = self.summary(&carried)?;
+        self.console.note(&summary.in_one_line());
         let printed = self.print(&summary);
         if let Err(error) = &printed {
             self.undelivered(&carried, error)?;

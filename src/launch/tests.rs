@@ -7,7 +7,7 @@ use super::planned::PlanToLaunch;
 use super::ready::Ready;
 use super::request::{Consent, LaunchRequest};
 use super::unfinished::Unfinished;
-use crate::console::{Console, LogFormat};
+use crate::console::Console;
 use crate::lock::LockError;
 use crate::settings::Settings;
 use crate::settings::flags::arguments::{LaunchArgs, PlanArgs, ShowArgs};
@@ -23,7 +23,7 @@ pub(super) fn context(folder: &Path, endpoint: &str) -> (Context, PlanArgs) {
     let flags = vec![("endpoint", endpoint.to_owned()), ("journal", journal)];
     let layers = Layers::without_files(flags, |_| None).unwrap();
     let settings = Settings::read(&layers, None).unwrap();
-    let console = Console { format: LogFormat::Text, quiet: true, verbose: false, json: false };
+    let console = Console { quiet: true, ..Console::PLAIN };
     let plan = folder.join("plan.csv");
     std::fs::write(&plan, "source_id,copystate\nvm-1,stopped\n").unwrap();
     let args = PlanArgs { plan, allow_unknown: false, strict: false, allow_outside: false, encoding: None };

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::bar::{self, Bar};
 use crate::console::{self, Console};
+use crate::diagnostics;
 use crate::event::Event;
 use crate::event::kind::EventKind;
 use crate::event::lane::{LaneEvent, LaneId};
@@ -104,8 +105,10 @@ impl RunProgress {
         console: Console,
         wanted: bool,
     ) -> Arc<Self> {
-        let shown = wanted && !console.quiet;
-        let bar = Bar::new(n_rows, shown && console::tells_a_terminal());
+        let shown = wanted && (!console.quiet || console.log.is_some());
+        // Diagnostics are told from all rooms, and would run through a bar.
+        let has_bar = shown && !console.quiet && console::tells_a_terminal() && !diagnostics::is_on();
+        let bar = Bar::new(n_rows, has_bar);
         let counts = Counts {
             settled: AtomicU64::new(n_settled),
             not_on_target: AtomicU64::new(n_off_target),
@@ -300,7 +303,7 @@ impl Counter {
             LaneEvent::QuotaLearned { per_second, stated } => {
                 let how = if *stated { "the service takes" } else { "throttled without a figure, going on at" };
                 let of_account = self.progress.of_account(lane);
-                self.progress.console.detail(&format!("{how} {per_second:.2} requests per second{of_account}"));
+                diagnostics::decided(|| format!("{how} {per_second:.2} requests per second{of_account}"));
             }
         }
     }
@@ -380,7 +383,6 @@ fn draining(reason: DrainReason, why: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::console::LogFormat;
 
     #[test]
     fn a_flood_of_moved_rows_is_told_by_the_first_of_them() {
@@ -392,7 +394,7 @@ mod tests {
 
     #[test]
     fn whatever_a_narrow_terminal_shows_is_whole_and_the_most_important() {
-        let console = Console { format: LogFormat::Text, quiet: true, verbose: false, json: false };
+        let console = Console { quiet: true, ..Console::PLAIN };
         let zone = Zone::of_machine_for_people();
         let mut progress =
             RunProgress::new(12_000, (60, 10), Vec::new(), NextCommands::default(), zone, console, false);
@@ -434,7 +436,7 @@ mod tests {
             ("lost may have arrived", vec![lost(), accepted()], 1),
             ("throttled in between", vec![throttled(), lost(), throttled(), accepted()], 1),
         ] {
-            let console = Console { format: LogFormat::Text, quiet: true, verbose: false, json: false };
+            let console = Console { quiet: true, ..Console::PLAIN };
             let progress = RunProgress::new(
                 1,
                 (0, 0),

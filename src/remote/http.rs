@@ -12,9 +12,9 @@ use crate::credentials::proof::Request;
 use crate::event::outcome::Outcome;
 use crate::model::SourceId;
 use crate::model::state::TargetState;
-use crate::transport::Transport;
 use crate::transport::client::Connection;
 use crate::transport::request::{Header, Outgoing, encoded};
+use crate::transport::{REQUEST_ID, Transport};
 
 #[cfg(test)]
 mod tests;
@@ -40,13 +40,18 @@ impl Http {
         Self { transport, credentials }
     }
 
-    /// Sends once, with a fresh proof. An `Err` is an ending without a status line.
-    async fn send(&self, mut outgoing: Outgoing, connection: Connection) -> (Generation, Result<Answer, Outcome>) {
+    /// Sends once, with a fresh proof, for this row if for one. An `Err` is an ending without a status line.
+    async fn send(
+        &self,
+        mut outgoing: Outgoing,
+        connection: Connection,
+        row: Option<&SourceId>,
+    ) -> (Generation, Result<Answer, Outcome>) {
         let generation = match self.authenticate(&mut outgoing) {
             Ok(generation) => generation,
             Err(error) => return (Generation::NONE, Err(Outcome::Unsent { cause: error.to_string() })),
         };
-        let incoming = match self.transport.send_over(connection, outgoing).await {
+        let incoming = match self.transport.send_over(connection, outgoing, row).await {
             Ok(incoming) => incoming,
             Err(outcome) => return (generation, Err(outcome)),
         };
@@ -60,7 +65,7 @@ impl Http {
             content_type: incoming.header("content-type"),
             retry_after: incoming.header("retry-after"),
             location: incoming.header("location"),
-            request_id: incoming.header("x-request-id"),
+            request_id: incoming.header(REQUEST_ID),
             server: incoming.header("server"),
             encoding,
             date,
@@ -78,7 +83,7 @@ impl Http {
     pub(crate) async fn look(&self) -> Result<Looked, Outcome> {
         let query = vec![("limit", PAGE.to_string()), ("offset", "0".to_owned())];
         let outgoing = Outgoing { query, largest_answer: LARGEST_PAGE, ..bare("GET", "/v3/sources".to_owned()) };
-        let (_, answer) = self.send(outgoing, Connection::Any).await;
+        let (_, answer) = self.send(outgoing, Connection::Any, None).await;
         let answer = answer?;
         let page = match reads::listed(&answer) {
             Listed::Page(page) => Ok(page),
@@ -90,7 +95,7 @@ impl Http {
     /// Reads all fields of one source, for `inventory`.
     pub(crate) async fn describe(&self, source: &SourceId) -> (Generation, Result<serde_json::Value, Outcome>) {
         let path = format!("/v3/sources/{}", encoded(source.as_str()));
-        let (generation, answer) = self.send(bare("GET", path), Connection::Any).await;
+        let (generation, answer) = self.send(bare("GET", path), Connection::Any, Some(source)).await;
         (generation, answer.and_then(|answer| reads::described(&answer, source)))
     }
 
@@ -100,7 +105,7 @@ impl Http {
         query: Vec<(&'static str, String)>,
     ) -> (Generation, Result<Inventoried, Outcome>) {
         let outgoing = Outgoing { query, largest_answer: LARGEST_PAGE, ..bare("GET", "/v3/sources".to_owned()) };
-        let (generation, answer) = self.send(outgoing, Connection::Any).await;
+        let (generation, answer) = self.send(outgoing, Connection::Any, None).await;
         (generation, answer.and_then(|answer| reads::inventoried(&answer)))
     }
 
@@ -145,7 +150,7 @@ impl Remote for Http {
         let sent_at = Instant::now();
         let path = format!("/v3/sources/{}/changestate", encoded(source.as_str()));
         let outgoing = Outgoing { body: wire::change_body(sends).into(), ..bare("PUT", path) };
-        let (generation, answer) = self.send(outgoing, connection).await;
+        let (generation, answer) = self.send(outgoing, connection, Some(source)).await;
         let (outcome, request_id) = match &answer {
             Ok(answer) => (classify::change(answer), classify::request_id(answer)),
             Err(outcome) => (outcome.clone(), None),
@@ -156,7 +161,7 @@ impl Remote for Http {
     async fn show(&self, source: &SourceId, connection: Connection) -> Read<SourceShown> {
         let sent_at = Instant::now();
         let path = format!("/v3/sources/{}", encoded(source.as_str()));
-        let (generation, answer) = self.send(bare("GET", path), connection).await;
+        let (generation, answer) = self.send(bare("GET", path), connection, Some(source)).await;
         let (value, request_id) = match answer {
             Ok(answer) => (reads::shown(&answer, source), classify::request_id(&answer)),
             Err(outcome) => (SourceShown::Failed(outcome), None),
@@ -168,7 +173,7 @@ impl Remote for Http {
         let sent_at = Instant::now();
         let query = vec![("limit", PAGE.to_string()), ("offset", offset.to_string())];
         let outgoing = Outgoing { query, largest_answer: LARGEST_PAGE, ..bare("GET", "/v3/sources".to_owned()) };
-        let (generation, answer) = self.send(outgoing, connection).await;
+        let (generation, answer) = self.send(outgoing, connection, None).await;
         let (value, request_id) = match answer {
             Ok(answer) => (reads::listed(&answer), classify::request_id(&answer)),
             Err(outcome) => (Listed::Failed(outcome), None),

@@ -238,9 +238,8 @@ mod tests {
     use secrecy::SecretString;
 
     use super::*;
-    use crate::console::LogFormat;
 
-    const CONSOLE: Console = Console { format: LogFormat::Text, quiet: true, verbose: false, json: false };
+    const CONSOLE: Console = Console { quiet: true, ..Console::PLAIN };
 
     fn door(listens_on: &str, token: Option<&str>) -> Door {
         let token = token.map(|token| Token::new(&SecretString::from(token)).unwrap());

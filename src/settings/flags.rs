@@ -1,6 +1,6 @@
 //! The command line, as given: every setting is optional here, and resolved elsewhere.
 
-use clap::{Args, Parser};
+use clap::{ArgAction, Args, Parser};
 
 use super::names::CONFIG_FLAG;
 use crate::exit;
@@ -42,11 +42,11 @@ pub(crate) struct Common {
     pub(crate) json: bool,
     /// Say nothing where all is well, and one error where it is not; reports, tables and documents that were asked for are
     /// printed
-    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Common", display_order = LAST)]
+    #[arg(short, long, global = true, help_heading = "Common", display_order = LAST)]
     pub(crate) quiet: bool,
-    /// Say more
-    #[arg(short, long, global = true, help_heading = "Common", display_order = LAST + 1)]
-    pub(crate) verbose: bool,
+    /// Tell decisions as well, and given twice also requests; with -q, to the log file alone
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Common", display_order = LAST + 1)]
+    pub(crate) verbose: u8,
 }
 
 impl Common {

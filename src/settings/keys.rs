@@ -45,6 +45,17 @@ settings! {
             .flag(Common, "FORMAT")
             .listed_behind("profile")
             .lasting(Settled);
+    LOG_FILE: PathBuf, path,
+        Key::unless_set(
+            "log_file",
+            Writes,
+            "/var/log/cutover.log",
+            "a file that gets every message as well, appended, also those that -q hides; opened again at SIGUSR1",
+        )
+        .of_process()
+        .flag(Common, "FILE")
+        .listed_behind("log_format")
+        .lasting(Settled);
     ENDPOINT: Destination, destination,
         Key::unless_set(
             "endpoint",

@@ -27,6 +27,17 @@ pub(crate) enum Body {
     },
 }
 
+impl Body {
+    /// Reason for which it is not whole; `None` if it is.
+    pub(super) fn defect(&self) -> Option<String> {
+        match self {
+            Body::Whole(_) => None,
+            Body::TooLarge => Some("the answer is too large".to_owned()),
+            Body::CutOff { cause } => Some(format!("the answer was cut off: {cause}")),
+        }
+    }
+}
+
 /// Leaves out headers and body: they may echo what we sent, or be a secret themselves.
 impl fmt::Debug for Incoming {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -171,7 +171,7 @@ async fn a_new_connection_is_made_where_one_is_asked_for_and_is_not_kept() {
     let transport = Transport::new(format!("http://{address}").parse().unwrap(), &settings(None)).unwrap();
     let (kept, new) = (Connection::Any, Connection::New);
     for connection in [kept, kept, new, new, kept] {
-        transport.send_over(connection, Outgoing::bare("GET", "/".to_owned())).await.unwrap();
+        transport.send_over(connection, Outgoing::bare("GET", "/".to_owned()), None).await.unwrap();
     }
     let ports = ports.lock().unwrap();
     assert_eq!((ports[1], ports[4]), (ports[0], ports[0]), "{ports:?}");

@@ -168,6 +168,10 @@ impl CommandError {
             CommandError::Archives { .. } => {
                 ErrorEntry::said(Usage, "name a folder that can be written to; nothing was taken out of the journal")
             }
+            CommandError::LogFile { path, .. } => {
+                ErrorEntry::said(Usage, "name a plain file in a folder that is there and can be written to")
+                    .of_value(path)
+            }
             CommandError::Output { .. } | CommandError::Start(_) => ErrorEntry::plain(Internal),
             CommandError::Listen { .. } => {
                 ErrorEntry::said(Usage, "`--listen ADDRESS:PORT` with another port; port 0 takes any that is free")

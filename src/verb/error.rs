@@ -185,6 +185,12 @@ pub(crate) enum CommandError {
         #[source]
         source: io::Error,
     },
+    #[error("the log file `{}` cannot be opened", path.display())]
+    LogFile {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("could not write {what}")]
     Output {
         what: String,

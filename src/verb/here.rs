@@ -26,7 +26,8 @@ pub(crate) struct Here {
 }
 
 /// Settings whose value names something that may not exist.
-const NAMES: [&str; 7] = ["journal", "profile", "ca_bundle", "scenario", "approvers", "metrics_file", CONFIG_FLAG];
+const NAMES: [&str; 8] =
+    ["journal", "log_file", "profile", "ca_bundle", "scenario", "approvers", "metrics_file", CONFIG_FLAG];
 
 const WAY: [&str; 5] = ["endpoint", "region", "profile", "ca_bundle", CONFIG_FLAG];
 const NIGHT: [&str; 2] = ["scenario", "seed"];

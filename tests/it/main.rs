@@ -29,6 +29,7 @@ mod house;
 mod lab;
 mod lanes;
 mod listing;
+mod log;
 mod looks;
 mod memory;
 mod metrics;

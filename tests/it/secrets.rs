@@ -65,7 +65,9 @@ kind = \"garbage\"
 /// Makes a whole run, killed in between, with the most detailed logs. Returns its output and its command lines.
 fn night(lab: &Lab, served: &Served, variables: &[(&str, &str)]) -> Vec<(String, String)> {
     let args = [
-        "-v",
+        "-vv",
+        "--log-file",
+        "run.log",
         "run",
         "plan.csv",
         "--rate",
@@ -87,6 +89,11 @@ fn night(lab: &Lab, served: &Served, variables: &[(&str, &str)]) -> Vec<(String,
     let command_line = std::fs::read(format!("/proc/{}/cmdline", first.pid())).unwrap();
     let first = first.kill();
     let second = begin(&["--report", "report.md", "--log-format", "json"]).end();
+    // The file is searched with the others.
+    let log = std::fs::read_to_string(lab.path("run.log")).unwrap();
+    assert!(log.contains("/changestate") && log.contains("took_ms=") && log.contains("\"took_ms\":"), "{log}");
+    let asks_for_a_token = variables.iter().any(|(name, _)| *name == "HW_PASSWORD");
+    assert_eq!(log.contains("/v3/auth/tokens"), asks_for_a_token, "{log}");
     let mut texts = vec![
         ("the command line".to_owned(), String::from_utf8_lossy(&command_line).into_owned()),
         ("events".to_owned(), first.stdout + &second.stdout),
@@ -255,7 +262,7 @@ fn an_error_about_credentials_repeats_nothing_that_may_be_one() {
             || settings.contains("endpoint = \"https://")
             || variables.iter().any(|(name, _)| *name == "CUTOVER_ENDPOINT");
         lab.write("cutover.toml", settings);
-        for form in [&[][..], &["--json"], &["-v", "--log-format", "json"]] {
+        for form in [&[][..], &["--json"], &["-vv", "--log-format", "json"]] {
             let endpoint: &[&str] = if is_told_where { &[] } else { &["--endpoint", "https://127.0.0.1:9"] };
             let mut command = lab.command(&[&["plan", "plan.csv"], form, endpoint, args].concat());
             command.env_remove("CUTOVER_AUTH_TOKEN").env("CUTOVER_METADATA_ENDPOINT", "off").env("P", PLANTED);
@@ -482,7 +489,7 @@ fn no_part_of_a_proxys_address_is_told() {
         "http://hunter2:@proxy:3128",
     ] {
         let forms: [(&str, &[&str]); 3] =
-            [("https_proxy", &[]), ("ALL_PROXY", &["--json"]), ("all_proxy", &["-v", "--log-format", "json"])];
+            [("https_proxy", &[]), ("ALL_PROXY", &["--json"]), ("all_proxy", &["-vv", "--log-format", "json"])];
         for (variable, form) in forms {
             let verb = ["plan", "plan.csv", "--attempts", "1", "--timeout", "2s", "--endpoint", "https://sms.invalid"];
             let mut command = lab.command(&[&verb[..], form].concat());

@@ -75,6 +75,26 @@ impl WayOn {
     }
 }
 
+impl WayOn {
+    /// Returns what follows for a row in this phase, in words.
+    fn told(self, phase: Phase) -> String {
+        match self {
+            WayOn::ByPhase => match phase {
+                Phase::Accepted => "its effect is looked for".to_owned(),
+                Phase::Open | Phase::InDoubt => "it is looked at before anything else".to_owned(),
+                Phase::Untried | Phase::Due => "it is sent again".to_owned(),
+                Phase::Settled(verdict) => format!("that settles it as {verdict}"),
+            },
+            WayOn::After(pause) if phase.is_in_doubt() => {
+                format!("it waits {} ms, and is looked at before it is sent again", pause.as_millis())
+            }
+            WayOn::After(pause) => format!("it waits {} ms, and is sent again", pause.as_millis()),
+            WayOn::Conclude => "its attempts are used up, and a last look decides".to_owned(),
+            WayOn::LaneStopped | WayOn::Leave => "its account stops, and it is left for a later launch".to_owned(),
+        }
+    }
+}
+
 /// Event that is recorded along with an answer because it follows at once: the verdict of a refused row, or of an accepted one
 /// while verification is off. A 403 settles nothing where the first answers of the lane show that it is about us.
 fn consequence(row: RowId, outcome: &Outcome, first: FirstVerdict, verify: Verification) -> Option<EventKind> {
@@ -186,7 +206,9 @@ impl<R: Remote> Call<'_, R> {
             LaneAfter::Otherwise
         };
         let patience = lane.settings.patience.after(self.tries.counted, &outcome, rand::random());
-        match WayOn::new(patience, self.known.standing.phase, after) {
+        let way_on = WayOn::new(patience, self.known.standing.phase, after);
+        self.decided(|| format!("{outcome}: {}", way_on.told(self.known.standing.phase)));
+        match way_on {
             WayOn::ByPhase => Ok(()),
             WayOn::After(pause) => match lane.unless_draining(sleep(pause)).await {
                 Some(()) => Ok(()),

@@ -77,6 +77,13 @@ impl<R: Remote> Call<'_, R> {
     /// Records that an attempt begins, before a byte of it leaves, and gives its number.
     async fn record_intent(&mut self, sends: &TargetState) -> Result<u32, NotRecorded> {
         let attempt = self.known.standing.started + 1;
+        self.decided(|| match self.known.looked_at() {
+            Some(at) => format!(
+                "attempt {attempt} sends {sends}, {} ms after the look that permits it",
+                at.elapsed().as_millis()
+            ),
+            None => format!("attempt {attempt} sends {sends} without a look"),
+        });
         self.record(vec![RowEvent::AttemptStarted { attempt, sends: sends.clone() }.about(self.row.id)]).await?;
         Ok(attempt)
     }

@@ -87,6 +87,7 @@ impl<R: Remote> Call<'_, R> {
         // Pages tell of it while its own look is on its way to the disk.
         self.watch_pages();
         let mut not_before = self.known.settles_at();
+        self.decided(|| "is in doubt: looked at before anything is sent".to_owned());
         let mut looks = LooksInDoubt::new(Instant::now());
         loop {
             let seen = self.look(not_before).await?;

@@ -42,6 +42,7 @@ impl<R: Remote> Call<'_, R> {
             return self.decide(self.known.seen.clone()).await;
         }
         let lane = self.lane;
+        self.decided(|| "waits for a look: what was seen of it is too old, or nothing was".to_owned());
         let position = self.queued.position.take();
         let look = Box::pin(keeping(position, self.look(Instant::now())));
         let (seen, position) = lane.unless_draining(look).await.ok_or(Early::End)?;
@@ -182,6 +183,10 @@ impl<R: Remote> Call<'_, R> {
         match answer {
             Some(LookAnswer::Seen { seen, left_at }) => {
                 self.known.note_look(seen.clone(), left_at);
+                self.decided(|| match &seen {
+                    Some(seen) => format!("was looked at: it is {seen}"),
+                    None => "was looked at: the service knows no such source".to_owned(),
+                });
                 Ok(seen)
             }
             Some(LookAnswer::Failed { cause }) => Err(self.leave(format!("the look failed: {cause}")).await),

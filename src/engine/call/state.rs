@@ -5,6 +5,7 @@
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::known::{KnownRow, LookNeeded};
+use crate::diagnostics;
 use crate::engine::driver::Clearance;
 use crate::engine::lane::Lane;
 use crate::engine::lane::clearance::Hindered;
@@ -188,7 +189,10 @@ impl<'a, R: Remote> Call<'a, R> {
     pub(super) async fn cleared(&mut self) -> Step<()> {
         match self.clearance() {
             Clearance::Granted | Clearance::OneOfFew => Ok(()),
-            Clearance::Paused => self.lane.unpaused().await.ok_or(Early::End),
+            Clearance::Paused => {
+                self.decided(|| "waits: changes are paused".to_owned());
+                self.lane.unpaused().await.ok_or(Early::End)
+            }
             Clearance::Skipped(reason) => Err(self.settle_skipped(reason).await),
             Clearance::Draining => Err(Early::End),
         }
@@ -211,13 +215,23 @@ impl<'a, R: Remote> Call<'a, R> {
         Box::pin(self.settle(verdict, self.known.seen.clone(), Some(reason))).await
     }
 
+    /// Tells a decision about the row.
+    pub(super) fn decided(&self, text: impl FnOnce() -> String) {
+        diagnostics::decided_of(self.row.source_id.as_str(), text);
+    }
+
     /// Records the row's verdict, with which the call ends.
     pub(super) async fn settle(&mut self, verdict: Verdict, seen: Option<SeenState>, reason: Option<Reason>) -> Early {
+        self.decided(|| match &reason {
+            Some(Reason { text, .. }) => format!("is settled as {verdict}: {text}"),
+            None => format!("is settled as {verdict}"),
+        });
         self.record_last(judge::settled(self.row.id, verdict, seen, reason)).await
     }
 
     /// Leaves the row for a later launch, and records the cause.
     pub(super) async fn leave(&mut self, cause: String) -> Early {
+        self.decided(|| format!("is left for a later launch: {cause}"));
         self.record_last(RowEvent::Left { cause }.about(self.row.id)).await
     }
 

@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::known::LookNeeded;
 use super::state::{Call, Early, Step};
+use crate::diagnostics;
 use crate::engine::driver::Clearance;
 use crate::engine::lane::clearance::Hindered;
 use crate::engine::lane::news::News;
@@ -110,6 +111,9 @@ impl<R: Remote> Call<'_, R> {
             lane.one_of_few().await
         };
         let Some(cautious) = until(self.known.grows_old_at(), leave).await else {
+            diagnostics::decided_of(self.row.source_id.as_str(), || {
+                "waited so long for its turn that it is looked at again".to_owned()
+            });
             self.known.forget_look();
             return Err(Early::Restart);
         };
@@ -147,7 +151,9 @@ impl<R: Remote> Call<'_, R> {
             Err(held_back) => held_back,
         };
         self.queued.was_held_back |= held_back == HeldBack::Expired;
-        self.record_unsent(attempt, held_back.cause()).await?;
+        let cause = held_back.cause();
+        self.decided(|| format!("attempt {attempt} is held back: {cause}"));
+        self.record_unsent(attempt, cause).await?;
         Err(if self.lane.is_draining() { Early::End } else { Early::Restart })
     }
 

@@ -122,6 +122,10 @@ impl<R: Remote> Call<'_, R> {
                 return Ok(conclusion);
             }
             (not_before, urgency) = (window.next_look_at(Instant::now()), Urgency::Prompt);
+            self.decided(|| {
+                let wait = not_before.saturating_duration_since(Instant::now());
+                format!("does not show its target yet: looked at again in {} ms", wait.as_millis())
+            });
         }
     }
 }

@@ -5,6 +5,7 @@ use tokio::time::Instant;
 use super::state::Lane;
 use super::streak;
 use crate::credentials::identity::Generation;
+use crate::diagnostics;
 use crate::event::lane::{LaneEvent, LaneStop};
 use crate::event::outcome::Outcome;
 use crate::gate::Learned;
@@ -23,11 +24,15 @@ impl<R: Remote> Lane<R> {
     ) -> Result<(), NotRecorded> {
         self.reachability.note(outcome);
         self.gate.expect(self.n_unsent());
+        let pace_before = diagnostics::is_on().then(|| self.gate.slowest());
         if let Some(learned) = self.gate.heed(outcome, left_at).or_else(|| self.slow_down(outcome, left_at)) {
             let kind = LaneEvent::QuotaLearned { per_second: learned.per_second, stated: learned.stated }.into();
             self.record(vec![kind], None).await?;
         }
         self.limits.fit_queues();
+        if let Some(before) = pace_before {
+            self.tell_pace(before, outcome);
+        }
         match outcome {
             Outcome::Unauthenticated { .. } | Outcome::Lost { status: Some(401), .. } => {
                 self.renew(outcome, generation).await
@@ -43,6 +48,21 @@ impl<R: Remote> Lane<R> {
             | Outcome::Unsent { .. }
             | Outcome::Disclaimed { .. }
             | Outcome::Lost { .. } => Ok(()),
+        }
+    }
+
+    /// Tells that the pace is no longer what it was before an answer, and for how long nothing leaves.
+    fn tell_pace(&self, before: Option<f64>, outcome: &Outcome) {
+        let (now, cooling) = (self.gate.slowest(), self.gate.snapshot().cooling);
+        let shown = |pace: Option<f64>| pace.map_or_else(|| "no limit".to_owned(), |pace| format!("{pace:.2}/s"));
+        let name = &self.name;
+        if now != before {
+            let (before, now) = (shown(before), shown(now));
+            diagnostics::decided(|| format!("the pace of account `{name}` goes from {before} to {now}: {outcome}"));
+        }
+        if let (Outcome::Throttled { .. }, Some(cooling)) = (outcome, cooling) {
+            let ms = cooling.as_millis();
+            diagnostics::decided(|| format!("account `{name}` waits {ms} ms before its next request: {outcome}"));
         }
     }
 

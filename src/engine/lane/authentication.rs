@@ -6,6 +6,7 @@ use tokio::time::sleep;
 use super::state::Lane;
 use crate::credentials::error::CredentialsError;
 use crate::credentials::identity::{Generation, Renewal};
+use crate::diagnostics;
 use crate::event::lane::LaneStop;
 use crate::event::outcome::Outcome;
 use crate::recorder::refusal::NotRecorded;
@@ -39,6 +40,9 @@ impl<R: Remote> Lane<R> {
                 return Ok(Credentialed::Stopped);
             }
             let wait = self.settings.patience.wait(tries, rand::random());
+            diagnostics::decided(|| {
+                format!("account `{}` waits {} ms for credentials: {error}", self.name, wait.as_millis())
+            });
             if self.stop.unless_draining(sleep(wait)).await.is_none() {
                 return Ok(Credentialed::Stopped);
             }

@@ -18,6 +18,7 @@ use super::stopped::Stopped;
 use super::streak::Streak;
 use super::to_do::ToDo;
 use super::under_way::UnderWay;
+use crate::diagnostics;
 use crate::engine::driver::Driver;
 use crate::engine::journal_reader::JournalReader;
 use crate::engine::look_request::LookRequest;
@@ -193,6 +194,7 @@ impl<R> Lane<R> {
             return None;
         }
         self.driver.lane_stopped(self.id);
+        diagnostics::decided(|| format!("account `{}` sends nothing more: {message}", self.name));
         Some(LaneEvent::Stopped { cause, message }.into())
     }
 

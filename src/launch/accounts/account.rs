@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use crate::console::Console;
 use crate::credentials::chain;
 use crate::credentials::identity::Credentials;
+use crate::diagnostics;
 use crate::event::run::LanePlace;
 use crate::journal::new_run::NewLane;
 use crate::launch::venue::{self, Venue};
@@ -53,6 +54,10 @@ impl Account {
                 for warning in &found.warnings {
                     console.warn(warning);
                 }
+                diagnostics::decided(|| {
+                    let origin = found.credentials.origin();
+                    format!("account `{name}` at {endpoint} takes its credentials from {origin}")
+                });
                 is_last_resort = found.is_last_resort;
                 let transport = Transport::new(endpoint.clone(), &settings.transport)?;
                 (Venue::Service(transport), found.credentials)

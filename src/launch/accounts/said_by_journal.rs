@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::io::{self, BufRead};
 
 use super::settings::{begun_at, settings_of_lane};
-use crate::console;
+use crate::console::{self, Console};
 use crate::journal::read::lanes::LaneRecord;
 use crate::journal::read::runs::RunRecord;
 use crate::report::next::flags;
@@ -60,6 +60,7 @@ pub(in crate::launch) fn said_by_journal_alone(
 
 /// Asks whether the run may go on there. `--yes` does not answer this: it was given without knowledge of the journal.
 pub(in crate::launch) fn must_be_meant(
+    console: Console,
     run: &RunRecord,
     Unconfirmed { way, flags }: Unconfirmed,
 ) -> Result<(), CommandError> {
@@ -67,7 +68,7 @@ pub(in crate::launch) fn must_be_meant(
     if !console::can_ask() {
         return Err(CommandError::SaidByJournalAlone { run: id, way, flags });
     }
-    console::ask(&format!(
+    console.ask(&format!(
         "Only the journal says that run {id} goes {way}: credentials and changes would go there. Go on? [y/N]"
     ));
     let mut answer = String::new();

@@ -1,0 +1,100 @@
+//! Log file: all that is told, whatever standard error shows of it.
+//!
+//! It is appended to, and opened again at SIGUSR1, so that it may be moved away meanwhile. One that can no longer be written does not
+//! stop anything: what a later launch depends on is in the journal.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::{mem, thread};
+
+use tokio::runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::files::beside::check_is_no_journal;
+use crate::files::folder::folder_of;
+use crate::files::mode::private_mode;
+use crate::files::open::open_to_append;
+
+/// Open log file.
+#[derive(Debug)]
+pub(crate) struct LogFile {
+    path: PathBuf,
+    /// Mode in which it is made.
+    mode: u32,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    file: File,
+    /// True if the last line is incomplete.
+    is_cut: bool,
+    /// True once writing has failed.
+    has_failed: bool,
+}
+
+impl LogFile {
+    /// Opens the file, or makes it for the readers of the journal at that path.
+    pub(crate) fn open(path: &Path, journal: &Path) -> io::Result<Self> {
+        // Opened again at this place, whatever the current folder is by then.
+        let path = std::path::absolute(path)?;
+        let mode = mode_of(journal);
+        check_is_no_journal(&path)?;
+        let state = State { file: open_to_append(&path, mode)?, is_cut: false, has_failed: false };
+        Ok(Self { path, mode, state: Mutex::new(state) })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Appends whole lines. Returns the error if this is the first that fails; later ones may succeed again.
+    pub(super) fn append(&self, lines: &str) -> Option<io::Error> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let begin = if state.is_cut { "\n" } else { "" };
+        let text = format!("{begin}{lines}");
+        let mut left = text.as_bytes();
+        while !left.is_empty() {
+            match state.file.write(left) {
+                Ok(n) if n > 0 => left = &left[n..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+                failed => {
+                    state.is_cut |= left.len() < text.len();
+                    let error = failed.err().unwrap_or_else(|| io::ErrorKind::WriteZero.into());
+                    return (!mem::replace(&mut state.has_failed, true)).then_some(error);
+                }
+            }
+        }
+        state.is_cut = false;
+        None
+    }
+
+    /// Opens the file again, or another one of that name if the last was moved away. On an error the last stays in use.
+    fn reopen(&self) -> io::Result<()> {
+        let file = open_to_append(&self.path, self.mode)?;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        (state.file, state.is_cut) = (file, false);
+        Ok(())
+    }
+
+    /// Opens it again at each SIGUSR1, in a thread of its own, until the process ends. `failed` hears of errors.
+    pub(crate) fn reopen_at_signals(&'static self, failed: impl Fn(io::Error) + Send + 'static) -> io::Result<()> {
+        let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
+        // From here on the signal no longer ends the process.
+        let mut asked = runtime.block_on(async { signal(SignalKind::user_defined1()) })?;
+        let wait = async move {
+            while asked.recv().await.is_some() {
+                self.reopen().unwrap_or_else(&failed);
+            }
+        };
+        thread::Builder::new().name("log file".to_owned()).spawn(move || runtime.block_on(wait)).map(drop)
+    }
+}
+
+/// Mode of the journal, or the one in which it will be made.
+fn mode_of(journal: &Path) -> u32 {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata(journal).map_or_else(|_| private_mode(folder_of(journal)), |found| found.mode() & 0o666)
+}
