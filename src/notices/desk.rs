@@ -148,9 +148,12 @@ async fn attend(
 ) {
     while let Some(notice) = notices.recv().await {
         let delivery = deliver(&receiver, &notice, &notices, until.clone()).await;
-        let (of_clerk, clerk) = (delivery.clone(), Arc::clone(&clerk));
-        _ = tokio::task::spawn_blocking(move || clerk(&of_clerk)).await;
-        _ = results.send(delivery);
+        let (clerk, results) = (Arc::clone(&clerk), results.clone());
+        // Not waited for: a slow disk takes no time from the next notice.
+        tokio::task::spawn_blocking(move || {
+            clerk(&delivery);
+            _ = results.send(delivery);
+        });
     }
 }
 

@@ -21,7 +21,8 @@ impl Turn {
     pub(super) fn of_left(left: Option<Duration>, n_tries: u32) -> Self {
         let Some(left) = left else { return Self { longest: LONGEST_TRY, pause: PAUSE } };
         let share = left / n_tries.max(1);
-        Self { longest: (share * 9 / 10).min(LONGEST_TRY), pause: (share / 10).min(PAUSE) }
+        // A tenth is left for a busy machine.
+        Self { longest: (share * 8 / 10).min(LONGEST_TRY), pause: (share / 10).min(PAUSE) }
     }
 }
 
