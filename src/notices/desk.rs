@@ -146,15 +146,18 @@ async fn attend(
     clerk: Clerk,
     results: Sender<Delivery>,
 ) {
+    let mut recording = tokio::task::JoinSet::new();
     while let Some(notice) = notices.recv().await {
         let delivery = deliver(&receiver, &notice, &notices, until.clone()).await;
         let (clerk, results) = (Arc::clone(&clerk), results.clone());
-        // Not waited for: a slow disk takes no time from the next notice.
-        tokio::task::spawn_blocking(move || {
+        // Not waited for here: a slow disk takes no time from the next notice.
+        recording.spawn_blocking(move || {
             clerk(&delivery);
             _ = results.send(delivery);
         });
     }
+    // What has not begun when the runtime ends never does.
+    recording.join_all().await;
 }
 
 /// Tries up to three times.
