@@ -1,7 +1,6 @@
 //! Verbs, a file each, named as it is typed: it wires the parts, runs, and chooses an [`Exit`].
 
 use crate::exit::{Exit, ProcessEnd};
-use crate::launch::unfinished::Unfinished;
 use crate::plan::reading::Reading;
 use crate::settings::flags::verbs::{ConfigVerb, Verb};
 use crate::verb::context::Context;
@@ -43,9 +42,8 @@ pub(crate) fn dispatch(context: &Context, verb: Verb) -> Result<ProcessEnd, Comm
         }
         Verb::Run { plan, dry_run: true, .. } => plan::plan(context, &plan, None).map(|_| Exit::Done),
         Verb::Approve { file, name, key } => approve::approve(context, &file, &name, key.as_deref()),
-        Verb::Run { plan, launch, new, dry_run: false, .. } => {
-            let unfinished = if new { Unfinished::LeftAsItIs } else { Unfinished::TakenUp };
-            run::run(context, &plan, &launch, unfinished)
+        Verb::Run { plan, launch, new, run_key, dry_run: false, .. } => {
+            run::run(context, &plan, &launch, run::RunChoice { new, run_key })
         }
         Verb::Resume { run, launch, .. } => resume::resume(context, run.run.as_deref(), &launch),
         Verb::Retry { run, selection, launch, .. } => retry::retry(context, run.run.as_deref(), &selection, &launch),

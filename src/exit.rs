@@ -60,6 +60,12 @@ impl Exit {
         }
     }
 
+    /// Returns the ending with this code; `None` if none has it.
+    #[must_use]
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|exit| exit.code() == code)
+    }
+
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::files;
 use crate::files::identity::FileId;
+use crate::values;
 use crate::wording::plain::plain;
 
 /// Holder of a lock.
@@ -77,12 +78,36 @@ pub(crate) fn is_held(path: &Path) -> Option<bool> {
     }
 }
 
+/// Conduct of a launch that meets a lock of another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IfLocked {
+    Fail,
+    /// Ends well, and counts for nothing.
+    Skip,
+    /// Waits for the lock, at most so long.
+    Wait(Duration),
+}
+
+/// Longest wait for a lock where none is named.
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
+
+/// Reads `fail`, `skip`, `wait` or `wait=DURATION`.
+pub(crate) fn if_locked(text: &str) -> Result<IfLocked, String> {
+    match (text, text.strip_prefix("wait=")) {
+        ("fail", _) => Ok(IfLocked::Fail),
+        ("skip", _) => Ok(IfLocked::Skip),
+        ("wait", _) => Ok(IfLocked::Wait(LONGEST_WAIT)),
+        (_, Some(most)) => values::duration(most).map(IfLocked::Wait),
+        (_, None) => Err(format!("`{text}` is none of fail, skip, wait and wait=5m")),
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LockError {
     #[error("another launch holds {what}: {}", owner.as_ref().map_or_else(
         || "it does not say who it is".to_owned(),
         ToString::to_string))]
-    Held { what: String, owner: Option<Owner> },
+    Held { path: PathBuf, what: String, owner: Option<Owner> },
     #[error("the file system of `{}` does not keep locks, so that two launches could run at once", .0.display())]
     Unworkable(PathBuf),
     #[error("the lock `{}` {how}: it is not one that cutover made, and is left as it is", path.display())]
@@ -118,7 +143,8 @@ impl Lock {
                     continue;
                 }
                 Err(TryLockError::WouldBlock) => {
-                    return Err(LockError::Held { what: what.to_owned(), owner: read_owner(&mut file) });
+                    let (path, what) = (path.to_owned(), what.to_owned());
+                    return Err(LockError::Held { path, what, owner: read_owner(&mut file) });
                 }
                 Err(TryLockError::Error(source)) if source.kind() == io::ErrorKind::Unsupported => {
                     return Err(LockError::Unworkable(path.to_owned()));
@@ -228,6 +254,16 @@ mod tests {
         drop(lock);
         assert!(!path.exists());
         Lock::take(&path, PRIVATE, "the run", Path::new("night.db")).unwrap();
+    }
+
+    #[test]
+    fn conduct_is_named_by_a_word_and_a_wait_may_have_its_length() {
+        assert_eq!(if_locked("skip"), Ok(IfLocked::Skip));
+        assert_eq!(if_locked("wait"), Ok(IfLocked::Wait(LONGEST_WAIT)));
+        assert_eq!(if_locked("wait=90s"), Ok(IfLocked::Wait(Duration::from_secs(90))));
+        for bad in ["", "Wait", "wait 5m", "wait=", "wait=0s", "wait=soon", "skip=5m"] {
+            assert!(if_locked(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::console::LogFormat;
 use crate::credentials::chain::spec::Spec;
 use crate::engine::lane::LaneSettings;
 use crate::gate::settings::GateSettings;
+use crate::lock::IfLocked;
 use crate::retry::Patience;
 use crate::transport::settings::TransportSettings;
 use crate::values::on_off;
@@ -73,6 +74,9 @@ pub(crate) struct Settings {
     pub(crate) max_changes: Option<u64>,
     pub(crate) max_drift: u64,
     pub(crate) steering: Steering,
+    pub(crate) if_locked: IfLocked,
+    /// Time since its launch in which a launch has to begin.
+    pub(crate) start_within: Option<Duration>,
     pub(crate) scenario: String,
     pub(crate) seed: u64,
     /// File that the metrics of a launch are written to.
@@ -139,6 +143,8 @@ impl Settings {
             max_changes: resolved.optional(&keys::MAX_CHANGES)?,
             max_drift: resolved.value(&keys::MAX_DRIFT)?,
             steering: Steering::from_resolved(resolved)?,
+            if_locked: resolved.value(&keys::IF_LOCKED)?,
+            start_within: resolved.optional(&keys::START_WITHIN)?,
             scenario: resolved.value(&keys::SCENARIO)?,
             seed: resolved.value(&keys::SEED)?,
             metrics_file: resolved.file(&keys::METRICS_FILE)?,

@@ -66,6 +66,8 @@ pub(crate) struct SteeringState {
     beginning: Option<Beginning>,
     /// Hook that runs now.
     running: Option<HookCall>,
+    /// True once a stage has begun in this launch.
+    has_begun: bool,
     /// End of the window at its last check within this stage.
     closes: Option<Timestamp>,
 }
@@ -93,6 +95,7 @@ impl SteeringState {
             lanes: LaneStates::default(),
             by_hand: ByHand::default(),
             admission: None,
+            has_begun: false,
             closes: None,
         }
     }
@@ -111,6 +114,10 @@ impl SteeringState {
                 self.halt.end(turn, Some(&result));
                 drain_if(self.halt.trips())
             }
+            Input::NotBegun => match self.settings.start {
+                Some(limit) => drain(DrainReason::NotBegun, limit.missed(self.waits().as_deref())),
+                None => Vec::new(),
+            },
         }
     }
 
@@ -263,9 +270,10 @@ impl SteeringState {
         now: Timestamp,
         step: impl FnOnce(&mut Admission, &AdmissionBasis) -> (Vec<StageOrder>, Progress),
     ) -> Vec<StageOrder> {
-        let Self { settings, terms, steered, halt, .. } = self;
+        let Self { settings, terms, steered, halt, has_begun, .. } = self;
+        let start = settings.start.filter(|_| !*has_begun);
         let Some(admission) = &mut self.admission else { return Vec::new() };
-        let (mut orders, progress) = step(admission, &AdmissionBasis { terms, settings, steered });
+        let (mut orders, progress) = step(admission, &AdmissionBasis { terms, settings, steered, start });
         match progress {
             Progress::Waits => (),
             Progress::Open => {
@@ -361,6 +369,7 @@ impl SteeringState {
         orders.push(Limit::Caution(self.halt.begin_stage(&stage, rules, &counted)));
         let mut orders: Vec<StageOrder> = orders.into_iter().map(|limit| Order::Limit(limit).into()).collect();
         self.closes = None;
+        self.has_begun = true;
         orders.push(Order::Record(RunEvent::StageBegan { stage, rows, forecast }).into());
         orders
     }

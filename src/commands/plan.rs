@@ -21,6 +21,10 @@ pub(super) fn plan(context: &Context, args: &PlanArgs, seal: Option<&SealTo<'_>>
     }
     let request = LaunchRequest::new("plan", Consent::OnlyShown);
     let plan = PlanToLaunch::read(context, args)?;
+    if plan.is_empty() {
+        plan.nothing_to_do()?;
+        return Ok(0);
+    }
     plan.tell_what_holds();
     let launched = Ready::to_look(&plan, request)?.open_apart()?.launch()?;
     if launched.exit != Exit::Done {

@@ -22,6 +22,9 @@ use crate::verb::results::{print, print_json};
 pub(super) fn rehearse(context: &Context, args: &PlanArgs, from_live: bool) -> Result<Exit, CommandError> {
     let request = LaunchRequest::new("rehearse", Consent::Asked { yes: true, irreversible: true });
     let plan = PlanToLaunch::read(context, args)?;
+    if plan.is_empty() {
+        return plan.nothing_to_do();
+    }
     let live = from_live.then(|| live_states(&plan)).transpose()?;
     let launched = Ready::to_rehearse(&plan, request, live.as_ref())?.open_rehearsal(live)?.launch()?;
     let rehearsal = rehearsal_of(&plan, &launched, from_live)?;

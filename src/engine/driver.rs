@@ -231,6 +231,12 @@ impl Driver {
         self.carry_out(orders).await
     }
 
+    /// Stops the run, because it could not begin in time.
+    pub(crate) async fn give_up(&self) -> Result<(), NotRecorded> {
+        let orders = self.state().decide(Input::NotBegun);
+        self.carry_out(orders).await
+    }
+
     /// Waits until a stage may begin, and begins it.
     pub(crate) async fn begin_stage(&self, stage: &Stage) -> Result<Leave, DriverError> {
         let has_waves = self.state().has_waves();

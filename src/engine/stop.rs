@@ -118,6 +118,7 @@ impl Stop {
             | DrainReason::TooLong
             | DrainReason::Unapproved
             | DrainReason::Vetoed
+            | DrainReason::NotBegun
             | DrainReason::Operator => true,
             DrainReason::Interrupted
             | DrainReason::Terminated
@@ -189,7 +190,8 @@ fn is_asked_for(reason: DrainReason) -> bool {
         | DrainReason::Window
         | DrainReason::TooLong
         | DrainReason::Unapproved
-        | DrainReason::Vetoed => false,
+        | DrainReason::Vetoed
+        | DrainReason::NotBegun => false,
     }
 }
 

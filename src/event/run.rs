@@ -205,6 +205,8 @@ pub enum DrainReason {
     Unapproved,
     /// A hook said no, or failed.
     Vetoed,
+    /// No change was sent in the time that the launch had to begin.
+    NotBegun,
     /// An operator asked for it, with the verb or a flag file.
     Operator,
 }

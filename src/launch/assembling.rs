@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
@@ -14,7 +15,7 @@ use super::accounts::account::Account;
 use super::faults::Faults;
 use super::inputs::Launch;
 use super::saving::Losing;
-use super::signals::{self, LastWords};
+use super::signals::{self, LastWords, Signals};
 use super::venue::Venue;
 use crate::clock::Clock;
 use crate::engine::driver::Driver;
@@ -44,7 +45,7 @@ use crate::sandbox::estate::Seeded;
 use crate::sandbox::scenario::Scenario;
 use crate::sandbox::{self, Sandbox, estate};
 use crate::steering::SteeringState;
-use crate::steering::settings::SteeringSettings;
+use crate::steering::settings::{StartLimit, SteeringSettings};
 use crate::transport::Transport;
 use crate::values::zone::Zone;
 use crate::verb::error::CommandError;
@@ -102,7 +103,11 @@ impl Background {
 impl Assembly {
     /// Puts the parts together, in this order: everything that the journal is asked for is read before the recorder has it, whatever
     /// is told of past launches is told before the first request, and signals are watched once there is something to stop.
-    pub(super) async fn build(launch: &Launch, journal: Journal) -> Result<Self, CommandError> {
+    pub(super) async fn build(
+        launch: &Launch,
+        journal: Journal,
+        signals: Option<Signals>,
+    ) -> Result<Self, CommandError> {
         let (run, path) = (&launch.run, journal.path().to_owned());
         let steering_settings = launch.steering_settings()?;
         let given = launch.tell_given(&journal, &steering_settings.window)?;
@@ -155,7 +160,8 @@ impl Assembly {
             Clock::Rehearsed { .. } => None,
         };
         let last_words = LastWords { console: launch.console, status };
-        signals::watch(stop, recorder.clone(), Arc::clone(&ended), last_words).map_err(CommandError::Start)?;
+        let signals = signals.map_or_else(Signals::listen, Ok).map_err(CommandError::Start)?;
+        signals::watch(signals, stop, recorder.clone(), Arc::clone(&ended), last_words);
         let looking = launch.look_where_it_is(&recorder);
         let gates = lanes.clone();
         let exporting = launch.request.metrics.keep_up_to_date(move || paces(&gates));
@@ -298,6 +304,13 @@ impl Launch {
         (self.accounts.len() > 1).then(one)
     }
 
+    /// Time in which this launch has to begin, if it is to send anything.
+    pub(super) fn start_limit(&self) -> Option<StartLimit> {
+        let within = self.settings.start_within.filter(|_| self.takes_commands() && self.request.consent.may_send())?;
+        let left = within.saturating_sub(self.request.asked_at.elapsed());
+        Some(StartLimit { within, by: self.clock.now().checked_add(left).unwrap_or(Timestamp::MAX) })
+    }
+
     fn steering_settings(&self) -> Result<SteeringSettings, CommandError> {
         let steering = &self.settings.steering;
         Ok(SteeringSettings {
@@ -309,6 +322,7 @@ impl Launch {
             concurrency: self.settings.gate.concurrency,
             verify_timeout: self.settings.lane.verify_timeout,
             hooks: Vec::new(),
+            start: self.start_limit(),
         })
     }
 

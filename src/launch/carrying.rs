@@ -10,6 +10,7 @@ use super::considering::GoAhead;
 use super::halted::Halted;
 use super::inputs::Launch;
 use super::request::Consent;
+use super::signals::Signals;
 use super::summing_up::Carried;
 use crate::clock::Clock;
 use crate::control::{By, Command};
@@ -33,10 +34,15 @@ use crate::verb::error::CommandError;
 
 impl Launch {
     /// Assembles the parts, carries the rows, and ends the launch, whatever became of it.
-    pub(super) fn carry_out(&self, runtime: Runtime, journal: Journal) -> Result<Carried, CommandError> {
+    pub(super) fn carry_out(
+        &self,
+        runtime: Runtime,
+        journal: Journal,
+        signals: Option<Signals>,
+    ) -> Result<Carried, CommandError> {
         let ended = runtime.block_on(async {
             let started = Instant::now();
-            let parts = Assembly::build(self, journal).await?;
+            let parts = Assembly::build(self, journal, signals).await?;
             let carried = self.begin_and_carry(&parts.work).await;
             self.end(parts, carried, started).await
         });
@@ -63,12 +69,27 @@ impl Launch {
         let mut poll = CommandPoll::new(Arc::clone(driver), files, commands.clone(), warn);
         poll.look().await?;
         let polling = tokio::spawn(poll.serve());
+        let giving_up = tokio::spawn(self.give_up_in_time(driver));
         let carried = self.carry(work).await;
         polling.abort();
+        giving_up.abort();
         carried
     }
 
-    fn takes_commands(&self) -> bool {
+    /// Stops a launch that has sent no change by the time at which it has to have begun.
+    fn give_up_in_time(&self, driver: &Arc<Driver>) -> impl Future<Output = ()> + use<> {
+        let (limit, clock, sent, driver) = (self.start_limit(), self.clock, self.sent.clone(), Arc::clone(driver));
+        async move {
+            let Some(limit) = limit else { return };
+            clock.sleep_until(limit.by).await;
+            if sent.n() == 0 {
+                // A journal that takes nothing more stops the run by itself.
+                _ = driver.give_up().await;
+            }
+        }
+    }
+
+    pub(super) fn takes_commands(&self) -> bool {
         match self.clock {
             Clock::OfMachine => !self.request.consent.ends_at_the_look(),
             Clock::Rehearsed { .. } => false,

@@ -11,6 +11,7 @@ use super::halted::Halted;
 use super::inputs::Launch;
 use super::request::Consent;
 use super::saving::Lost;
+use super::signals::EndSignal;
 use super::summing_up::Carried;
 use crate::clock::Clock;
 use crate::engine::journal_reader::JournalReader;
@@ -86,7 +87,7 @@ impl Launch {
         // If the copy cannot be opened, the loss of the first file is told.
         let copied = faults.losing.copied().and_then(|path| Journal::open_to_read(path).ok());
         let copied = copied.map(|journal| JournalReader::new(journal, self.run.key));
-        let halted = |exit, reason| HaltFacts::new(&work.of_run.stop, exit, reason, broken.clone()).ending();
+        let halted = |exit, reason| self.halt_facts(&work.of_run.stop, exit, reason, broken.clone()).ending();
         match (carried, copied) {
             (Ok(()), None) => self.conclude(work, faults, &work.of_run.journal, broken).await,
             // The copy is whole: an error after the copy was made concerns the lost file alone.
@@ -121,7 +122,7 @@ impl Launch {
             n_rows: u64::from(self.run.n_rows),
             tally: journal.read(Journal::tally).await?,
             signal: by_signal(stop),
-            chosen: stop.chosen().map(|(_, why)| why.unwrap_or_default()),
+            chosen: self.chosen(stop, ""),
             vetoed: stop.has_reason(DrainReason::Vetoed) && self.sent.n() == 0,
             stopped: stopped_lanes(lanes),
             refused: refused_lanes(lanes),
@@ -134,6 +135,18 @@ impl Launch {
             },
         };
         Ok(facts.ending())
+    }
+
+    fn halt_facts(&self, stop: &Stop, exit: Exit, reason: String, broken: Vec<String>) -> HaltFacts {
+        HaltFacts { exit, chosen: self.chosen(stop, &reason), reason, signal: by_signal(stop), broken }
+    }
+
+    /// Words of the first reason to stop that somebody chose; others where it has none.
+    fn chosen(&self, stop: &Stop, otherwise: &str) -> Option<String> {
+        let (reason, why) = stop.chosen()?;
+        let why = why.unwrap_or_else(|| otherwise.to_owned());
+        let is_unsent = reason == DrainReason::NotBegun && self.sent.n() == 0;
+        Some(if is_unsent { format!("{why}; nothing was sent by this launch") } else { why })
     }
 
     /// Rows that are due in the accounts that still go on. Empty if this launch was not to send anything: they are then for another
@@ -216,19 +229,8 @@ fn go_on(commands: &NextCommands) -> GoOn {
 
 /// Exit of the worst signal that came; `None` if none did.
 fn by_signal(stop: &Stop) -> Option<Exit> {
-    let signals = [
-        (DrainReason::HungUp, Exit::HungUp),
-        (DrainReason::Interrupted, Exit::Interrupted),
-        (DrainReason::Terminated, Exit::Terminated),
-    ];
-    signals.into_iter().filter(|(reason, _)| stop.has_reason(*reason)).map(|(_, exit)| exit).reduce(Exit::worst)
-}
-
-impl HaltFacts {
-    fn new(stop: &Stop, exit: Exit, reason: String, broken: Vec<String>) -> Self {
-        let chosen = stop.chosen().map(|(_, why)| why.unwrap_or_else(|| reason.clone()));
-        Self { exit, reason, signal: by_signal(stop), chosen, broken }
-    }
+    let came = EndSignal::ALL.into_iter().filter(|signal| stop.has_reason(signal.reason()));
+    came.map(EndSignal::exit).reduce(Exit::worst)
 }
 
 /// Records the end and waits for the last commit. Returns the error of the first write that the journal refused.

@@ -146,6 +146,13 @@ impl LaunchMetrics {
         exporting
     }
 
+    /// Leaves the file as an earlier launch left it, or as one writes it that goes on: this one launches nothing.
+    pub(super) fn leave_as_it_is(&self) {
+        if let Some(exporter) = &self.0 {
+            exporter.told().is_over = true;
+        }
+    }
+
     /// Writes the end of the launch.
     fn end(&self, exit: Exit) {
         if let Some(exporter) = &self.0 {

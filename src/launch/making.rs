@@ -24,6 +24,7 @@ pub(super) fn make_run(
     settings: &Settings,
     accounts: &[Account],
     given: &GivenByHand,
+    run_key: Option<&str>,
 ) -> Result<NewlyMade, CommandError> {
     let PlanToLaunch { source, checked, args, .. } = plan;
     let lanes: Vec<NewLane> = accounts.iter().map(Account::lane).collect();
@@ -37,7 +38,7 @@ pub(super) fn make_run(
         settings: &settings_of_run(settings, &plan.paper())?,
         given: given_by_hand(settings, given, accounts, settings.steering.window(Timestamp::now())?.deadline),
         terms: &checked.terms,
-        run_key: None,
+        run_key,
     };
     journal.create_run(&new, |sink| {
         let again = crate::plan::read(source, &reading_of(settings, args), checked, |Planned { row, sealed }| {

@@ -87,6 +87,7 @@ fn is_halt(reason: DrainReason) -> bool {
         | DrainReason::TooLong
         | DrainReason::Unapproved
         | DrainReason::Vetoed
+        | DrainReason::NotBegun
         | DrainReason::Operator => true,
     }
 }

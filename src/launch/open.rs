@@ -14,14 +14,19 @@ use super::accounts::locks::lock_all;
 use super::closing::close_cut_off;
 use super::holding::as_begun;
 use super::inputs::Launch;
+use super::locked::{LockWaits, Met};
 use super::making::make_run;
 use super::planned::PlanToLaunch;
 use super::ready::{Prepared, Ready};
+use super::request::LaunchRequest;
+use super::run_key::{NextLaunch, RunOfKey};
+use super::signals::Signals;
 use super::summing_up::Carried;
 use super::taking_up::RunToTakeUp;
-use super::unfinished::{RunsOfPlan, Unfinished, tell_taken_up};
+use super::unfinished::{RunsOfPlan, Unfinished, tell_of_others, tell_taken_up};
+use crate::audit::beforehand::{self, CheckFor};
 use crate::clock::Clock;
-use crate::console;
+use crate::console::{self, Console};
 use crate::event::Event;
 use crate::event::run::LanePlace;
 use crate::exit::Exit;
@@ -33,8 +38,31 @@ use crate::lock::{self, Lock};
 use crate::model::SourceId;
 use crate::model::state::SeenState;
 use crate::report::next::given::GivenByHand;
+use crate::verb::context::Context;
 use crate::verb::error::CommandError;
+use crate::verb::results::nothing_done;
 use crate::verb::runtime::runtime;
+use crate::wording::plain::plain;
+
+/// Result of opening a launch in the user's journal.
+pub(crate) enum Opened {
+    ToLaunch(Box<Open>),
+    /// The run of its key has ended: nothing is launched, and its summary is told.
+    HasEnded(Box<EndedRun>),
+    /// Another launch holds a lock, and this one was told to do nothing then. In words.
+    Skipped(Console, String),
+}
+
+impl Opened {
+    /// Launches what is to be launched, to its end.
+    pub(crate) fn launch(self) -> Result<Exit, CommandError> {
+        match self {
+            Opened::ToLaunch(open) => open.launch(),
+            Opened::HasEnded(ended) => ended.sum_up(),
+            Opened::Skipped(console, text) => nothing_done(console, &text),
+        }
+    }
+}
 
 /// A launch of a run in the user's journal. Holds the locks of the run and of its accounts.
 pub(crate) struct Open {
@@ -43,36 +71,71 @@ pub(crate) struct Open {
     runtime: Runtime,
     /// Lock of the run, and those of its accounts.
     locks: (Lock, Vec<Lock>),
+    /// Signals, if they are listened to already.
+    signals: Option<Signals>,
+}
+
+/// A run of a key that has ended, and the launch that came after that.
+pub(crate) struct EndedRun {
+    launch: Launch,
+    carried: Carried,
+}
+
+impl EndedRun {
+    fn sum_up(self) -> Result<Exit, CommandError> {
+        let Self { launch, carried } = self;
+        launch.sum_up_again(carried)
+    }
+}
+
+/// A run that this process holds, in an open journal.
+struct HeldRun {
+    journal: Journal,
+    run: RunKey,
+    /// First event of the run, if this launch made it.
+    begun: Option<Event>,
+    locks: (Lock, Vec<Lock>),
+}
+
+/// Result of looking for the run of a launch.
+enum Found {
+    /// To be launched, with the settings of the run if it was begun before.
+    Run(Box<HeldRun>, Option<Box<Context>>),
+    /// The run of the key has ended with this.
+    HasEnded(Box<RunRecord>, Exit),
+    /// Another launch with the same key was faster: it is worth another look.
+    Again,
 }
 
 impl Ready<&PlanToLaunch<'_>> {
-    /// Locks the accounts, fetches credentials, and takes up an unfinished run of the plan or makes one.
+    /// Locks the accounts, fetches credentials, and takes up an unfinished run of the plan or makes one. With a key whose run has ended
+    /// none of that is needed.
     ///
     /// An existing journal is checked before credentials are fetched, so that a bad one causes no request. A missing one is made
     /// after that, so that refused credentials leave no file behind.
-    pub(crate) fn open(self, unfinished: Unfinished) -> Result<Open, CommandError> {
+    pub(crate) fn open(self, unfinished: &Unfinished) -> Result<Opened, CommandError> {
         let (plan, mut prepared) = self.split();
-        let locks = lock_all(&prepared.context, &prepared.accounts)?;
-        let lanes: Vec<NewLane> = prepared.accounts.iter().map(Account::lane).collect();
-        let look = || {
-            let journal = Journal::open(&prepared.context.settings.journal)?;
-            let runs = RunsOfPlan::find(&journal, plan, &lanes, unfinished)?;
-            Ok::<_, CommandError>((journal, runs))
-        };
-        let looked_at = prepared.context.settings.journal.exists().then(look).transpose()?;
+        let console = prepared.context.console;
         let runtime = runtime()?;
-        fetch_credentials(&runtime, &prepared.accounts)?;
-        let (mut journal, runs) = looked_at.map_or_else(look, Ok)?;
-        close_cut_off(&prepared.context, &mut journal)?;
-        if let Some(run) = runs.to_take_up {
-            tell_taken_up(prepared.context.console, &journal, &run)?;
-            prepared.context = as_begun(plan.outside, &run, &plan.checked.terms)?;
-            return Open::hold(prepared, journal, (run.key, None), runtime, locks);
+        let mut waits = LockWaits::new(&prepared.context.settings, &prepared.request);
+        loop {
+            let held = match found(plan, &prepared, unfinished, &runtime) {
+                Ok(Found::Run(held, begun_with)) => {
+                    if let Some(begun_with) = begun_with {
+                        prepared.context = *begun_with;
+                    }
+                    return Open::new(prepared, *held, runtime, waits).map(Box::new).map(Opened::ToLaunch);
+                }
+                Ok(Found::HasEnded(run, exit)) => return Ok(has_ended(prepared, *run, exit)),
+                Ok(Found::Again) | Err(CommandError::Journal(JournalError::KeyTaken { .. })) => continue,
+                Err(CommandError::Lock(held)) => held,
+                Err(error) => return Err(error),
+            };
+            match waits.meet(&runtime, console, held)? {
+                Met::Free => (),
+                Met::Skipped(text) => return Ok(skipped(&prepared, text)),
+            }
         }
-        runs.tell_of_those_left(prepared.context.console);
-        let NewlyMade { run, begun } =
-            make_run(&mut journal, plan, &prepared.context.settings, &prepared.accounts, &prepared.request.given)?;
-        Open::hold(prepared, journal, (run, Some(begun)), runtime, locks)
     }
 
     /// Fetches credentials, and makes a run in a journal that is thrown away.
@@ -107,35 +170,149 @@ impl Ready<&PlanToLaunch<'_>> {
 
 impl Ready<RunToTakeUp> {
     /// Locks the accounts and fetches credentials. The journal is open, and the run was found in it.
-    pub(crate) fn open(self) -> Result<Open, CommandError> {
+    pub(crate) fn open(self) -> Result<Opened, CommandError> {
         let (RunToTakeUp { journal, run }, prepared) = self.split();
-        let locks = lock_all(&prepared.context, &prepared.accounts)?;
+        let console = prepared.context.console;
         let runtime = runtime()?;
-        fetch_credentials(&runtime, &prepared.accounts)?;
-        Open::hold(prepared, journal, (run.key, None), runtime, locks)
+        let mut waits = LockWaits::new(&prepared.context.settings, &prepared.request);
+        let locks = loop {
+            let held = match locked(&prepared, &journal, &run, &runtime) {
+                Ok(locks) => break locks,
+                Err(CommandError::Lock(held)) => held,
+                Err(error) => return Err(error),
+            };
+            match waits.meet(&runtime, console, held)? {
+                Met::Free => (),
+                Met::Skipped(text) => return Ok(skipped(&prepared, text)),
+            }
+        };
+        if waits.has_waited() {
+            beforehand::run(&journal, &journal.run(run.key)?, CheckFor::Launch)?;
+        }
+        let held = HeldRun { journal, run: run.key, begun: None, locks };
+        Open::new(prepared, held, runtime, waits).map(Box::new).map(Opened::ToLaunch)
     }
 }
 
+/// Locks the accounts of a run, fetches credentials, and locks the run.
+fn locked(
+    prepared: &Prepared,
+    journal: &Journal,
+    run: &RunRecord,
+    runtime: &Runtime,
+) -> Result<(Lock, Vec<Lock>), CommandError> {
+    let of_accounts = lock_all(&prepared.context, &prepared.accounts)?;
+    fetch_credentials(runtime, &prepared.accounts)?;
+    Ok((lock_of_run(journal, run)?, of_accounts))
+}
+
+fn lock_of_run(journal: &Journal, run: &RunRecord) -> Result<Lock, CommandError> {
+    let path = journal.path();
+    Ok(Lock::take(&lock::of_run(path, &run.id), journal.mode(), &format!("run {}", run.id), path)?)
+}
+
+/// Finds the run of a plan, or makes it, and locks it. Nothing stays locked after an error.
+fn found(
+    plan: &PlanToLaunch<'_>,
+    prepared: &Prepared,
+    unfinished: &Unfinished,
+    runtime: &Runtime,
+) -> Result<Found, CommandError> {
+    let (context, path) = (&prepared.context, &prepared.context.settings.journal);
+    let lanes: Vec<NewLane> = prepared.accounts.iter().map(Account::lane).collect();
+    if let Some(run_key) = unfinished.run_key()
+        && path.exists()
+        && let Some((run, exit)) = ended_run(context, plan, &lanes, run_key)?
+    {
+        return Ok(Found::HasEnded(Box::new(run), exit));
+    }
+    let of_accounts = lock_all(context, &prepared.accounts)?;
+    let look = || {
+        let journal = Journal::open(path)?;
+        let runs = RunsOfPlan::find(&journal, plan, &lanes, unfinished)?;
+        Ok::<_, CommandError>((journal, runs))
+    };
+    let looked_at = path.exists().then(look).transpose()?;
+    fetch_credentials(runtime, &prepared.accounts)?;
+    let (mut journal, runs) = looked_at.map_or_else(look, Ok)?;
+    close_cut_off(context, &mut journal)?;
+    let (run, begun, begun_with) = if let Some(run) = runs.to_take_up {
+        let begun_with = as_begun(plan.outside, &run, &plan.checked.terms)?;
+        (run, None, Some(begun_with))
+    } else {
+        runs.tell_of_those_left(context.console);
+        let (settings, given) = (&context.settings, &prepared.request.given);
+        let NewlyMade { run, begun } =
+            make_run(&mut journal, plan, settings, &prepared.accounts, given, unfinished.run_key())?;
+        (journal.run(run)?, Some(begun), None)
+    };
+    let of_run = lock_of_run(&journal, &run)?;
+    // Read under the lock: without a lock of the account, a launch with the same key may have held the run in between.
+    let now = journal.run(run.key)?;
+    if unfinished.run_key().is_some() && now.launches != run.launches {
+        return Ok(Found::Again);
+    }
+    if begun.is_none() {
+        tell_taken_up(context.console, &journal, &now)?;
+    }
+    tell_of_others(context, &journal, &lanes, run.key)?;
+    let held = HeldRun { journal, run: run.key, begun, locks: (of_run, of_accounts) };
+    Ok(Found::Run(Box::new(held), begun_with.map(Box::new)))
+}
+
+/// Returns the run of a key and its exit, if it has ended, with what the journal says of it checked.
+fn ended_run(
+    context: &Context,
+    plan: &PlanToLaunch<'_>,
+    lanes: &[NewLane],
+    run_key: &str,
+) -> Result<Option<(RunRecord, Exit)>, CommandError> {
+    let mut journal = Journal::open(&context.settings.journal)?;
+    beforehand::runs(&journal)?;
+    close_cut_off(context, &mut journal)?;
+    match RunOfKey::find(&journal, run_key, &plan.checked, lanes)? {
+        Some(RunOfKey { run, next_launch: NextLaunch::HasEnded(exit) }) => {
+            beforehand::run(&journal, &run, CheckFor::Launch)?;
+            Ok(Some((run, exit)))
+        }
+        Some(RunOfKey { next_launch: NextLaunch::GoesOn, .. }) | None => Ok(None),
+    }
+}
+
+/// Leaves metrics and notices as an earlier launch left them: a launch that launches nothing is no success.
+fn count_for_nothing(context: &Context, request: &LaunchRequest) {
+    request.metrics.leave_as_it_is();
+    context.notices.tell_nobody();
+}
+
+fn skipped(prepared: &Prepared, text: String) -> Opened {
+    count_for_nothing(&prepared.context, &prepared.request);
+    Opened::Skipped(prepared.context.console, text)
+}
+
+fn has_ended(prepared: Prepared, run: RunRecord, exit: Exit) -> Opened {
+    count_for_nothing(&prepared.context, &prepared.request);
+    let console = prepared.context.console;
+    let run_key = plain(run.run_key.as_deref().unwrap_or_default());
+    console.say(&format!("run {} of the key `{run_key}` has ended: nothing is sent", run.id));
+    let (reason, journal) = (run.exit_reason.clone(), prepared.context.settings.journal.clone());
+    let carried = Carried { exit, reason, journal };
+    Opened::HasEnded(Box::new(EndedRun { launch: Launch::new(prepared, run, None), carried }))
+}
+
 impl Open {
-    fn hold(
-        prepared: Prepared,
-        mut journal: Journal,
-        (key, begun): (RunKey, Option<Event>),
-        runtime: Runtime,
-        of_accounts: Vec<Lock>,
-    ) -> Result<Self, CommandError> {
-        let path = &prepared.context.settings.journal;
-        let id = journal.run(key)?.id;
-        console::speak_of_run(&id);
-        let of_run = Lock::take(&lock::of_run(path, &id), journal.mode(), &format!("run {id}"), path)?;
+    fn new(prepared: Prepared, held: HeldRun, runtime: Runtime, waits: LockWaits) -> Result<Self, CommandError> {
+        let HeldRun { mut journal, run, begun, locks } = held;
         // Read under the lock: no other process writes to the run from here on.
-        let run = journal.run(key)?;
-        prepared.request.metrics.of_run(path, &run);
+        let run = journal.run(run)?;
+        console::speak_of_run(&run.id);
+        prepared.request.metrics.of_run(journal.path(), &run);
         if begun.is_none() {
             journal.mind_rows();
         }
-        journal.forget_stale_commands(key)?;
-        Ok(Self { launch: Launch::new(prepared, run, begun), journal, runtime, locks: (of_run, of_accounts) })
+        journal.forget_stale_commands(run.key)?;
+        let launch = Launch::new(prepared, run, begun);
+        Ok(Self { launch, journal, runtime, locks, signals: waits.into_signals() })
     }
 
     #[cfg(test)]
@@ -145,8 +322,8 @@ impl Open {
 
     /// Begins, looks, tells, asks, carries, ends, and sums up. Holds the locks until the summary is printed.
     pub(crate) fn launch(self) -> Result<Exit, CommandError> {
-        let Self { launch, journal, runtime, locks } = self;
-        let ended = launch.carry_out(runtime, journal).and_then(|carried| {
+        let Self { launch, journal, runtime, locks, signals } = self;
+        let ended = launch.carry_out(runtime, journal, signals).and_then(|carried| {
             launch.notices.journal_is_at(&carried.journal);
             launch.sum_up(carried)
         });
@@ -169,7 +346,7 @@ impl OpenApart {
         let folder = files::temporary::private_folder().map_err(CommandError::Start)?;
         let mut journal = Journal::open(&folder.path().join(format!("{}.db", prepared.request.verb)))?;
         let NewlyMade { run, begun } =
-            make_run(&mut journal, plan, &prepared.context.settings, &prepared.accounts, &GivenByHand::new())?;
+            make_run(&mut journal, plan, &prepared.context.settings, &prepared.accounts, &GivenByHand::new(), None)?;
         let run = journal.run(run)?;
         Ok(Self { launch: Launch::new(prepared, run, Some(begun)), journal, runtime, folder })
     }
@@ -177,7 +354,7 @@ impl OpenApart {
     /// Begins, looks, and does what the request allows; sums nothing up.
     pub(crate) fn launch(self) -> Result<LaunchedApart, CommandError> {
         let Self { launch, journal, runtime, folder } = self;
-        let carried = launch.carry_out(runtime, journal)?;
+        let carried = launch.carry_out(runtime, journal, None)?;
         let places = launch.accounts.iter().map(Account::place).collect();
         let Launch { run, settings, n_changes, .. } = launch;
         let Carried { exit, reason, journal } = carried;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::holding::{self, under};
+use crate::exit::Exit;
 use crate::plan::checked::Checked;
 use crate::plan::paper::Paper;
 use crate::plan::source::Source;
@@ -10,6 +11,8 @@ use crate::settings::flags::arguments::PlanArgs;
 use crate::settings::origin::Origin;
 use crate::verb::context::{Context, checked};
 use crate::verb::error::CommandError;
+use crate::verb::results::nothing_done;
+use crate::wording::plain::plain;
 
 /// A plan that was read whole and has no problems, with the settings that hold under it.
 pub(crate) struct PlanToLaunch<'a> {
@@ -31,6 +34,20 @@ impl<'a> PlanToLaunch<'a> {
 
     pub(crate) fn tell_what_holds(&self) {
         holding::tell_what_holds(&self.context, &self.checked.terms);
+    }
+
+    /// Tells that it has no rows, which it may only with leave for that.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.checked.n_rows == 0
+    }
+
+    /// Ends a verb that has no row to deal with.
+    pub(crate) fn nothing_to_do(&self) -> Result<Exit, CommandError> {
+        let name = plain(self.source.name());
+        nothing_done(
+            self.context.console,
+            &format!("the plan `{name}` has no rows: nothing is to do, and no run is made"),
+        )
     }
 
     pub(crate) fn path(&self) -> &Path {

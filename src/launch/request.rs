@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use tokio::time::Instant;
+
 use super::exporting::LaunchMetrics;
 use crate::console;
 use crate::files::beside::{check_destination, check_is_not_the_plan};
@@ -16,6 +18,8 @@ use crate::waves::{Part, Terms};
 /// Flags of a launch, and those that its verb stands for.
 pub(crate) struct LaunchRequest {
     pub(super) verb: &'static str,
+    /// Time at which the launch was asked for.
+    pub(super) asked_at: Instant,
     /// Flags besides settings that hold for this launch alone and are recorded with it. Releases have events of their own, and flags
     /// of the display are not recorded.
     pub(super) given: GivenByHand,
@@ -108,6 +112,7 @@ impl LaunchRequest {
     pub(crate) fn new(verb: &'static str, consent: Consent) -> Self {
         Self {
             verb,
+            asked_at: Instant::now(),
             given: GivenByHand::new(),
             consent,
             reopen: Reopen::Nothing,

@@ -27,25 +27,71 @@ pub(super) struct LastWords {
     pub(super) status: Option<String>,
 }
 
+/// Signal that asks a launch to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EndSignal {
+    HangUp,
+    Interrupt,
+    Terminate,
+}
+
+impl EndSignal {
+    pub(super) const ALL: [EndSignal; 3] = [EndSignal::HangUp, EndSignal::Interrupt, EndSignal::Terminate];
+
+    pub(super) fn reason(self) -> DrainReason {
+        match self {
+            EndSignal::HangUp => DrainReason::HungUp,
+            EndSignal::Interrupt => DrainReason::Interrupted,
+            EndSignal::Terminate => DrainReason::Terminated,
+        }
+    }
+
+    pub(super) fn exit(self) -> Exit {
+        match self {
+            EndSignal::HangUp => Exit::HungUp,
+            EndSignal::Interrupt => Exit::Interrupted,
+            EndSignal::Terminate => Exit::Terminated,
+        }
+    }
+}
+
+/// Signals that ask to end, from the moment at which they are listened to: from there on they do not end the process by themselves.
+pub(super) struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hang_up: Option<Signal>,
+}
+
+impl Signals {
+    /// Listens; within a runtime.
+    pub(super) fn listen() -> std::io::Result<Self> {
+        let hang_up = if hang_ups_are_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())?, hang_up })
+    }
+
+    /// Waits for the next one. One that came while nobody waited is kept.
+    pub(super) async fn next(&mut self) -> EndSignal {
+        tokio::select! {
+            Some(()) = self.interrupt.recv() => EndSignal::Interrupt,
+            Some(()) = self.terminate.recv() => EndSignal::Terminate,
+            Some(()) = next(&mut self.hang_up) => EndSignal::HangUp,
+            else => std::future::pending().await,
+        }
+    }
+}
+
 /// Starts a task that acts on signals until the runtime ends. Once `ended` is true, a drain is not recorded.
 pub(super) fn watch(
+    mut signals: Signals,
     stop: Stop,
     recorder: Recorder,
     ended: Arc<AtomicBool>,
     last_words: LastWords,
-) -> std::io::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hang_up = if hang_ups_are_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
+) {
     tokio::spawn(async move {
         let mut n_asked = 0;
         loop {
-            let reason = tokio::select! {
-                Some(()) = interrupt.recv() => DrainReason::Interrupted,
-                Some(()) = terminate.recv() => DrainReason::Terminated,
-                Some(()) = next(&mut hang_up) => DrainReason::HungUp,
-                else => return,
-            };
+            let reason = signals.next().await.reason();
             let is_new = !stop.has_reason(reason);
             n_asked += u32::from(reason != DrainReason::HungUp);
             match (reason, n_asked) {
@@ -66,7 +112,6 @@ pub(super) fn watch(
             }
         }
     });
-    Ok(())
 }
 
 async fn next(signal: &mut Option<Signal>) -> Option<()> {

@@ -46,6 +46,16 @@ impl Launch {
         Ok(exit)
     }
 
+    /// Does the same for a run that had ended before this launch: nothing is recorded of it any more.
+    pub(super) fn sum_up_again(&self, carried: Carried) -> Result<Exit, CommandError> {
+        self.report(&carried)?;
+        let summary = self.summary(&carried)?;
+        self.print(&summary)?;
+        let Carried { exit, reason, .. } = carried;
+        self.complain(exit, reason, &summary);
+        Ok(exit)
+    }
+
     /// Reports the end of a launch that did not do all it was asked to, as an error. Where no text of the summary is printed, the error
     /// also tells of rows that are not on target, and has the command to type next.
     fn complain(&self, exit: Exit, reason: Option<String>, summary: &Summary) {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::open::Open;
+use super::open::{Open, Opened};
 use super::planned::PlanToLaunch;
 use super::ready::Ready;
 use super::request::{Consent, LaunchRequest};
@@ -26,7 +26,14 @@ pub(super) fn context(folder: &Path, endpoint: &str) -> (Context, PlanArgs) {
     let console = Console { quiet: true, ..Console::PLAIN };
     let plan = folder.join("plan.csv");
     std::fs::write(&plan, "source_id,copystate\nvm-1,stopped\n").unwrap();
-    let args = PlanArgs { plan, allow_unknown: false, strict: false, allow_outside: false, encoding: None };
+    let args = PlanArgs {
+        plan,
+        allow_unknown: false,
+        allow_empty: false,
+        strict: false,
+        allow_outside: false,
+        encoding: None,
+    };
     (Context { console, settings, layers, here: Here::default(), notices: Notices::default() }, args)
 }
 
@@ -48,7 +55,11 @@ fn names_in(folder: &Path) -> Vec<String> {
 }
 
 fn opened(plan: &PlanToLaunch<'_>) -> Result<Open, CommandError> {
-    Ready::to_send(plan, LaunchRequest::to_send("run", &args(&[])).unwrap()).unwrap().open(Unfinished::TakenUp)
+    let ready = Ready::to_send(plan, LaunchRequest::to_send("run", &args(&[])).unwrap()).unwrap();
+    match ready.open(&Unfinished::TakenUp)? {
+        Opened::ToLaunch(open) => Ok(*open),
+        Opened::HasEnded(_) | Opened::Skipped(..) => panic!("there is a run to launch"),
+    }
 }
 
 #[test]
@@ -60,7 +71,7 @@ fn a_launch_that_is_ready_or_refused_has_made_nothing_and_one_that_is_open_has_i
     assert!(matches!(refused.err(), Some(CommandError::UnknownWave { .. })));
     let ready = Ready::to_send(&plan, LaunchRequest::to_send("run", &args(&[])).unwrap()).unwrap();
     assert_eq!(names_in(folder.path()), ["plan.csv"]);
-    let _open = ready.open(Unfinished::TakenUp).unwrap();
+    let _open = ready.open(&Unfinished::TakenUp).unwrap();
     assert!(names_in(folder.path()).contains(&"night.db".to_owned()));
 }
 

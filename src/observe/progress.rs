@@ -369,6 +369,7 @@ fn draining(reason: DrainReason, why: Option<&str>) -> String {
         DrainReason::TooLong => ("it would not end in time", ""),
         DrainReason::Unapproved => ("nobody released it", ""),
         DrainReason::Vetoed => ("vetoed", ""),
+        DrainReason::NotBegun => ("too late to begin", ""),
         DrainReason::Operator => ("told to stop", ""),
     };
     let why = match why {

@@ -205,7 +205,7 @@ impl RowChecker {
     /// Finishes the plan. `header` is where a plan without rows is reported.
     pub(crate) fn finish(mut self, header: Position, terms: &Terms, waves_at: &[Position]) -> Total {
         self.problems.begin_file(0, None);
-        if self.n_rows == 0 && self.problems.n_errors() == 0 {
+        if self.n_rows == 0 && self.problems.n_errors() == 0 && !self.reading.allow_empty {
             self.problems.error(header, "the plan has no rows".to_owned(), None);
         }
         let named = self.waves.in_order();

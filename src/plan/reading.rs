@@ -7,10 +7,13 @@ use crate::model::dialect::Dialect;
 use crate::model::state::{PairCompletion, SeenState};
 
 /// Options for reading a plan.
+#[expect(clippy::struct_excessive_bools, reason = "options that do not depend on each other")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reading {
     /// Accepts state words that no edition of the API lists.
     pub allow_unknown: bool,
+    /// Accepts a plan without rows.
+    pub allow_empty: bool,
     /// Accepts files of rows that are not below the plan's own folder.
     pub allow_outside: bool,
     /// Treats warnings as errors.

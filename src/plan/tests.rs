@@ -9,6 +9,7 @@ use crate::model::state::PairCompletion;
 
 const LENIENT: Reading = Reading {
     allow_unknown: false,
+    allow_empty: false,
     allow_outside: false,
     strict: false,
     dialect: Dialect::Auto,

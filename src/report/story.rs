@@ -153,6 +153,7 @@ fn drained(reason: DrainReason) -> &'static str {
         DrainReason::TooLong => "it would not end in time",
         DrainReason::Unapproved => "nobody released it in time",
         DrainReason::Vetoed => "a hook said no",
+        DrainReason::NotBegun => "it could not begin in time",
         DrainReason::Operator => "somebody said so",
     }
 }

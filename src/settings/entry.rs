@@ -115,7 +115,8 @@ mod tests {
             KEYS.iter().filter(|key| key.risk.beyond_a_folder().is_none()).map(|key| key.name).collect();
         let expected = "log_format rate burst concurrency attempts timeout connect_timeout read_timeout verify_timeout \
                         max_throttle max_changes max_failed min_sample consecutive_failures same_cause window timezone \
-                        deadline reserve_rollback approval_timeout seed";
+                        deadline reserve_rollback approval_timeout start_within \
+                        seed";
         assert_eq!(may.join(" "), expected);
         assert!(CREDENTIAL_KEYS.iter().chain(&RECEIVER_KEYS).all(|(_, risk, _)| risk.beyond_a_folder().is_some()));
     }

@@ -16,6 +16,7 @@ use super::strict::Stricter::{
     Earlier, Hours, Longer, LowerNumber, LowerRate, LowerShare, On, Shorter, Zone as SameZone,
 };
 use crate::console::LogFormat;
+use crate::lock::{IfLocked, if_locked};
 use crate::model::dialect;
 use crate::values::rate::Rate;
 use crate::values::share::Share;
@@ -285,6 +286,27 @@ settings! {
         )
         .of_process()
         .flag(Launch, "FILE");
+    IF_LOCKED: IfLocked, if_locked,
+        Key::of_run(
+            "if_locked",
+            Guards,
+            "fail",
+            "where another launch holds the run or the account: fail (6), skip (0, and it counts for nothing), or wait for it, \
+             for 5m or as long as wait=DURATION says",
+        )
+        .of_process()
+        .flag(Launch, "fail|skip|wait[=DURATION]")
+        .lasting(Settled);
+    START_WITHIN: Duration, duration,
+        Key::unless_set(
+            "start_within",
+            Pace,
+            "10m",
+            "give up (4, nothing sent) what has sent no change within this time of its launch, whatever it waits for",
+        )
+        .of_process()
+        .flag(Launch, "DURATION")
+        .lasting(Settled);
     SCENARIO: String, text,
         Key::of_run("scenario", Reads, "calm", "the sandbox's night: calm, busy, bad-night or a file")
             .flag(Night, "NAME|FILE")

@@ -60,12 +60,16 @@ pub(crate) const SECRETS: [&str; 12] = [
 /// Variable that names a settings file.
 pub(crate) const CONFIG: &str = "CUTOVER_CONFIG";
 
+/// Variable that names the slot of a schedule, as `--run-key` does. No setting, because in a file it would name every slot.
+pub(crate) const RUN_KEY: &str = "CUTOVER_RUN_KEY";
+
 /// Flag that names a settings file, without dashes; it is no setting.
 pub(crate) const CONFIG_FLAG: &str = "config";
 
-/// The program's own variables that are no settings: secrets, the settings file, and credentials of the sandbox.
-pub(crate) const VARIABLES: [&str; 8] = [
+/// The program's own variables that are no settings: secrets, the settings file, the run key, and credentials of the sandbox.
+pub(crate) const VARIABLES: [&str; 9] = [
     CONFIG,
+    RUN_KEY,
     "CUTOVER_AUTH_TOKEN",
     "CUTOVER_SERVE_TOKEN",
     "CUTOVER_SANDBOX_TOKEN",

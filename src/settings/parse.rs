@@ -11,6 +11,7 @@ use crate::transport::region;
 use crate::values::zone::{BadZone, Zone};
 use crate::values::{on_off, unless_off};
 use crate::waves::window::{BadWindow, Deadline, Hours};
+use crate::wording::visible::visible;
 
 /// Destination of requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +50,30 @@ pub(super) fn header(text: &str) -> Result<String, String> {
 
 pub(super) fn name(text: &str) -> Result<String, String> {
     if text.trim().is_empty() { Err("is empty".to_owned()) } else { Ok(text.to_owned()) }
+}
+
+/// Longest run key, in characters.
+const LONGEST_KEY: usize = 100;
+
+/// Reads a run key: 1 to 100 characters that print, without blanks around them. A text that only a shell would have made a key of is
+/// refused, because it is the same in every slot.
+///
+/// source: crontab(5): variables are set without expansion
+pub(crate) fn run_key(text: &str) -> Result<String, String> {
+    let problem = if text.is_empty() {
+        "is empty"
+    } else if text.chars().count() > LONGEST_KEY {
+        "has more than 100 characters"
+    } else if visible(text) != text {
+        "has characters that do not print"
+    } else if text.trim() != text {
+        "begins or ends with a blank"
+    } else if ["$(", "${", "`"].iter().any(|sign| text.contains(sign)) {
+        "has a command or a variable in it that no shell has replaced"
+    } else {
+        return Ok(text.to_owned());
+    };
+    Err(problem.to_owned())
 }
 
 /// Reads the path of a file, and refuses names that SQLite would take for something else.
@@ -116,5 +141,32 @@ pub(super) fn check_credential(key: &str, text: &str) -> Result<(), String> {
         "agency" => on_off(text).map(drop),
         "project_id" => header(text).map(drop),
         _ => name(text).map(drop),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_key_can_be_shown_and_is_what_somebody_meant() {
+        let longest = "ä".repeat(LONGEST_KEY);
+        for good in ["2026-11-28", "a", "nightly 28/11 #2", "$1", "Nacht-ü", &longest] {
+            assert_eq!(run_key(good).as_deref(), Ok(good));
+        }
+        let too_long = "ä".repeat(LONGEST_KEY + 1);
+        for (bad, why) in [
+            ("", "is empty"),
+            (too_long.as_str(), "more than 100"),
+            ("a\nb", "do not print"),
+            ("a\u{202e}b", "do not print"),
+            (" ", "blank"),
+            ("a ", "blank"),
+            ("$(date +%F)", "no shell"),
+            ("night-${N}", "no shell"),
+            ("`date`", "no shell"),
+        ] {
+            assert!(run_key(bad).is_err_and(|problem| problem.contains(why)), "{bad}");
+        }
     }
 }

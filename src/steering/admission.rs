@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::input::{AtRest, WaitEnd};
 use super::order::{Order, StageOrder, drain};
-use super::settings::SteeringSettings;
-use crate::control::Wait;
+use super::settings::{StartLimit, SteeringSettings};
+use crate::control::{Wait, waits_for};
 use crate::event::run::{DrainReason, RunEvent};
 use crate::journal::read::steering::{LeftOf, RowsLeft};
 use crate::ledger::steered::Steered;
@@ -63,6 +63,8 @@ pub(crate) struct AdmissionBasis<'a> {
     pub(crate) terms: &'a Terms,
     pub(crate) settings: &'a SteeringSettings,
     pub(crate) steered: &'a Steered,
+    /// Time in which the launch has to begin, as long as it has not.
+    pub(crate) start: Option<StartLimit>,
 }
 
 impl Admission {
@@ -87,8 +89,9 @@ impl Admission {
                     self.next = Next::Releases(None);
                     let until = basis.soaks_until(&self.stage, &self.at_rest);
                     if let Some(until) = until.filter(|until| *until > now) {
-                        orders.extend(self.wait_until(Wait::Soak, until));
-                        return (orders, Progress::Waits);
+                        let (waits, progress) = self.wait_until(basis, Wait::Soak, until);
+                        orders.extend(waits);
+                        return (orders, progress);
                     }
                 }
                 Next::Releases(needed) => {
@@ -115,8 +118,9 @@ impl Admission {
                         return (orders, Progress::Denied);
                     }
                     Opening::Opens { at } => {
-                        orders.extend(self.wait_until(Wait::Window, at));
-                        return (orders, Progress::Waits);
+                        let (waits, progress) = self.wait_until(basis, Wait::Window, at);
+                        orders.extend(waits);
+                        return (orders, progress);
                     }
                 },
             }
@@ -151,9 +155,16 @@ impl Admission {
         (ended.into_iter().chain(orders).collect(), progress)
     }
 
-    fn wait_until(&mut self, cause: Wait, until: Timestamp) -> [StageOrder; 2] {
+    /// Waits for a time of day, unless the launch has to begin before that.
+    fn wait_until(&mut self, basis: &AdmissionBasis, cause: Wait, until: Timestamp) -> (Vec<StageOrder>, Progress) {
+        if let Some(start) = basis.start.filter(|start| until > start.by) {
+            let zone = Some(&basis.settings.window.zone);
+            let waits = format!("it would wait {}", waits_for(cause, &self.stage, Some(until), zone));
+            return (drain(DrainReason::NotBegun, start.missed(Some(&waits))), Progress::Denied);
+        }
         self.waits = Some(Awaited::Time(until));
-        [begin_wait(cause, &self.stage, Some(until)), StageOrder::Wait { until: Some(until) }]
+        let orders = vec![begin_wait(cause, &self.stage, Some(until)), StageOrder::Wait { until: Some(until) }];
+        (orders, Progress::Waits)
     }
 }
 

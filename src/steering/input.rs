@@ -24,6 +24,8 @@ pub(crate) enum Input {
     Committed { at: Timestamp, event: RunEvent },
     /// A row that was tried is settled.
     RowEnded { turn: Turn, result: TryResult },
+    /// No change was sent in the time that the launch had to begin.
+    NotBegun,
 }
 
 /// Step of a stage, from its turn to its end.

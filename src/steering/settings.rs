@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
+use crate::waves::forecast::spoken;
 use crate::waves::halt::HaltRules;
 use crate::waves::hooks::{Hook, HookOrigin};
 use crate::waves::window::Window;
@@ -22,4 +25,22 @@ pub(crate) struct SteeringSettings {
     pub(crate) verify_timeout: Duration,
     /// Hooks that are there, in the order in which they run before something.
     pub(crate) hooks: Vec<(Hook, HookOrigin)>,
+    /// Time in which the launch has to begin; `None` for any.
+    pub(crate) start: Option<StartLimit>,
+}
+
+/// Time in which a launch has to begin: to send its first change.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StartLimit {
+    /// Duration since the launch.
+    pub(crate) within: Duration,
+    pub(crate) by: Timestamp,
+}
+
+impl StartLimit {
+    /// Says that a launch did not begin in time, and what it would have waited for.
+    pub(crate) fn missed(self, waits: Option<&str>) -> String {
+        let waits = waits.map_or_else(String::new, |waits| format!(": {waits}"));
+        format!("could not begin within {} of its launch{waits}", spoken(self.within))
+    }
 }

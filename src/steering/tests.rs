@@ -23,6 +23,7 @@ fn settings() -> SteeringSettings {
         concurrency: 4,
         verify_timeout: Duration::from_secs(30),
         hooks: Vec::new(),
+        start: None,
     }
 }
 
@@ -213,6 +214,43 @@ fn a_release_that_does_not_say_what_it_is_for_is_for_what_waits() {
     let [StageOrder::Do(Order::Record(began)), _] = wait_began(Wait::Approval, &rest, 60) else { unreachable!() };
     state.decide(Input::Committed { at: at(0), event: began });
     assert_eq!(part_of(&command(&mut state, release()).0), Some(Part::Rest));
+}
+
+#[test]
+fn a_launch_that_has_to_begin_before_the_window_opens_does_not_wait_for_it() {
+    let opens = 22 * 3_600;
+    let nightly = Window { hours: Some("22:00-06:00".parse().unwrap()), ..settings().window };
+    let within = |by| SteeringSettings {
+        window: nightly.clone(),
+        start: Some(settings::StartLimit { within: Duration::from_mins(10), by: at(by) }),
+        ..settings()
+    };
+    let plan = Stage { wave_no: 0, wave: None, part: Part::Rest };
+    let mut late = state(within(opens - 1), Terms::default());
+    let orders = late.decide_stage(due(&plan, &[], at(opens - 600)));
+    let why = "could not begin within 10 min of its launch: it would wait for the window to open, until 1970-01-01 22:00:00 +00:00";
+    assert_eq!(drained(&plain(&orders)), Some((DrainReason::NotBegun, why)));
+    assert_eq!(orders.last(), Some(&StageOrder::StopHere));
+    let mut in_time = state(within(opens), Terms::default());
+    assert_eq!(in_time.decide_stage(due(&plan, &[], at(opens - 600))), wait_began(Wait::Window, &plan, opens));
+    // Once a stage has begun, later ones wait as long as they have to.
+    in_time.decide_stage(wait_over(WaitEnd::TimeCame, opens));
+    in_time.decide_stage(counted(1, Part::Rest, opens));
+    let next_day = 7 * 3_600 + 24 * 3_600;
+    let orders = in_time.decide_stage(due(&plan, &[], at(next_day)));
+    assert_eq!(orders, wait_began(Wait::Window, &plan, opens + 24 * 3_600));
+}
+
+#[test]
+fn what_kept_a_launch_from_beginning_in_time_is_said() {
+    let start = settings::StartLimit { within: Duration::from_mins(10), by: at(600) };
+    let mut state = state(SteeringSettings { start: Some(start), ..settings() }, Terms::default());
+    let by = By { host: "bridge".to_owned(), via: "pause-file `p`".to_owned(), ..By::default() };
+    let paused = RunEvent::Controlled { command: Command::Pause, by, control: None };
+    state.decide(Input::Committed { at: at(1), event: paused });
+    let orders = state.decide(Input::NotBegun);
+    let Some(Order::Drain { reason: DrainReason::NotBegun, why }) = orders.first() else { panic!("{orders:?}") };
+    assert!(why.starts_with("could not begin within 10 min of its launch: paused by "), "{why}");
 }
 
 #[test]

@@ -19,6 +19,7 @@ use crate::inventory::InventoryError;
 use crate::lock::LockError;
 use crate::plan::error::PlanError;
 use crate::settings::error::SettingsError;
+use crate::settings::names::RUN_KEY;
 use crate::transport::client::TransportError;
 use crate::wording::amounts::count;
 use crate::wording::shell::{shell_path, shell_word};
@@ -84,6 +85,16 @@ impl CommandError {
             CommandError::NotAsItWas { run, .. } => ErrorEntry::typed(Integrity, |here| hint_of_altered(run, here)),
             CommandError::ShortAnchor(_) => ErrorEntry::said(Usage, "give all of it, as the run printed it"),
             CommandError::Lock(error) => entry_of_lock(error),
+            CommandError::StillLocked { exit, lock, .. } => entry_of_lock(lock).ending_with(*exit),
+            CommandError::KeyOfAnother { run, .. } => ErrorEntry::typed(Usage, move |here| {
+                format!("another slot has another key; `{}` shows that run", here.reads(&format!("status {run}")))
+            }),
+            CommandError::BadRunKey { .. } => ErrorEntry::typed(Usage, |_| {
+                format!("a cron table sets variables as they stand: give the key as `--run-key`, or `unset {RUN_KEY}`")
+            }),
+            CommandError::NewWithKey => {
+                ErrorEntry::typed(Usage, |_| format!("`unset {RUN_KEY}`, or leave `--new` out"))
+            }
             CommandError::Transport(error) => entry_of_transport(error),
             CommandError::Inventory(error) => ErrorEntry::typed(exit_of_inventory(error), hint_of_doctor),
             CommandError::BadSource { .. } => ErrorEntry::plain(Usage),

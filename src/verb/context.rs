@@ -48,6 +48,7 @@ pub(crate) fn zone_for(context: &Context, run: Option<&RunRecord>) -> Zone {
 pub(crate) fn reading_of(settings: &Settings, args: &PlanArgs) -> Reading {
     Reading {
         allow_unknown: args.allow_unknown,
+        allow_empty: args.allow_empty,
         allow_outside: args.allow_outside,
         strict: args.strict,
         dialect: settings.lane.dialect,

@@ -15,6 +15,7 @@ use crate::lock::LockError;
 use crate::plan::error::{PlanError, ReadError};
 use crate::serve::WeakToken;
 use crate::settings::error::SettingsError;
+use crate::settings::names::RUN_KEY;
 use crate::ssh::signature::SignatureError;
 use crate::transport::client::TransportError;
 use crate::wording::amounts::{bounded, count};
@@ -73,6 +74,15 @@ pub(crate) enum CommandError {
     ShortAnchor(String),
     #[error(transparent)]
     Lock(#[from] LockError),
+    /// A launch that waited for a lock and gave up before it began.
+    #[error("{why}: {lock}; nothing was sent")]
+    StillLocked { exit: Exit, why: String, lock: Box<LockError> },
+    #[error("the run key `{}` is that of run {run}, {how}; nothing was sent", plain(run_key))]
+    KeyOfAnother { run_key: String, run: String, how: String },
+    #[error("`{}` {problem}", RUN_KEY)]
+    BadRunKey { problem: String },
+    #[error("`--new` begins a run that is no slot's, and `{}` names one", RUN_KEY)]
+    NewWithKey,
     #[error(transparent)]
     Transport(#[from] TransportError),
     #[error(transparent)]

@@ -100,6 +100,13 @@ impl Notices {
         }
     }
 
+    /// Has nobody told of the end: nothing is launched.
+    pub(crate) fn tell_nobody(&self) {
+        if let Some(shared) = &self.0 {
+            drop(shared.desk().take());
+        }
+    }
+
     /// Tells of the end of the process, and waits until all is delivered or given up, for ten seconds at most.
     pub(crate) fn end(&self, exit: Exit, error: Option<&str>, hint: Option<&str>) {
         let Some(shared) = &self.0 else { return };

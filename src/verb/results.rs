@@ -4,13 +4,15 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use super::error::{CommandError, output_failed, stdout_failed};
-use crate::console;
+use crate::console::{self, Console};
+use crate::exit::Exit;
 use crate::files::beside::{leads_to_a_terminal, write_beside};
 use crate::files::folder::folder_of;
 use crate::formats::Format;
 use crate::journal::Journal;
 use crate::journal::read::runs::RunRecord;
 use crate::report::error::ReportError;
+use crate::report::failure::Failure;
 use crate::wording::printout::Printout;
 use crate::wording::sieve::{Form, Sieve};
 
@@ -41,6 +43,16 @@ pub(crate) fn write_fit<E: From<io::Error>>(
         write(&mut out)?;
         Ok(out.flush()?)
     })
+}
+
+/// Tells on one line that a verb ends well without having done anything; with `--json` the line is the document, too.
+pub(crate) fn nothing_done(console: Console, text: &str) -> Result<Exit, CommandError> {
+    console.say(text);
+    if console.json {
+        let failure = Failure::new(Exit::Done, text, None);
+        console::document(Form::Json, |out| failure.write_json(out)).map_err(stdout_failed)?;
+    }
+    Ok(Exit::Done)
 }
 
 /// Prints a result for people to standard output.

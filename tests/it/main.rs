@@ -58,6 +58,7 @@ mod settings;
 mod shown;
 mod signals;
 mod silence;
+mod slots;
 mod supply;
 mod tampered;
 mod told;

@@ -1,5 +1,8 @@
 //! Runs as table `run` has them, and the search for one.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, params};
 
@@ -220,6 +223,26 @@ impl Journal {
         ))?;
         let runs = statement.query_map(params![digest, endpoint, account], run_record)?;
         runs.collect::<Result<_, _>>().map_err(JournalError::from)
+    }
+
+    /// Returns the ids of the other runs with an account of these that have rows without a verdict, newest first.
+    pub(crate) fn others_unfinished(&self, lanes: &[NewLane], but: RunKey) -> Result<Vec<String>, JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT run, id FROM run
+             WHERE run <> ?1 AND EXISTS (SELECT 1 FROM row WHERE row.run = run.run AND verdict IS NULL)
+                 AND EXISTS (SELECT 1 FROM lane WHERE lane.run = run.run AND lane > 0 AND endpoint = ?2 AND account = ?3)",
+        )?;
+        let mut found = BTreeMap::new();
+        for lane in lanes {
+            let runs = statement.query_map(params![but.0, lane.endpoint, lane.account], |run| {
+                Ok((Reverse(run.get::<_, i64>(0)?), run_id(run.get(1)?)?))
+            })?;
+            for run in runs {
+                let (number, id) = run?;
+                found.insert(number, id);
+            }
+        }
+        Ok(found.into_values().collect())
     }
 
     /// Returns the runs of this plan at these endpoints and accounts that have rows without a verdict, or no recorded end, newest

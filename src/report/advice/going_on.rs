@@ -150,6 +150,9 @@ fn after_a_drain(reason: DrainReason, ending: &Ending, in_doubt: bool, commands:
             "a hook said no, and what it said is in the reason: put that right; then go on (it is asked again)"
                 .to_owned()
         }
+        DrainReason::NotBegun => {
+            return vec![anew("it could not begin in the time that it was given: go on when it can", ending, commands)];
+        }
         DrainReason::Operator => match ending.by.as_ref().filter(|by| by.via != CONTROL) {
             Some(by) => format!("once {} is gone: go on with what is left", plain(&by.via)),
             None => return vec![anew("go on with what is left", ending, commands)],
@@ -243,6 +246,7 @@ mod tests {
             DrainReason::TooLong,
             DrainReason::Unapproved,
             DrainReason::Vetoed,
+            DrainReason::NotBegun,
             DrainReason::Operator,
         ] {
             let (exit, word, commands) = match reason {
@@ -261,6 +265,7 @@ mod tests {
                 }
                 DrainReason::Unapproved => (Exit::Halted, "nobody released what came next", on()),
                 DrainReason::Vetoed => (Exit::Refused, "a hook said no", on()),
+                DrainReason::NotBegun => (Exit::Halted, "go on when it can", on()),
                 DrainReason::Operator => (Exit::Halted, "go on with what is left", on()),
             };
             all.push((exit, drained(reason), word, commands));

@@ -64,6 +64,7 @@ pub(crate) struct RunsArgs {
     pub(crate) limit: Option<u32>,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "flags that do not depend on each other")]
 #[derive(Args, Debug)]
 pub(crate) struct PlanArgs {
     /// CSV, TSV, JSON Lines, a plan file in TOML or a sealed plan; - is standard input
@@ -72,6 +73,9 @@ pub(crate) struct PlanArgs {
     /// Take state words that no edition of the API lists
     #[arg(long)]
     pub(crate) allow_unknown: bool,
+    /// Take a plan without rows: end with 0, and make no run
+    #[arg(long)]
+    pub(crate) allow_empty: bool,
     /// Take warnings for errors
     #[arg(long)]
     pub(crate) strict: bool,
@@ -86,8 +90,12 @@ pub(crate) struct PlanArgs {
 impl PlanArgs {
     /// Flags that say how this plan is read, each with a blank before it.
     pub(crate) fn reading(&self) -> String {
-        let marks =
-            [("allow-unknown", self.allow_unknown), ("strict", self.strict), ("allow-outside", self.allow_outside)];
+        let marks = [
+            ("allow-unknown", self.allow_unknown),
+            ("allow-empty", self.allow_empty),
+            ("strict", self.strict),
+            ("allow-outside", self.allow_outside),
+        ];
         let marks = marks.into_iter().filter(|(_, is_given)| *is_given).map(|(name, _)| format!(" --{name}"));
         marks.chain(self.encoding.map(|encoding| format!(" --encoding {}", encoding.name().to_lowercase()))).collect()
     }

@@ -13,6 +13,7 @@ use super::codes;
 use super::of_settings::{OfDialect, OfLaunch, OfNight, OfSteering, ServiceArgs, SettingFlags};
 use crate::formats::Format;
 use crate::journal::chain::Code;
+use crate::settings::parse::run_key;
 use crate::values::age::Age;
 
 /// Commands of `control`, as its help lists them.
@@ -90,6 +91,10 @@ pub(crate) enum Verb {
         /// Only show what would happen, as `plan` does
         #[arg(long)]
         dry_run: bool,
+        /// Names the slot of a schedule, such as "$(date +%F)" [variable: `CUTOVER_RUN_KEY`]: the first launch with a key makes
+        /// the run, later ones go on with it; once it has ended, they print its summary and end as it did
+        #[arg(long, value_name = "KEY", conflicts_with = "new", value_parser = run_key)]
+        run_key: Option<String>,
         #[command(flatten)]
         launch: LaunchArgs,
         #[command(flatten)]

@@ -49,6 +49,10 @@ impl<'e> ErrorEntry<'e> {
         Self { hint: Hint::Typed(Box::new(hint)), ..Self::plain(exit) }
     }
 
+    pub(super) fn ending_with(self, exit: Exit) -> Self {
+        Self { exit, ..self }
+    }
+
     pub(super) fn of_setting(self, setting: &'static str) -> Self {
         Self { named_by: NamedBy::Setting(setting), ..self }
     }

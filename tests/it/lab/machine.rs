@@ -15,7 +15,7 @@ pub(crate) fn alone() -> RwLockWriteGuard<'static, ()> {
 }
 
 /// Sends a signal, such as `TERM`.
-pub(super) fn signal(name: &str, pid: u32) {
+pub(crate) fn signal(name: &str, pid: u32) {
     let status = Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).status().unwrap();
     assert!(status.success());
 }

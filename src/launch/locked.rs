@@ -1,0 +1,124 @@
+//! Conduct of a launch that meets the lock of another one, before it has made or sent anything.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::request::LaunchRequest;
+use super::signals::{EndSignal, Signals};
+use crate::console::Console;
+use crate::exit::Exit;
+use crate::lock::{self, IfLocked, LockError};
+use crate::settings::Settings;
+use crate::verb::error::CommandError;
+use crate::waves::forecast::spoken;
+
+/// Interval at which a lock that is waited for is looked at. The kernel's own wait for a lock cannot be ended by a time or a signal
+/// of ours.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Waits of one launch for locks, as its settings say. A launch may meet several locks in turn; its time does not begin anew.
+pub(super) struct LockWaits {
+    if_locked: IfLocked,
+    /// Duration and end of the time in which the launch has to begin.
+    to_begin: Option<(Duration, Instant)>,
+    /// End of the wait, once there was something to wait for.
+    until: Option<Instant>,
+    /// Signals, from the first wait on. Those that come while nothing is waited for are kept for the launch.
+    signals: Option<Signals>,
+}
+
+/// Result of meeting a lock.
+pub(super) enum Met {
+    /// Nobody holds it any more, as far as that is known: it is worth another try.
+    Free,
+    /// Somebody holds it, and the launch is to end well without having done anything. In words.
+    Skipped(String),
+}
+
+/// Reason for which a wait is over.
+enum WaitOver {
+    Free,
+    TimeIsUp,
+    TooLateToBegin,
+    Signal(EndSignal),
+}
+
+impl LockWaits {
+    pub(super) fn new(settings: &Settings, request: &LaunchRequest) -> Self {
+        let to_begin = settings.start_within.map(|within| (within, request.asked_at + within));
+        Self { if_locked: settings.if_locked, to_begin, until: None, signals: None }
+    }
+
+    /// Does what is to be done about a lock that another launch holds: an error, unless it is to be waited for or skipped.
+    pub(super) fn meet(&mut self, runtime: &Runtime, console: Console, held: LockError) -> Result<Met, CommandError> {
+        let LockError::Held { path, .. } = &held else { return Err(held.into()) };
+        let most = match self.if_locked {
+            IfLocked::Fail => return Err(held.into()),
+            IfLocked::Skip => return Ok(Met::Skipped(format!("skipped: {held}; nothing was sent"))),
+            IfLocked::Wait(most) => most,
+        };
+        let most_told = spoken(most);
+        if self.until.is_none() {
+            console.say(&format!("waiting for at most {most_told}: {held}"));
+        }
+        let until = *self.until.get_or_insert_with(|| Instant::now() + most);
+        let path = path.clone();
+        let over = runtime.block_on(self.wait(path, until)).map_err(CommandError::Start)?;
+        let (exit, why) = match over {
+            WaitOver::Free => return Ok(Met::Free),
+            WaitOver::TimeIsUp => (Exit::Locked, format!("waited {most_told}")),
+            WaitOver::TooLateToBegin => (Exit::Halted, self.too_late()),
+            WaitOver::Signal(signal) => {
+                let exit = signal.exit();
+                (exit, format!("{} during the wait", exit.signal().unwrap_or_default()))
+            }
+        };
+        Err(CommandError::StillLocked { exit, why, lock: Box::new(held) })
+    }
+
+    /// Returns the signals, if there was a wait.
+    pub(super) fn into_signals(self) -> Option<Signals> {
+        self.signals
+    }
+
+    /// Tells whether a lock was waited for: what was known before may not hold any more.
+    pub(super) fn has_waited(&self) -> bool {
+        self.until.is_some()
+    }
+
+    fn too_late(&self) -> String {
+        let within = self.to_begin.map(|(within, _)| within).unwrap_or_default();
+        format!("could not begin within {} of its launch", spoken(within))
+    }
+
+    async fn wait(&mut self, path: PathBuf, until: Instant) -> std::io::Result<WaitOver> {
+        let signals = match &mut self.signals {
+            Some(signals) => signals,
+            none => none.insert(Signals::listen()?),
+        };
+        let free = async {
+            loop {
+                sleep(LOOK_EVERY).await;
+                if lock::is_held(&path) != Some(true) {
+                    return;
+                }
+            }
+        };
+        let late = async {
+            match self.to_begin {
+                Some((_, by)) => sleep_until(by).await,
+                None => std::future::pending().await,
+            }
+        };
+        Ok(tokio::select! {
+            biased;
+            signal = signals.next() => WaitOver::Signal(signal),
+            () = free => WaitOver::Free,
+            () = late => WaitOver::TooLateToBegin,
+            () = sleep_until(until) => WaitOver::TimeIsUp,
+        })
+    }
+}

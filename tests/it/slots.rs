@@ -1,0 +1,307 @@
+//! Scheduled slots: run keys, what a launch does at the lock of another one, the time that it has to begin, and plans without rows.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::Value;
+
+use crate::dice::Dice;
+use crate::lab::home::{Lab, with_yes};
+use crate::lab::launch::{Ended, Launch};
+use crate::lab::machine::{shared, signal};
+use crate::lab::plan;
+use crate::lab::served::Served;
+
+/// Fast enough for a test, and slow enough to be met while it goes on.
+const PACED: [&str; 4] = ["--rate", "20", "--preflight", "off"];
+
+/// A plan of ten rows, of which the service refuses one.
+fn lab() -> (Lab, Served) {
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(10, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "[[fault]]\nsources = [\"vm-00003\"]\nkind = \"forbidden\"\ntimes = 99\n");
+    (lab, sandbox)
+}
+
+/// Calls a launching verb at a sandbox like cron.
+fn call(lab: &Lab, sandbox: &Served, args: &[&str]) -> Ended {
+    let with = [args, &["--endpoint", &sandbox.url, "--no-progress"]].concat();
+    let yes: &[&str] = if args.first() == Some(&"reconcile") { &[] } else { &["--yes"] };
+    Launch::start(lab.command(&[&with, yes].concat())).end()
+}
+
+fn n_runs(lab: &Lab) -> usize {
+    lab.journal().count("SELECT count(*) FROM run")
+}
+
+/// Begins a run of another plan in the same account, and pauses it, so that it goes on and holds the account.
+fn holder(lab: &Lab, sandbox: &Served, more: &[&str]) -> Launch {
+    lab.write("pause", "");
+    lab.write("held.csv", &plan(2, "stopped,syncing"));
+    let launch = lab.begin(sandbox, &[&["run", "held.csv", "--pause-file", "pause"], more].concat());
+    assert!(launch.reaches("controlled"));
+    launch
+}
+
+fn release(lab: &Lab, holder: Launch) {
+    std::fs::remove_file(lab.path("pause")).unwrap();
+    holder.end().exits(0);
+}
+
+#[test]
+fn of_twenty_launches_at_once_some_of_them_killed_there_is_one_run_and_each_ends_with_its_code() {
+    let _machine = shared();
+    let (lab, sandbox) = lab();
+    let args = [&["run", "plan.csv", "--run-key", "night", "--if-locked", "wait=2m"], &PACED[..]].concat();
+    let mut launches: Vec<Launch> = (0..20).map(|_| lab.begin(&sandbox, &args)).collect();
+    let (mut dice, mut killed, mut told_to_end) = (Dice(7), Vec::new(), Vec::new());
+    // Whoever carries the run is ended twice, and others with it.
+    for (n_changes, name) in [(2, "KILL"), (5, "TERM")] {
+        sandbox.reach(n_changes);
+        let pid = u32::try_from(lab.journal().count("SELECT pid FROM run")).unwrap();
+        let carrier = launches.iter().position(|launch| launch.pid() == pid).expect("one of them carries the run");
+        let mut ending = vec![launches.swap_remove(carrier)];
+        for _ in 0..3 {
+            let n = dice.below(u32::try_from(launches.len()).unwrap());
+            ending.push(launches.swap_remove(usize::try_from(n).unwrap()));
+        }
+        for launch in &ending {
+            signal(name, launch.pid());
+        }
+        if name == "KILL" { &mut killed } else { &mut told_to_end }.extend(ending);
+    }
+    for ended in killed.into_iter().map(Launch::end) {
+        assert_eq!(ended.code, None, "{}", ended.stderr);
+    }
+    for ended in told_to_end.into_iter().map(Launch::end) {
+        ended.exits(143);
+    }
+    assert_eq!(launches.len(), 12);
+    for ended in launches.into_iter().map(Launch::end) {
+        let ended = ended.exits(1);
+        assert!(ended.stderr.contains("9 of 10 rows are on target"), "{}", ended.stderr);
+    }
+    assert_eq!(n_runs(&lab), 1);
+    assert_eq!(lab.journal().text("SELECT run_key || verdicts FROM (SELECT run_key, (SELECT count(*) FROM v_row WHERE verdict = 'applied') AS verdicts FROM v_run)"), "night9");
+    let n_sent = sandbox.changes().len();
+    call(&lab, &sandbox, &["run", "plan.csv", "--run-key", "night"]).exits(1).says("of the key `night` has ended");
+    assert_eq!(sandbox.changes().len(), n_sent);
+    lab.cutover(&["audit", "verify"]).exits(0);
+}
+
+#[test]
+fn a_key_makes_one_run_goes_on_with_it_and_is_used_up_when_that_has_ended() {
+    let _machine = shared();
+    let (lab, sandbox) = lab();
+    let slot =
+        |key: &str, more: &[&str]| call(&lab, &sandbox, &[&["run", "plan.csv", "--run-key", key], more].concat());
+    // Halted after one failure: the rest is left.
+    slot("first", &["--consecutive-failures", "1", "--concurrency", "1"]).exits(4);
+    // A launch with another key leaves it alone, and says so on one line.
+    let other =
+        slot("second", &[]).exits(1).says("of the same target is unfinished: `cutover runs --unfinished` shows it");
+    assert_eq!(other.stderr.matches("unfinished").count(), 2, "{}", other.stderr);
+    assert_eq!(n_runs(&lab), 2);
+    slot("first", &[]).exits(1).says("taking up run").says("(key `first`)");
+    let n_asked = sandbox.ledger().len();
+    let again = slot("first", &["--json", "--report", "again.html"]).exits(1);
+    let document: Value = serde_json::from_str(&again.stdout).unwrap();
+    assert_eq!((document["run_key"].as_str(), document["exit"]["code"].as_u64()), (Some("first"), Some(1)));
+    assert!(lab.path("again.html").exists());
+    let quiet = slot("first", &["-q"]).exits(1);
+    assert!(quiet.stdout.is_empty() && quiet.stderr.starts_with("error: "), "{}", quiet.stderr);
+    assert_eq!(sandbox.ledger().len(), n_asked, "nothing was asked");
+    let run = lab.journal().text("SELECT id FROM run WHERE run_key = 'first'");
+    assert_eq!(lab.journal().text("SELECT group_concat(launches) FROM run"), "2,1");
+    // Another plan, another target.
+    lab.write("other.csv", &plan(3, "stopped,syncing"));
+    let of_other = |more: &[&str]| call(&lab, &sandbox, &[&["run", "other.csv", "--run-key", "first"], more].concat());
+    of_other(&[])
+        .exits(2)
+        .says(&format!("is that of run {run}, which has another plan"))
+        .says(&format!("cutover status {run}"));
+    let elsewhere = lab.serve("plan.csv", "");
+    call(&lab, &elsewhere, &["run", "plan.csv", "--run-key", "first"]).exits(2).says("which has another target");
+    slot("first", &["--new"]).exits(2);
+    assert_eq!((n_runs(&lab), sandbox.ledger().len()), (2, n_asked));
+    // A row that is opened again makes the run one that goes on, and the key's code is that of its end.
+    sandbox.move_to("vm-00003", "stopped", "syncing");
+    call(&lab, &sandbox, &["retry", &run]).exits(0);
+    slot("first", &["-q"]).exits(0);
+}
+
+#[test]
+fn a_key_may_come_from_the_environment_and_has_to_be_one() {
+    let _machine = shared();
+    let (lab, sandbox) = lab();
+    let with = |key: &str, args: &[&str]| {
+        let args = [&["run", "plan.csv", "--yes", "--no-progress", "--endpoint", &sandbox.url], args].concat();
+        let mut command = lab.command(&args);
+        command.env("CUTOVER_RUN_KEY", key);
+        Launch::start(command).end()
+    };
+    with("$(date +%F)", &[])
+        .exits(2)
+        .says("`CUTOVER_RUN_KEY` has a command or a variable in it that no shell has replaced");
+    with("night", &["--new"]).exits(2).says("unset CUTOVER_RUN_KEY");
+    lab.cutover(&["run", "plan.csv", "--run-key", ""]).exits(2).says("is empty");
+    assert!(sandbox.ledger().is_empty() && !lab.path("cutover.db").exists());
+    with("night", &[]).exits(1);
+    // The flag goes before the variable, and a variable that is empty is not set.
+    with("night", &["--run-key", "day"]).exits(1);
+    with("", &[]).exits(1);
+    let keys =
+        lab.journal().text("SELECT group_concat(coalesce(run_key, '-')) FROM (SELECT run_key FROM run ORDER BY run)");
+    assert_eq!(keys, "night,day,-");
+    // What a dry run shows uses no key up, and other verbs do not mind the variable.
+    with("dry", &["--dry-run"]).exits(0);
+    assert_eq!(n_runs(&lab), 3);
+}
+
+#[test]
+fn an_unfinished_run_of_a_key_is_taken_up_by_hand_without_it() {
+    let _machine = shared();
+    let (lab, sandbox) = lab();
+    let halted = ["--consecutive-failures", "1", "--concurrency", "1"];
+    call(&lab, &sandbox, &[&["run", "plan.csv", "--run-key", "night"], &halted[..]].concat()).exits(4);
+    call(&lab, &sandbox, &["run", "plan.csv"]).exits(1).says("(key `night`) where it stands");
+    assert_eq!(n_runs(&lab), 1);
+}
+
+#[test]
+fn at_the_lock_of_another_launch_one_fails_is_skipped_or_waits() {
+    let _machine = shared();
+    let (lab, sandbox) = lab();
+    let holding = holder(&lab, &sandbox, &[]);
+    let launches: [&[&str]; 3] = [
+        &["run", "plan.csv", "--run-key", "night"],
+        &["run", "plan.csv", "--run-key", "night", "--journal", "elsewhere.db"],
+        &["resume"],
+    ];
+    for launch in launches {
+        call(&lab, &sandbox, launch).exits(6).says("another launch holds");
+        let skip = |more: &[&str]| call(&lab, &sandbox, &[launch, &["--if-locked", "skip"], more].concat()).exits(0);
+        let skipped = skip(&[]);
+        assert!(skipped.stdout.is_empty(), "{}", skipped.stdout);
+        assert!(
+            skipped.stderr.lines().last().unwrap().starts_with("skipped: another launch holds "),
+            "{}",
+            skipped.stderr
+        );
+        let document: Value = serde_json::from_str(&skip(&["--json"]).stdout).unwrap();
+        assert_eq!(document["exit"]["code"], 0);
+        let quiet = skip(&["-q"]);
+        assert_eq!((quiet.stdout.as_str(), quiet.stderr.as_str()), ("", ""), "{launch:?}");
+        let waited = call(&lab, &sandbox, &[launch, &["--if-locked", "wait=300ms"]].concat()).exits(6);
+        assert!(waited.stderr.contains("nothing was sent"), "{}", waited.stderr);
+        let begun = Instant::now();
+        let late = ["--if-locked", "wait=1h", "--start-within", "300ms"];
+        call(&lab, &sandbox, &[launch, &late[..]].concat()).exits(4).says("could not begin within");
+        assert!(begun.elapsed() < Duration::from_secs(30));
+    }
+    call(&lab, &sandbox, &["reconcile", "--if-locked", "skip", "--metrics-file", "skipped.prom"]).exits(0);
+    assert!(!lab.path("skipped.prom").exists(), "a launch that is skipped is no success");
+    assert!(!lab.path("elsewhere.db").exists(), "no journal is made for a launch that is skipped");
+    assert_eq!(lab.journal().count("SELECT count(*) FROM run WHERE run_key IS NOT NULL"), 0, "no key is used up");
+    for (name, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+        let waits = Launch::start(lab.command(&with_yes(&sandbox, &["run", "plan.csv", "--if-locked", "wait"])));
+        while !listens(waits.pid(), name) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        waits.signal(name);
+        waits.end().exits(code).says("during the wait: another launch holds");
+    }
+    let waits = lab.begin(&sandbox, &["run", "plan.csv", "--run-key", "night", "--if-locked", "wait"]);
+    while !listens(waits.pid(), "TERM") {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    release(&lab, holding);
+    waits.end().exits(1).says("waiting for at most 5 min: another launch holds");
+}
+
+/// Tells whether a process handles a signal by itself.
+///
+/// source: `proc_pid_status(5)` (`SigCgt`), signal(7)
+fn listens(pid: u32, name: &str) -> bool {
+    let number = match name {
+        "HUP" => 1,
+        "INT" => 2,
+        _ => 15,
+    };
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).map(str::trim);
+    mask.is_some_and(|mask| u64::from_str_radix(mask, 16).unwrap() & (1 << (number - 1)) != 0)
+}
+
+/// Hours of the day that are an hour from now, in UTC.
+fn hours_to_come() -> String {
+    let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let hour = |ahead: u64| (seconds / 3600 + ahead) % 24;
+    format!("{:02}:00-{:02}:00", hour(2), hour(3))
+}
+
+#[test]
+fn what_cannot_begin_in_its_time_ends_and_has_sent_nothing() {
+    let _machine = shared();
+    let (lab, sandbox) = lab();
+    lab.write("pause", "");
+    lab.write("plan.toml", "[[waves]]\nname = \"all\"\nfiles = [\"plan.csv\"]\napproval = true\n");
+    let hours = hours_to_come();
+    let window = ["--window", &hours, "--timezone", "UTC", "--start-within", "10m"];
+    let cases: [(&str, &[&str], &str); 3] = [
+        // Known at once: it is not waited for.
+        ("plan.csv", &window, "could not begin within 10 min of its launch: it would wait for the window to open"),
+        (
+            "plan.csv",
+            &["--pause-file", "pause", "--start-within", "1s"],
+            "could not begin within 1 s of its launch: paused by",
+        ),
+        (
+            "plan.toml",
+            &["--start-within", "1s"],
+            "could not begin within 1 s of its launch: waiting for approval of wave `all`",
+        ),
+    ];
+    for (name, args, says) in cases {
+        let begun = Instant::now();
+        let ended = call(&lab, &sandbox, &[&["run", name, "--new"], args].concat()).exits(4).says(says);
+        assert!(ended.stderr.contains("nothing was sent by this launch; 10 rows left to do: "), "{}", ended.stderr);
+        assert!(begun.elapsed() < Duration::from_secs(30), "{name} {args:?}");
+        let drain =
+            "SELECT json_extract(detail, '$.reason') FROM event WHERE kind = 'drain_began' ORDER BY run DESC LIMIT 1";
+        assert_eq!(lab.journal().text(drain), "not_begun");
+    }
+    assert!(sandbox.changes().is_empty());
+    // What has begun in time goes on for as long as it takes.
+    let slow = ["run", "plan.csv", "--new", "--rate", "4", "--start-within", "1s"];
+    call(&lab, &sandbox, &slow).exits(1);
+}
+
+#[test]
+fn a_plan_without_rows_is_an_error_unless_it_may_be_empty() {
+    let _machine = shared();
+    let (lab, sandbox) = lab();
+    let empty = ["", "# nothing to do\n", "source_id,copystate,migrationcycle\n"];
+    for (n, text) in empty.into_iter().enumerate() {
+        let name = format!("empty{n}.csv");
+        lab.write(&name, text);
+        for verb in ["check", "plan", "run", "rehearse"] {
+            let at = if verb == "check" { vec![] } else { vec!["--endpoint", &sandbox.url] };
+            let args = |more: &[&'static str]| [&[verb, &name][..], &at, more].concat();
+            lab.cutover(&args(&[])).exits(2).says("the plan has no rows");
+            let ended = lab.cutover(&args(&["--allow-empty"])).exits(0);
+            assert_eq!((ended.stdout + &ended.stderr).lines().count(), 1, "{verb} {text:?}");
+            let quiet = lab.cutover(&args(&["--allow-empty", "-q"])).exits(0);
+            assert_eq!((quiet.stdout.as_str(), quiet.stderr.as_str()), ("", ""), "{verb} {text:?}");
+            let json = lab.cutover(&args(&["--allow-empty", "--json"])).exits(0);
+            serde_json::from_str::<Value>(&json.stdout).unwrap();
+        }
+    }
+    // Anything else that is wrong with it is an error all the same.
+    lab.write("broken.csv", "source,state\n");
+    lab.cutover(&["run", "broken.csv", "--allow-empty", "--endpoint", &sandbox.url]).exits(2);
+    assert!(!lab.path("cutover.db").exists() && sandbox.ledger().is_empty());
+    // No key is used up.
+    let slot = |plan: &str| call(&lab, &sandbox, &["run", plan, "--allow-empty", "--run-key", "night"]);
+    slot("empty2.csv").exits(0);
+    slot("plan.csv").exits(1);
+}
