@@ -142,12 +142,12 @@ impl Journal {
 
     /// Refuses the run key of another run. Within a transaction that writes, no other process takes it in between.
     fn must_be_free(&self, run_key: &str) -> Result<(), JournalError> {
-        let there = self.run_by_key(run_key)?.map(|run| run.id);
-        let pruned = self.tombstone_by_key(run_key)?.map(|tombstone| tombstone.run.id);
-        match there.or(pruned) {
-            Some(run) => Err(JournalError::KeyTaken { run_key: run_key.to_owned(), run }),
-            None => Ok(()),
+        if let Some(run) = self.run_by_key(run_key)? {
+            return Err(JournalError::KeyTaken { run_key: run_key.to_owned(), run: run.id });
         }
+        // A used key stays used: its run has ended, or it would not have been taken out.
+        let pruned = self.tombstone_by_key(run_key)?;
+        pruned.map_or(Ok(()), |tombstone| Err(JournalError::Pruned(Box::new(tombstone))))
     }
 
     /// Records the first event of a run, after its rows are in place. Returns the event and the new head of its lane.

@@ -263,7 +263,7 @@ fn what_was_learned_of_a_quota_outlives_the_run_that_learned_it() {
     let mut lab = JournalLab::new(1);
     let at = |second| Some(Timestamp::from_second(second).unwrap());
     let learned = |per_second| LaneEvent::QuotaLearned { per_second, stated: true }.into();
-    let second = make(&mut lab.journal, "run-2", 1);
+    let second = make_by_key(&mut lab.journal, "run-2", 1, Some("tonight")).unwrap();
     lab.journal.append_at(lab.run, [(LaneId::FIRST, at(1_700_000_000), learned(5.0))]).unwrap();
     lab.journal.append_at(second, [(LaneId::FIRST, at(1_700_000_100), learned(7.0))]).unwrap();
     let known = |journal: &Journal| journal.learned_quota("sandbox", "default").unwrap().map(|quota| quota.per_second);
@@ -286,6 +286,10 @@ fn what_was_learned_of_a_quota_outlives_the_run_that_learned_it() {
     assert_eq!(bury(second), (1, Some(7.0)));
     assert!(lab.journal.tombstones().unwrap().iter().all(|stored| stored.is_whole));
     // The number of a run that left is not given to another, and neither is its key.
+    let by_key = make_by_key(&mut lab.journal, "run-3", 1, Some("tonight")).map(drop);
+    for found in [by_key, lab.journal.find_run("tonight").map(drop), lab.journal.find_run("run-2").map(drop)] {
+        assert!(matches!(found, Err(JournalError::Pruned(tombstone)) if tombstone.run.id == "run-2"));
+    }
     let third = make(&mut lab.journal, "run-3", 1);
     assert_eq!(third.number(), 3);
     let later = lab.journal.append_at(third, [(LaneId::FIRST, at(1_700_000_200), learned(6.0))]);

@@ -45,6 +45,9 @@ pub struct PrunedRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_key: Option<String>,
     pub plan: PrunedPlan,
+    /// Endpoints of its accounts, and these, as the run's record had them.
+    pub endpoint: String,
+    pub account: String,
     pub made_at: Timestamp,
     pub ended_at: Option<Timestamp>,
     pub exit: Option<PrunedExit>,

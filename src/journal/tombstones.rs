@@ -89,6 +89,8 @@ impl Journal {
             number: run.key.number(),
             run_key: run.run_key.clone(),
             plan: PrunedPlan { path: run.plan_path.clone(), digest: run.plan_digest.clone(), rows: run.n_rows },
+            endpoint: run.endpoint.clone(),
+            account: run.account.clone(),
             made_at: run.created_at,
             ended_at: run.ended_at,
             exit: exit.map(|(code, name)| PrunedExit { code, name, reason: run.exit_reason.clone() }),

@@ -203,9 +203,12 @@ impl Journal {
     /// Returns the error about a run that is not there: it was taken out, or never was.
     fn not_there(&self, prefix: &str) -> Result<JournalError, JournalError> {
         let mut pruned = self.tombstones_of(prefix)?;
+        if pruned.is_empty() {
+            pruned.extend(self.tombstone_by_key(prefix)?);
+        }
         Ok(match &pruned[..] {
             [] => JournalError::UnknownRun(prefix.to_owned()),
-            [one, ..] if pruned.len() == 1 || one.run.id == prefix => {
+            [one, others @ ..] if others.is_empty() || one.run.id == prefix => {
                 JournalError::Pruned(Box::new(pruned.swap_remove(0)))
             }
             several => JournalError::AmbiguousRun {
