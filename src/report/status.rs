@@ -7,16 +7,20 @@ use super::holder::Holder;
 use super::steering::SteeringOf;
 use super::summary::{Running, Summary};
 use crate::control::{CONTROL, Wait};
+use crate::journal::read::sums::WaveTally;
 use crate::rollback::IfStopped;
 use crate::values::zone::Zone;
 use crate::waves::forecast::spoken;
 use crate::wording::plain::{padded, plain, shortened};
-use crate::wording::printout::Printout;
+use crate::wording::printout::{Printout, widest};
 use crate::wording::times::time_in;
 
 /// Most waves listed; the others are counted.
 const MOST_WAVES: usize = 30;
+/// Width of a wave's name, unless there is room for a longer one.
 const WAVE_WIDTH: usize = 28;
+/// Width of the columns beside it.
+const BESIDE_WAVE: usize = 32;
 
 /// Writes the status, with times in this time zone.
 pub fn write_text(summary: &Summary, holder: Holder, zone: &Zone, out: &mut Printout<'_>) -> io::Result<()> {
@@ -106,11 +110,14 @@ fn write_waves(summary: &Summary, out: &mut Printout<'_>) -> io::Result<()> {
     if summary.waves.len() < 2 {
         return Ok(());
     }
+    let name = |wave: &WaveTally| wave.wave.as_deref().map_or_else(|| "(none)".to_owned(), plain);
+    let names: Vec<String> = summary.waves.iter().take(MOST_WAVES).map(name).collect();
+    let longest = widest(names.iter().map(String::as_str)).max(WAVE_WIDTH);
+    let width = if out.has_room_for(longest + BESIDE_WAVE) { longest } else { WAVE_WIDTH };
     writeln!(out)?;
-    writeln!(out, "  {:<WAVE_WIDTH$} {:>9} {:>9} {:>9}", "wave", "rows", "settled", "on target")?;
-    for wave in summary.waves.iter().take(MOST_WAVES) {
-        let name = shortened(&wave.wave.as_deref().map_or_else(|| "(none)".to_owned(), plain), WAVE_WIDTH);
-        let name = padded(&name, WAVE_WIDTH);
+    writeln!(out, "  {:<width$} {:>9} {:>9} {:>9}", "wave", "rows", "settled", "on target")?;
+    for (wave, name) in summary.waves.iter().zip(&names) {
+        let name = padded(&shortened(name, width), width);
         writeln!(out, "  {name} {:>9} {:>9} {:>9}", wave.rows, wave.settled, wave.on_target)?;
     }
     if summary.waves.len() > MOST_WAVES {

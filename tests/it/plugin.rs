@@ -1,5 +1,7 @@
 //! Answers by exit code alone: `status --check` for monitoring systems, and `plan --exit-code` for scripts.
 
+use std::fmt::Write as _;
+use std::io::{Read as _, Write as _};
 use std::process::Stdio;
 
 use serde_json::Value;
@@ -7,7 +9,9 @@ use serde_json::Value;
 use crate::lab::home::Lab;
 use crate::lab::launch::{Ended, Launch};
 use crate::lab::machine::shared;
-use crate::lab::plan;
+use crate::lab::served::TOKEN;
+use crate::lab::{id, plan};
+use crate::tools;
 
 /// Asks as a monitoring system does, and holds the answer to the form: one line with a state, figures that add up, and nothing on
 /// standard error.
@@ -78,7 +82,7 @@ fn a_refused_launch_is_not_hidden_by_the_run_before_it() {
 }
 
 #[test]
-fn a_wave_that_nobody_released_and_a_stopped_account_wait_for_a_person() {
+fn a_wave_that_nobody_released_waits_for_a_person() {
     let _machine = shared();
     let lab = Lab::new();
     lab.write(
@@ -93,6 +97,58 @@ fn a_wave_that_nobody_released_and_a_stopped_account_wait_for_a_person() {
     lab.cutover(&["control", "release", "pilot"]).exits(0);
     launch.end().exits(0);
     check(&lab, &[], 0, "OK", "ended with 0");
+}
+
+#[test]
+fn an_account_that_was_stopped_waits_for_a_person_while_others_go_on() {
+    let _machine = shared();
+    let lab = Lab::new();
+    let mut rows = "source_id,copystate,migrationcycle,target\n".to_owned();
+    for i in 1..=40 {
+        writeln!(rows, "{},stopped,syncing,{}", id(i), if i % 2 == 0 { "a" } else { "b" }).unwrap();
+    }
+    lab.write("plan.csv", &rows);
+    let sandbox = lab.serve("plan.csv", "");
+    let profile = |name: &str| {
+        format!("[profiles.{name}]\nendpoint = '{}'\ntoken_env = 'TOKEN_{name}'\naccount = '{name}'\n", sandbox.url)
+    };
+    lab.write("cutover.toml", &(profile("a") + &profile("b")));
+    let mut command = lab.command(&["run", "plan.csv", "--yes", "--events", "--no-progress", "--rate", "10"]);
+    command.env("TOKEN_a", TOKEN).env("TOKEN_b", "wrong").env_remove("CUTOVER_AUTH_TOKEN");
+    let launch = Launch::start(command);
+    assert!(launch.reaches_nth("attempt_ended", 3));
+    check(&lab, &[], 1, "WARNING", "goes on: 1 account stopped; ");
+    launch.kill();
+    check(&lab, &[], 2, "CRITICAL", "was cut off");
+}
+
+#[test]
+fn an_open_question_waits_for_a_person() {
+    if tools::lack(&["script"]) {
+        return;
+    }
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(3, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    let run = format!("exec {} run plan.csv --endpoint {}", env!("CARGO_BIN_EXE_cutover"), sandbox.url);
+    let mut terminal = lab.command_of("script", &["-qec", &run, "/dev/null"]).stdin(Stdio::piped()).spawn().unwrap();
+    let (mut shown, mut out) = (Vec::new(), terminal.stdout.take().unwrap());
+    let mut byte = [0];
+    while !shown.ends_with(b"[y/N]") {
+        assert_eq!(out.read(&mut byte).unwrap(), 1, "{}", String::from_utf8_lossy(&shown));
+        shown.push(byte[0]);
+    }
+    check(
+        &lab,
+        &[],
+        1,
+        "WARNING",
+        "of plan.csv goes on: it looks at the servers, or asks whether to go on; 0 of 3 rows",
+    );
+    terminal.stdin.take().unwrap().write_all(b"n\n").unwrap();
+    assert_eq!(terminal.wait_with_output().unwrap().status.code(), Some(3));
+    check(&lab, &[], 2, "CRITICAL", "ended with 3 (refused)");
 }
 
 #[test]

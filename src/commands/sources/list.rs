@@ -105,8 +105,11 @@ impl ListOutput {
         Ok(self.n_shown)
     }
 
+    /// Prints a line of the table. Only a terminal has too little room for whole values.
     fn line(cells: &[String; 6]) -> Result<(), CommandError> {
-        let cells = cells.iter().zip(Self::WIDTHS).map(|(cell, width)| padded(&shortened(&plain(cell), width), width));
+        let most = |width| if console::shows_results() { width } else { usize::MAX };
+        let cells = cells.iter().zip(Self::WIDTHS);
+        let cells = cells.map(|(cell, width)| padded(&shortened(&plain(cell), most(width)), width));
         let line = cells.collect::<Vec<_>>().join("  ");
         console::print(|out| writeln!(out, "{}", line.trim_end())).map_err(stdout_failed)
     }
