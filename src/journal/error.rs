@@ -74,6 +74,9 @@ pub enum JournalError {
     NotOurs,
     #[error("the disk is full: the journal cannot be written")]
     Full(#[source] rusqlite::Error),
+    /// The disk failed, or a quota or a limit on the size of files stopped a write.
+    #[error("the journal could not be read or written")]
+    FailingDisk(#[source] rusqlite::Error),
     #[error("the journal could not be read or written")]
     Sqlite(#[source] rusqlite::Error),
     #[error("the journal tells a history that cannot have happened")]
@@ -127,6 +130,7 @@ impl From<rusqlite::Error> for JournalError {
             Some(rusqlite::ErrorCode::OperationInterrupted) => JournalError::Abandoned,
             Some(rusqlite::ErrorCode::NotADatabase) => JournalError::NotAJournal,
             Some(rusqlite::ErrorCode::DiskFull) => JournalError::Full(error),
+            Some(rusqlite::ErrorCode::SystemIoFailure) => JournalError::FailingDisk(error),
             Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::TooBig) => {
                 JournalError::Damaged(error.to_string())
             }
@@ -188,6 +192,7 @@ impl JournalError {
             | JournalError::Excerpt
             | JournalError::NotAsTold { .. }
             | JournalError::Full(_)
+            | JournalError::FailingDisk(_)
             | JournalError::NoRuns
             | JournalError::UnknownRun(_)
             | JournalError::Pruned(_)

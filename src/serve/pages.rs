@@ -71,6 +71,7 @@ impl From<JournalError> for PageError {
             | JournalError::Schema(_)
             | JournalError::NotOurs
             | JournalError::Full(_)
+            | JournalError::FailingDisk(_)
             | JournalError::Sqlite(_)
             | JournalError::Beside { .. }
             | JournalError::Excerpt

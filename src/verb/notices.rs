@@ -116,7 +116,9 @@ impl Notices {
         desk.close(if let Some(subject) = subject {
             subject.notice(Occasion::End, shared.verb, error, Some(end))
         } else {
-            let text = error.map_or_else(|| exit.meaning().to_owned(), plain);
+            let without_error =
+                if exit == Exit::Done { "nothing was to do, and no run was made" } else { exit.meaning() };
+            let text = error.map_or_else(|| without_error.to_owned(), plain);
             Notice { exit: Some(end), next: hint.map(plain), ..Notice::new(Occasion::End, shared.verb, text) }
         });
     }

@@ -65,5 +65,6 @@ mod told;
 mod tools;
 mod trust;
 mod truth;
+mod week;
 mod wire;
 mod written_over;

@@ -46,7 +46,7 @@ fn names_of(program: &str) -> Vec<&str> {
 }
 
 /// Programs that the tests need, each with its Debian package.
-const NEEDED: [(&str, &str); 11] = [
+const NEEDED: [(&str, &str); 12] = [
     ("cc", "gcc"),
     ("make", "make"),
     ("ssh-keygen", "openssh-client"),
@@ -56,6 +56,7 @@ const NEEDED: [(&str, &str); 11] = [
     ("python3", "python3"),
     ("script", "bsdutils"),
     ("setpriv", "util-linux"),
+    ("faketime", "faketime"),
     ("sqlite3", "sqlite3"),
     ("promtool", "prometheus"),
 ];

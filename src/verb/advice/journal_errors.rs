@@ -71,6 +71,10 @@ pub(crate) fn entry_of_journal(error: &JournalError) -> ErrorEntry<'_> {
         ),
         JournalError::Copy { .. } => ErrorEntry::said(Internal, "make room, or name a place on another disk"),
         JournalError::Unopenable { .. } => ErrorEntry::plain(Internal).of_setting(PLACE),
+        JournalError::FailingDisk(_) => ErrorEntry::said(
+            Internal,
+            "look at its disk, and at quotas and limits on the size of files; the same command then goes on where it stands",
+        ),
         JournalError::Abandoned | JournalError::Migration(_) | JournalError::Sqlite(_) => ErrorEntry::plain(Internal),
     }
 }
