@@ -151,7 +151,7 @@ done"#
 }
 
 const PACKAGES: &str =
-    "gcc make openssh-client chromium nodejs npm python3 python3-pip bsdutils util-linux sqlite3 prometheus";
+    "gcc make openssh-client chromium nodejs npm python3 python3-pip bsdutils util-linux faketime sqlite3 prometheus";
 const UPDATE: &str = "apt-get update";
 const INSTALL: &str = "apt-get install -y --no-install-recommends";
 
@@ -188,7 +188,7 @@ fn what_a_machine_lacks_is_installed_where_that_may_be_done() {
     let with_sudo = Machine::new().user(1000).cargo().sudo().apt("").has(&["cc", "make", "chromium", "script"]);
     let (code, err, asked) = with_sudo.runs(&["nights"]);
     assert_eq!(code, Some(0), "{err}");
-    let packages = "openssh-client nodejs npm python3 python3-pip util-linux sqlite3 prometheus";
+    let packages = "openssh-client nodejs npm python3 python3-pip util-linux faketime sqlite3 prometheus";
     let sudo_install = format!("{INSTALL} {packages}");
     assert_eq!(asked, ["sudo -n", "sudo apt-get", UPDATE, "sudo env", &sudo_install, test]);
 }
