@@ -259,7 +259,10 @@ fn entry_of_approval(error: &ApprovalError) -> ErrorEntry<'_> {
 fn entry_of_lock(error: &LockError) -> ErrorEntry<'_> {
     match error {
         LockError::Held { owner, .. } => ErrorEntry::typed(Exit::Locked, |here| hint_of_owner(owner.as_ref(), here)),
-        LockError::Unworkable(_) => ErrorEntry::said(Exit::Refused, "put the journal on a local disk"),
+        LockError::Unworkable(_) => ErrorEntry::said(
+            Exit::Refused,
+            "put the journal on a local disk; in Kubernetes, on a volume of a block device (`ReadWriteOncePod`)",
+        ),
         LockError::NotOurs { path, .. } => ErrorEntry::typed(Exit::Refused, |_| hint_of_planted(path)),
         LockError::Io { .. } => ErrorEntry::plain(Exit::Internal),
     }

@@ -60,6 +60,7 @@ mod signals;
 mod silence;
 mod slots;
 mod supply;
+mod system;
 mod tampered;
 mod told;
 mod tools;

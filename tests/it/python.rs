@@ -29,12 +29,29 @@ impl Python {
     /// Runs a script of `tests/it`.
     pub(crate) fn run(&self, script: &str, args: &[&str]) -> Output {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it").join(script);
-        let mut command = Command::new("python3");
-        command.arg(script).args(args).env("PYTHONPATH", &self.packages).env("PYTHONDONTWRITEBYTECODE", "1");
-        // Some packages write a file to their home.
-        let home = tempfile::tempdir().unwrap();
-        command.env("HOME", home.path()).env("NO_PROXY", "*").output().unwrap()
+        let mut command = self.command();
+        command.arg(script).args(args);
+        at_home(command)
     }
+
+    /// Runs a module of one of the packages as a program.
+    pub(crate) fn run_module(&self, module: &str, args: &[&str], variables: &[(&str, &str)]) -> Output {
+        let mut command = self.command();
+        command.args(["-m", module]).args(args).envs(variables.iter().copied());
+        at_home(command)
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new("python3");
+        command.env("PYTHONPATH", &self.packages).env("PYTHONDONTWRITEBYTECODE", "1").env("NO_PROXY", "*");
+        command
+    }
+}
+
+/// Runs a command in a home of its own: some packages write a file there.
+fn at_home(mut command: Command) -> Output {
+    let home = tempfile::tempdir().unwrap();
+    command.env("HOME", home.path()).output().unwrap()
 }
 
 /// Returns the folder with the published sources of a package, for the data files in them.

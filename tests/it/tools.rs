@@ -46,7 +46,7 @@ fn names_of(program: &str) -> Vec<&str> {
 }
 
 /// Programs that the tests need, each with its Debian package.
-const NEEDED: [(&str, &str); 12] = [
+const NEEDED: [(&str, &str); 14] = [
     ("cc", "gcc"),
     ("make", "make"),
     ("ssh-keygen", "openssh-client"),
@@ -59,10 +59,12 @@ const NEEDED: [(&str, &str); 12] = [
     ("faketime", "faketime"),
     ("sqlite3", "sqlite3"),
     ("promtool", "prometheus"),
+    ("cron", "cron"),
+    ("systemd-analyze", "systemd"),
 ];
 
 /// Programs that every Debian has, or that come with one of the packages above.
-const THERE_ANYWAY: [&str; 6] = ["bash", "id", "sha256sum", "ssh-add", "ssh-agent", "timeout"];
+const THERE_ANYWAY: [&str; 8] = ["bash", "id", "sha256sum", "ssh-add", "ssh-agent", "timeout", "unshare", "zic"];
 
 /// A simulated machine with few programs, on which `tests/run` is tried. It records what is asked of them.
 struct Machine {
@@ -150,8 +152,7 @@ done"#
     }
 }
 
-const PACKAGES: &str =
-    "gcc make openssh-client chromium nodejs npm python3 python3-pip bsdutils util-linux faketime sqlite3 prometheus";
+const PACKAGES: &str = "gcc make openssh-client chromium nodejs npm python3 python3-pip bsdutils util-linux faketime sqlite3 prometheus cron systemd";
 const UPDATE: &str = "apt-get update";
 const INSTALL: &str = "apt-get install -y --no-install-recommends";
 
@@ -188,7 +189,7 @@ fn what_a_machine_lacks_is_installed_where_that_may_be_done() {
     let with_sudo = Machine::new().user(1000).cargo().sudo().apt("").has(&["cc", "make", "chromium", "script"]);
     let (code, err, asked) = with_sudo.runs(&["nights"]);
     assert_eq!(code, Some(0), "{err}");
-    let packages = "openssh-client nodejs npm python3 python3-pip util-linux faketime sqlite3 prometheus";
+    let packages = "openssh-client nodejs npm python3 python3-pip util-linux faketime sqlite3 prometheus cron systemd";
     let sudo_install = format!("{INSTALL} {packages}");
     assert_eq!(asked, ["sudo -n", "sudo apt-get", UPDATE, "sudo env", &sudo_install, test]);
 }
