@@ -28,9 +28,10 @@ pub(super) fn run(
 ) -> Result<Exit, CommandError> {
     with_metrics(context, Some(&args.plan), |metrics| {
         let unfinished = choice.unfinished(std::env::var_os(RUN_KEY))?;
-        let request = LaunchRequest::to_send("run", launch)?.exported(metrics);
+        let request = LaunchRequest::to_send("run", launch)?.exported(metrics.clone());
         request.must_spare(&args.plan)?;
         let plan = PlanToLaunch::read(context, args)?;
+        plan.tell_name(&metrics);
         if plan.is_empty() {
             return plan.nothing_to_do();
         }

@@ -80,10 +80,19 @@ struct FileState {
 struct ToldRun {
     id: String,
     journal: PathBuf,
+    role: RunRole,
     outcomes: OutcomeCounts,
     /// Paces of the gates, as they were last asked; empty before that.
     paces: Vec<TargetPace>,
     started_at: Option<Timestamp>,
+}
+
+/// Role of a run in a launch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RunRole {
+    Launched,
+    /// It had ended before, and nothing of it is launched.
+    ToldAgain,
 }
 
 /// Tells of a launch that panics what the process will end with.
@@ -117,10 +126,20 @@ impl LaunchMetrics {
 
     /// Names the run, as soon as the launch holds it.
     pub(super) fn of_run(&self, journal: &Path, run: &RunRecord) {
+        self.name(journal, run, RunRole::Launched);
+    }
+
+    /// Names a run that has ended, which this launch only tells again: the file has its end, and no later one.
+    pub(super) fn of_ended_run(&self, journal: &Path, run: &RunRecord) {
+        self.name(journal, run, RunRole::ToldAgain);
+    }
+
+    fn name(&self, journal: &Path, run: &RunRecord, role: RunRole) {
         if let Some(exporter) = &self.0 {
             exporter.told().run = Some(ToldRun {
                 id: run.id.clone(),
                 journal: journal.to_owned(),
+                role,
                 outcomes: OutcomeCounts::default(),
                 paces: Vec::new(),
                 started_at: run.started_at,
@@ -146,7 +165,7 @@ impl LaunchMetrics {
         exporting
     }
 
-    /// Leaves the file as an earlier launch left it, or as one writes it that goes on: this one launches nothing.
+    /// Leaves the file to the launch that goes on: this one is skipped.
     pub(super) fn leave_as_it_is(&self) {
         if let Some(exporter) = &self.0 {
             exporter.told().is_over = true;
@@ -184,7 +203,9 @@ impl Exporter {
             None => Figures::without_run(self.plan_name(told), self.began, now, exit),
         };
         // The journal's own time, where it has one: `serve` tells the same.
-        let at = figures.ended.map(|end| end.at).filter(|at| *at >= self.began).unwrap_or(now);
+        let is_told_again = told.run.as_ref().is_some_and(|run| run.role == RunRole::ToldAgain);
+        let recorded = figures.ended.map(|end| end.at).filter(|at| is_told_again || *at >= self.began);
+        let at = recorded.unwrap_or(now);
         let ended = Some(LaunchEnd { at, exit_code: exit.code() });
         let success = (exit == Exit::Done).then_some(at);
         self.write(told, Figures { ended, last_success: success, ..figures });

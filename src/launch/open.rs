@@ -18,7 +18,6 @@ use super::locked::{LockWaits, Met};
 use super::making::make_run;
 use super::planned::PlanToLaunch;
 use super::ready::{Prepared, Ready};
-use super::request::LaunchRequest;
 use super::run_key::{NextLaunch, RunOfKey};
 use super::signals::Signals;
 use super::summing_up::Carried;
@@ -279,19 +278,15 @@ fn ended_run(
     }
 }
 
-/// Leaves metrics and notices as an earlier launch left them: a launch that launches nothing is no success.
-fn count_for_nothing(context: &Context, request: &LaunchRequest) {
-    request.metrics.leave_as_it_is();
-    context.notices.tell_nobody();
-}
-
 fn skipped(prepared: &Prepared, text: String) -> Opened {
-    count_for_nothing(&prepared.context, &prepared.request);
+    prepared.request.metrics.leave_as_it_is();
+    prepared.context.notices.tell_nobody();
     Opened::Skipped(prepared.context.console, text)
 }
 
 fn has_ended(prepared: Prepared, run: RunRecord, exit: Exit) -> Opened {
-    count_for_nothing(&prepared.context, &prepared.request);
+    prepared.request.metrics.of_ended_run(&prepared.context.settings.journal, &run);
+    prepared.context.notices.tell_nobody();
     let console = prepared.context.console;
     let run_key = plain(run.run_key.as_deref().unwrap_or_default());
     console.say(&format!("run {} of the key `{run_key}` has ended: nothing is sent", run.id));

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::exporting::LaunchMetrics;
 use super::holding::{self, under};
 use crate::exit::Exit;
 use crate::plan::checked::Checked;
@@ -39,6 +40,11 @@ impl<'a> PlanToLaunch<'a> {
     /// Tells that it has no rows, which it may only with leave for that.
     pub(crate) fn is_empty(&self) -> bool {
         self.checked.n_rows == 0
+    }
+
+    /// Names itself to the metrics of its launch.
+    pub(crate) fn tell_name(&self, metrics: &LaunchMetrics) {
+        metrics.of_plan(&self.checked.terms, self.source.name());
     }
 
     /// Ends a verb that has no row to deal with.

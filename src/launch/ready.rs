@@ -44,7 +44,6 @@ impl<'p> Ready<&'p PlanToLaunch<'p>> {
     /// to be told first.
     pub(crate) fn to_send(plan: &'p PlanToLaunch<'p>, request: LaunchRequest) -> Result<Self, CommandError> {
         let (context, paper) = (plan.context.clone(), plan.paper());
-        request.metrics.of_plan(&paper.terms, plan.source.name());
         let hooks = hooks_of(&paper.terms, plan.path())?;
         must_be_approved(&context, &paper, plan.path())?;
         let accounts = accounts::of_plan(&context, &plan.checked)?;

@@ -301,6 +301,49 @@ fn a_wait_is_told_while_it_lasts_and_rows_in_doubt_until_they_are_looked_at() {
 }
 
 #[test]
+fn a_slot_that_is_over_is_told_again_a_plan_without_rows_is_a_success_and_a_skipped_launch_is_nothing() {
+    if tools::lack(&["promtool"]) {
+        return;
+    }
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("rows.csv", &plan(2, "stopped,syncing"));
+    lab.write("night.toml", "name = 'night'\nfiles = ['rows.csv']\n");
+    let sandbox = lab.serve("rows.csv", "");
+    let slot = ["run", "night.toml", "--metrics-file", FILE, "--run-key", "monday"];
+    let success = || Scraped::of_file(&lab).value("cutover_run_last_success_timestamp_seconds", "plan=\"night\"");
+    lab.launch(&sandbox, &slot).exits(0);
+    let first = Scraped::of_file(&lab);
+    // The folder of a collector may be lost with the machine.
+    std::fs::remove_file(lab.path(FILE)).unwrap();
+    lab.launch(&sandbox, &slot).exits(0);
+    let again = Scraped::of_file(&lab);
+    let pace = |sample: &String| sample.starts_with("cutover_rate_requests_per_second");
+    for (sample, value) in first.samples.iter().filter(|(sample, _)| !pace(sample)) {
+        assert_eq!(again.samples.get(sample), Some(value), "{sample}: {}", again.text);
+    }
+
+    lab.write("rows.csv", "source_id,copystate,migrationcycle\n");
+    lab.launch(&sandbox, &["run", "night.toml", "--metrics-file", FILE, "--allow-empty"]).exits(0);
+    let empty = Scraped::of_file(&lab);
+    empty.exits(0);
+    assert!(
+        !empty.text.contains("run=\"") && success() > first.value("cutover_run_last_success_timestamp_seconds", "")
+    );
+
+    lab.write("rows.csv", &plan(2, "stopped,syncing"));
+    lab.write("pause", "");
+    lab.write("other.csv", &plan(1, "stopped,syncing"));
+    let holds = lab.begin(&sandbox, &["run", "other.csv", "--pause-file", "pause", "--preflight", "off"]);
+    assert!(holds.reaches("controlled"));
+    let skipped = ["run", "night.toml", "--metrics-file", FILE, "--if-locked", "skip", "--run-key", "tuesday"];
+    lab.launch(&sandbox, &skipped).exits(0).says("skipped");
+    assert_eq!(std::fs::read_to_string(lab.path(FILE)).unwrap(), empty.text);
+    std::fs::remove_file(lab.path("pause")).unwrap();
+    holds.end();
+}
+
+#[test]
 fn a_file_that_cannot_be_written_is_an_error_before_the_launch_and_one_warning_in_it() {
     let _machine = shared();
     let lab = Lab::new();
