@@ -130,6 +130,10 @@ impl Setting<'_> {
             let left: Vec<_> = names.filter(|name| name.to_string_lossy().starts_with('.')).collect();
             assert!(left.is_empty(), "{}: {left:?} in {folder}", self.name);
         }
+        // A journal that is thrown away, and a workbook without a destination, are temporary files.
+        let token = [("CUTOVER_AUTH_TOKEN", TOKEN)];
+        self.ended(&lab, &["plan", "plan.csv", "--endpoint", &sandbox.url], &token).exits(0);
+        self.ended(&lab, &["report", "--format", "xlsx"], &[]).exits(0);
         // Whoever asks later in the same environment is answered.
         let asked = self.ended(&lab, &["status", "--check"], &[]).exits(0);
         assert_eq!(asked.stderr, "", "{}", self.name);
