@@ -31,6 +31,7 @@ pub(crate) mod example;
 pub(crate) mod file;
 pub(crate) mod flags;
 pub(crate) mod hands;
+pub(crate) mod hooks;
 mod hours;
 pub(crate) mod key;
 pub(crate) mod keys;

@@ -2,8 +2,9 @@
 
 use crate::console;
 use crate::exit::Exit;
+use crate::hooks::HookCommand;
 use crate::launch::accounts;
-use crate::launch::hooks::{hooks_document, must_be_trusted, render_hooks};
+use crate::launch::hooks::{hooks_document, hooks_of_settings, must_be_trusted, render_hooks};
 use crate::plan::error::PlanError;
 use crate::plan::source::Source;
 use crate::settings::flags::arguments::PlanArgs;
@@ -37,6 +38,9 @@ pub(super) fn check(context: &Context, args: &PlanArgs) -> Result<Exit, CommandE
         };
         let rows = count(checked.n_rows.into(), "row");
         writeln!(out, "{}: {rows}{waves}{warnings}, {}", plain(source.name()), checked.digest)?;
+        for HookCommand { hook, command, .. } in hooks_of_settings(context) {
+            writeln!(out, "  {:<11}  {}  (by the settings)", hook.name(), plain(&command))?;
+        }
         render_hooks(&checked.terms.hooks, out)
     })
     .map_err(stdout_failed)?;

@@ -1,5 +1,6 @@
 //! `config show`: each setting, and its origin; the credentials that would be used, without their secret.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
@@ -10,9 +11,11 @@ use crate::console;
 use crate::credentials::chain;
 use crate::exit::Exit;
 use crate::notices::settings::ReceiverSettings;
+use crate::settings::hooks::HookSetting;
 use crate::settings::resolved::Resolved;
 use crate::verb::context::Context;
 use crate::verb::error::{CommandError, stdout_failed};
+use crate::waves::hooks::Hook;
 use crate::wording::plain::{padded, plain};
 use crate::wording::printout::Printout;
 use crate::wording::sieve::Form;
@@ -31,6 +34,7 @@ pub(super) fn show(context: &Context) -> Result<Exit, CommandError> {
     let origin = origin(context);
     let profiles = context.layers.profiles();
     let receivers: Vec<ReceiverShown> = context.layers.receivers().map(ReceiverShown::new).collect();
+    let hooks = context.layers.hooks();
     let files: Vec<(String, String)> =
         context.layers.files().map(|(path, whose)| (path.display().to_string(), whose.to_string())).collect();
     let written = if context.console.json {
@@ -38,11 +42,11 @@ pub(super) fn show(context: &Context) -> Result<Exit, CommandError> {
             writeln!(
                 out,
                 "{:#}",
-                document(settings.profile.as_deref(), &resolved, &origin, &profiles, &receivers, &files)
+                document(settings.profile.as_deref(), &resolved, &origin, &profiles, &receivers, &hooks, &files)
             )
         })
     } else {
-        console::print(|out| render(&resolved, &origin, &profiles, &receivers, &files, out))
+        console::print(|out| render(&resolved, &origin, &profiles, &receivers, &hooks, &files, out))
     };
     written.map_err(stdout_failed)?;
     Ok(Exit::Done)
@@ -97,6 +101,7 @@ fn document(
     origin: &CredentialsOrigin,
     profiles: &[&str],
     receivers: &[ReceiverShown],
+    hooks: &BTreeMap<Hook, HookSetting>,
     files: &Files,
 ) -> serde_json::Value {
     let setting = |(name, value): (&str, Option<(&str, String)>)| {
@@ -111,6 +116,7 @@ fn document(
         "credentials": {"origin": from, "kind": kind, "problem": problem, "warnings": warnings},
         "profiles": profiles,
         "notify": receivers,
+        "hooks": hooks.iter().map(|(hook, of)| json!({"hook": hook, "command": of.command, "origin": of.origin()})).collect::<Vec<_>>(),
         "files": files.iter().map(|(path, whose)| json!({"path": path, "whose": whose})).collect::<Vec<_>>(),
     })
 }
@@ -120,6 +126,7 @@ fn render(
     origin: &CredentialsOrigin,
     profiles: &[&str],
     receivers: &[ReceiverShown],
+    hooks: &BTreeMap<Hook, HookSetting>,
     files: &Files,
     out: &mut Printout<'_>,
 ) -> io::Result<()> {
@@ -143,6 +150,10 @@ fn render(
     for ReceiverShown { name, kind, to, on, origin } in receivers {
         let (name, to, origin) = (plain(name), plain(to), plain(origin));
         writeln!(out, "{:<18} {name}: {kind}, {to}; on {}; {origin}", "notify", on.join(", "))?;
+    }
+    for (hook, of) in hooks {
+        let (command, origin) = (plain(&of.command), plain(&of.origin()));
+        writeln!(out, "{:<18} {hook}: {command}; {origin}", "hook")?;
     }
     if profiles.is_empty() {
         return writeln!(out, "{:<18} none is defined", "profiles");

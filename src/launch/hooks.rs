@@ -3,6 +3,7 @@
 //! A plan may come from anybody, and a run's journal too. So the commands in a plan run only after its user trusted them, at the
 //! plan's place and with this very content: the texts, and the files that they run. The rest of the plan may change.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,9 @@ use serde_json::{Value, json};
 use crate::files::folder::folder_of;
 use crate::hooks::HookCommand;
 use crate::journal::read::runs::RunRecord;
+use crate::settings::hooks::HookSetting;
 use crate::settings::trust::{self, Notes, Trust};
+use crate::verb::context::Context;
 use crate::verb::error::{CommandError, UntrustedHooks};
 use crate::waves::Terms;
 use crate::waves::hooks::{Hook, HookOrigin, PlanHook, PlanHooks};
@@ -52,8 +55,22 @@ pub(super) fn plan_of(run: &RunRecord, journal: &Path) -> PathBuf {
     if !here.exists() && beside.exists() { beside } else { here }
 }
 
-/// Hooks of a plan that is to be launched, in the order in which they run before something.
-pub(super) fn hooks_of(terms: &Terms, plan: &Path) -> Result<Vec<HookCommand>, CommandError> {
+/// Hooks of the operator, which stand in settings files.
+pub(crate) fn hooks_of_settings(context: &Context) -> Vec<HookCommand> {
+    let all = context.layers.hooks().into_iter();
+    let command = |(hook, HookSetting { command, timeout, path }): (Hook, HookSetting)| HookCommand {
+        hook,
+        from: HookOrigin::Settings,
+        command,
+        files: BTreeMap::new(),
+        folder: folder_of(&path).to_owned(),
+        timeout,
+    };
+    all.map(command).collect()
+}
+
+/// Hooks of a launch, in the order in which they run before something: those of the operator, and then those of the plan.
+pub(super) fn hooks_of(context: &Context, terms: &Terms, plan: &Path) -> Result<Vec<HookCommand>, CommandError> {
     must_be_trusted(terms, plan)?;
     let of_plan = terms.hooks.commands.iter().map(|(hook, of)| HookCommand {
         hook: *hook,
@@ -63,7 +80,7 @@ pub(super) fn hooks_of(terms: &Terms, plan: &Path) -> Result<Vec<HookCommand>, C
         folder: folder_of(plan).to_owned(),
         timeout: terms.hooks.timeout(),
     });
-    Ok(of_plan.collect())
+    Ok(hooks_of_settings(context).into_iter().chain(of_plan).collect())
 }
 
 /// Lists the hooks of a plan, each with the files that are covered.

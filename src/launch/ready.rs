@@ -44,7 +44,7 @@ impl<'p> Ready<&'p PlanToLaunch<'p>> {
     /// to be told first.
     pub(crate) fn to_send(plan: &'p PlanToLaunch<'p>, request: LaunchRequest) -> Result<Self, CommandError> {
         let (context, paper) = (plan.context.clone(), plan.paper());
-        let hooks = hooks_of(&paper.terms, plan.path())?;
+        let hooks = hooks_of(&context, &paper.terms, plan.path())?;
         must_be_approved(&context, &paper, plan.path())?;
         let accounts = accounts::of_plan(&context, &plan.checked)?;
         must_be_as_sealed(&context, &paper, &accounts)?;
@@ -59,7 +59,7 @@ impl<'p> Ready<&'p PlanToLaunch<'p>> {
     pub(crate) fn to_look(plan: &'p PlanToLaunch<'p>, request: LaunchRequest) -> Result<Self, CommandError> {
         let (context, paper) = (plan.context.clone(), plan.paper());
         let hooks = match request.consent {
-            Consent::OnlyShown => hooks_of(&paper.terms, plan.path())?,
+            Consent::OnlyShown => hooks_of(&context, &paper.terms, plan.path())?,
             Consent::OnlyLooked | Consent::NothingIsSent | Consent::Asked { .. } => Vec::new(),
         };
         let accounts = accounts::of_plan(&context, &plan.checked)?;
@@ -113,7 +113,7 @@ impl Ready<RunToTakeUp> {
         let accounts = accounts::of_run(&context, run, &lanes, &paper.terms)?;
         let mut hooks = Vec::new();
         if request.consent.may_send() {
-            hooks = hooks_of(&paper.terms, &plan_of(run, journal.path()))?;
+            hooks = hooks_of(&context, &paper.terms, &plan_of(run, journal.path()))?;
             must_be_approved(&context, &paper, Path::new(&run.plan_path))?;
             must_be_as_sealed(&context, &paper, &accounts)?;
         }

@@ -14,6 +14,9 @@ pub(super) const PROFILES: &str = "profiles";
 /// The table of receivers of notices: `[notify.NAME]`.
 pub(super) const RECEIVERS: &str = "notify";
 
+/// The table of commands around a run and its waves.
+pub(super) const HOOKS: &str = "hooks";
+
 /// Authority of a settings file, by how it was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Authority {
@@ -45,6 +48,7 @@ pub(crate) enum FileTable {
     Profile(String),
     /// Receiver of notices.
     Receiver(String),
+    Hooks,
 }
 
 impl fmt::Display for FileTable {
@@ -52,6 +56,7 @@ impl fmt::Display for FileTable {
         match self {
             FileTable::Profile(name) => write!(f, "[{PROFILES}.{name}]"),
             FileTable::Receiver(name) => write!(f, "[{RECEIVERS}.{name}]"),
+            FileTable::Hooks => write!(f, "[{HOOKS}]"),
         }
     }
 }
@@ -61,7 +66,7 @@ impl FileTable {
     pub(crate) fn profile(&self) -> Option<&str> {
         match self {
             FileTable::Profile(name) => Some(name),
-            FileTable::Receiver(_) => None,
+            FileTable::Receiver(_) | FileTable::Hooks => None,
         }
     }
 }
@@ -93,6 +98,9 @@ impl FileEntry {
     /// Reason why a folder's file may not set this before it is trusted; `None` if it may. Every key of a table needs trust: a profile
     /// says which account is used, and a receiver is told of the run.
     pub(crate) fn beyond_a_folder(&self) -> Option<&'static str> {
+        if self.table == Some(FileTable::Hooks) {
+            return Risk::Executes.beyond_a_folder();
+        }
         let of_key = |key: &str| {
             let of_settings = KEYS.iter().map(|known| (known.name, known.risk));
             let of_tables = CREDENTIAL_KEYS.iter().chain(&RECEIVER_KEYS).map(|(name, risk, _)| (*name, *risk));
@@ -107,6 +115,7 @@ impl FileEntry {
 
 #[cfg(test)]
 mod tests {
+    use super::super::names::HOOK_KEYS;
     use super::*;
 
     #[test]
@@ -118,6 +127,12 @@ mod tests {
                         deadline reserve_rollback approval_timeout start_within \
                         seed";
         assert_eq!(may.join(" "), expected);
-        assert!(CREDENTIAL_KEYS.iter().chain(&RECEIVER_KEYS).all(|(_, risk, _)| risk.beyond_a_folder().is_some()));
+        assert!(
+            CREDENTIAL_KEYS
+                .iter()
+                .chain(&RECEIVER_KEYS)
+                .chain(&HOOK_KEYS)
+                .all(|(_, risk, _)| risk.beyond_a_folder().is_some())
+        );
     }
 }

@@ -33,7 +33,7 @@ pub(crate) enum SettingsError {
     #[error("the settings file `{}` has `{below}` otherwise than as [{below}.NAME]", path.display())]
     TablesShape { path: PathBuf, below: &'static str },
     #[error("{place}: {problem}")]
-    Receiver { place: KeyPlace, problem: String },
+    InTable { place: KeyPlace, problem: String },
     #[error(transparent)]
     Untrusted(Box<Untrusted>),
     #[error("the file `{}` is not taken: {problem}", path.display())]
@@ -145,7 +145,7 @@ impl SettingsError {
             SettingsError::NoStateFolder | SettingsError::NotOfAFolder(_) => {
                 Some("name the file with `--config FILE` instead".to_owned())
             }
-            SettingsError::TablesShape { .. } | SettingsError::Receiver { .. } => {
+            SettingsError::TablesShape { .. } | SettingsError::InTable { .. } => {
                 Some("samples/cutover.toml, or what `cutover init` writes, has an example of each".to_owned())
             }
             SettingsError::Value { .. }

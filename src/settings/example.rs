@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::keys::KEYS;
-use super::names::{CREDENTIAL_KEYS, RECEIVER_KEYS};
+use super::names::{CREDENTIAL_KEYS, HOOK_KEYS, RECEIVER_KEYS};
 
 /// The commented example that `init` writes.
 pub(crate) fn example() -> String {
@@ -28,6 +28,10 @@ pub(crate) fn example() -> String {
     for (key, _, help) in RECEIVER_KEYS {
         _ = writeln!(text, "#   {key:<18}  {help}");
     }
+    text.push_str(EXAMPLE_HOOKS);
+    for (key, _, help) in HOOK_KEYS {
+        _ = writeln!(text, "#   {key:<18}  {help}");
+    }
     text
 }
 
@@ -46,6 +50,18 @@ const EXAMPLE_PROFILES: &str = r#"
 # secret_key_env = "PROD_B_SK"
 #
 # A profile names one kind of credentials:
+"#;
+
+const EXAMPLE_HOOKS: &str = r#"
+# Commands for the shell around each run and its waves, in the folder of this file; a plan file may have others, which run as well.
+# Each reads JSON about the run on standard input.
+#
+# [hooks]
+# before_run = "/usr/local/bin/change-is-released"
+# after_run = "logger -t cutover ended"
+# timeout = "60s"
+#
+# Keys of the table:
 "#;
 
 const EXAMPLE_RECEIVERS: &str = r#"

@@ -8,17 +8,19 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use super::directories::user_directory;
-use super::entry::{Authority, FileEntry, FileTable, NAME, PROFILES, RECEIVERS};
+use super::entry::{Authority, FileEntry, FileTable, HOOKS, NAME, PROFILES, RECEIVERS};
 use super::error::{KeyPlace, SettingsError, Untrusted};
 use super::hands::{NotOwn, own_content};
+use super::hooks::{self, HookSetting};
 use super::key::Scope;
 use super::keys::KEYS;
-use super::names::{CREDENTIAL_KEYS, RECEIVER_KEYS, SECRETS};
+use super::names::{CREDENTIAL_KEYS, HOOK_KEYS, RECEIVER_KEYS, SECRETS};
 use super::trust::{self, Notes, Trust};
 use crate::files::identity::FileId;
 use crate::model::words::nearest;
 use crate::notices::settings::{ON, ReceiverSettings};
 use crate::texts;
+use crate::waves::hooks::Hook;
 
 /// Settings file for all users of the machine.
 const OF_MACHINE: &str = "/etc/cutover/cutover.toml";
@@ -30,6 +32,7 @@ pub(super) struct SettingsFile {
     pub(super) values: BTreeMap<String, String>,
     pub(super) profiles: BTreeMap<String, Profile>,
     pub(super) receivers: BTreeMap<String, ReceiverSettings>,
+    pub(super) hooks: BTreeMap<Hook, HookSetting>,
     /// Its entries, in the order of their lines.
     pub(super) said: Vec<FileEntry>,
 }
@@ -167,7 +170,8 @@ impl SettingsFile {
         let settings = self.values.iter().map(|(key, value)| format!("{key} {value}"));
         let profiles = self.profiles.keys().map(|name| format!("the profile {name}"));
         let receivers = self.receivers.keys().map(|name| format!("the receiver {name} of notices"));
-        let all: Vec<String> = settings.chain(profiles).chain(receivers).collect();
+        let hooks = self.hooks.keys().map(|hook| format!("the hook {hook}"));
+        let all: Vec<String> = settings.chain(profiles).chain(receivers).chain(hooks).collect();
         let sets = crate::wording::amounts::bounded(&all);
         (!all.is_empty()).then(|| format!("`{}` of this folder ({whose}) sets {sets}", self.path.display()))
     }
@@ -178,7 +182,7 @@ pub(super) fn parse(path: PathBuf, authority: Authority, text: &str) -> Result<S
         .parse()
         .map_err(|error| SettingsError::Syntax { path: path.clone(), problem: texts::not_toml(text, &error) })?;
     let mut values = BTreeMap::new();
-    let (mut profiles, mut receivers) = (BTreeMap::new(), BTreeMap::new());
+    let (mut profiles, mut receivers, mut of_hooks) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     for (key, value) in table {
         if key == PROFILES {
             let of_account = KEYS.iter().filter(|known| known.scope == Scope::Account).map(|known| known.name);
@@ -192,13 +196,29 @@ pub(super) fn parse(path: PathBuf, authority: Authority, text: &str) -> Result<S
             receivers = parse_tables(&path, value, RECEIVERS, FileTable::Receiver, &known)?;
             continue;
         }
-        let known = KEYS.iter().map(|known| known.name).chain([PROFILES, RECEIVERS]);
+        if key == HOOKS {
+            let toml::Value::Table(keys) = value else {
+                let place = KeyPlace { path, table: Some(FileTable::Hooks) };
+                return Err(SettingsError::InTable { place, problem: "it is no table".to_owned() });
+            };
+            for (key, value) in keys {
+                let known = HOOK_KEYS.iter().map(|(known, _, _)| *known);
+                let text = known_text(&path, Some(&FileTable::Hooks), &key, value, known)?;
+                of_hooks.insert(key, text);
+            }
+            continue;
+        }
+        let known = KEYS.iter().map(|known| known.name).chain([PROFILES, RECEIVERS, HOOKS]);
         let text = known_text(&path, None, &key, value, known)?;
         values.insert(key, text);
     }
-    let said = said(text, &values, &profiles, &receivers);
+    let said = said(text, &values, &profiles, &receivers, &of_hooks);
     let receivers = read_receivers(&path, &receivers)?;
-    Ok(SettingsFile { path, authority, values, profiles, receivers, said })
+    let hooks = hooks::read(&path, &of_hooks).map_err(|problem| SettingsError::InTable {
+        place: KeyPlace { path: path.clone(), table: Some(FileTable::Hooks) },
+        problem,
+    })?;
+    Ok(SettingsFile { path, authority, values, profiles, receivers, hooks, said })
 }
 
 /// Lists what was read as entries, in the order of their lines.
@@ -207,6 +227,7 @@ fn said(
     values: &BTreeMap<String, String>,
     profiles: &BTreeMap<String, Profile>,
     receivers: &BTreeMap<String, BTreeMap<String, String>>,
+    hooks: &BTreeMap<String, String>,
 ) -> Vec<FileEntry> {
     let document = DeTable::parse(text).expect("it was read as TOML just before");
     let mut found: Vec<(usize, FileEntry)> = Vec::new();
@@ -219,6 +240,12 @@ fn said(
             add(key.span().start, None, Some(key.get_ref()), values.get(&**key.get_ref()));
             continue;
         };
+        if key.get_ref() == HOOKS {
+            for (key, _) in named {
+                add(key.span().start, Some(FileTable::Hooks), Some(key.get_ref()), hooks.get(&**key.get_ref()));
+            }
+            continue;
+        }
         let is_receiver = key.get_ref() == RECEIVERS;
         for (name, of_table) in named {
             let DeValue::Table(keys) = of_table.get_ref() else { continue };
@@ -278,7 +305,7 @@ fn read_receivers(
     let read = |(name, values): (&String, &BTreeMap<String, String>)| {
         let place = || KeyPlace { path: path.to_owned(), table: Some(FileTable::Receiver(name.clone())) };
         let receiver = ReceiverSettings::read(name, values, folder);
-        Ok((name.clone(), receiver.map_err(|problem| SettingsError::Receiver { place: place(), problem })?))
+        Ok((name.clone(), receiver.map_err(|problem| SettingsError::InTable { place: place(), problem })?))
     };
     tables.iter().map(read).collect()
 }
@@ -389,6 +416,26 @@ mod tests {
         assert_eq!(file.values["verify"], "off");
         assert_eq!(file.values["timeout"], "5s");
         assert_eq!(file.values["seed"], "7");
+    }
+
+    #[test]
+    fn hooks_stand_in_a_table_of_their_own_and_need_trust() {
+        let text = "[hooks]\nbefore_run = 'true'\ntimeout = '5s'\n";
+        let file = parse(PathBuf::from("here/cutover.toml"), Authority::Folder, text).unwrap();
+        let hook = &file.hooks[&Hook::BeforeRun];
+        assert_eq!((hook.command.as_str(), hook.timeout.as_secs()), ("true", 5));
+        let does: Vec<_> = file.said.iter().map(|said| (said.to_string(), said.beyond_a_folder())).collect();
+        let runs = Some("runs a command");
+        assert_eq!(does, [("`before_run` in [hooks]".to_owned(), runs), ("`timeout` in [hooks]".to_owned(), runs)]);
+        let place = "[hooks] in the settings file `cutover.toml`";
+        assert_eq!(
+            refused("[hooks]\nbefore_runs = 'x'"),
+            format!("{place} has an unknown key `before_runs` (did you mean `before_run`?)")
+        );
+        assert_eq!(refused("[hooks]\nafter_run = ' '"), format!("{place}: `after_run` is no command: leave it out"));
+        assert!(refused("[hooks]\ntimeout = '0'").starts_with(&format!("{place}: `timeout`: ")));
+        assert_eq!(refused("[hooks]\nafter_run = ['x']"), format!("{place}: `after_run` is a list, not a plain value"));
+        assert_eq!(refused("hooks = 'x'"), format!("{place}: it is no table"));
     }
 
     #[test]

@@ -9,11 +9,13 @@ use super::directories::{STATE_DIRECTORY, first_of_service};
 use super::entry::Authority;
 use super::error::SettingsError;
 use super::file::{self, FoundFiles, Profile, SettingsFile};
+use super::hooks::HookSetting;
 use super::keys::{JOURNAL, KEYS};
 use super::names::{CONFIG, CONFIG_FLAG};
 use super::origin::{Held, Origin};
 use crate::model::words::nearest;
 use crate::notices::settings::ReceiverSettings;
+use crate::waves::hooks::Hook;
 
 /// Reads a variable; an empty one is not set.
 fn text_of_variable(
@@ -140,6 +142,15 @@ impl Layers {
             all.entry(&receiver.name).or_insert((receiver, &file.path));
         }
         all.into_values()
+    }
+
+    /// Hooks of the operator, each from the file that wins.
+    pub(crate) fn hooks(&self) -> BTreeMap<Hook, HookSetting> {
+        let mut hooks = BTreeMap::new();
+        for (hook, setting) in self.files.iter().flat_map(|file| &file.hooks) {
+            hooks.entry(*hook).or_insert_with(|| setting.clone());
+        }
+        hooks
     }
 
     /// Warnings about files that were passed over, with the reason.

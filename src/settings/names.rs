@@ -1,6 +1,7 @@
 //! Names beside those of settings: keys of a profile's credentials, secrets that belong in no settings file, and variables that
 //! are no settings.
 
+use super::hooks::TIMEOUT_KEY;
 use super::key::Risk;
 
 /// Keys of a profile about its credentials, each with its risk and help. They name users and places, and never hold a secret.
@@ -39,6 +40,15 @@ pub(crate) const RECEIVER_KEYS: [(&str, Risk, &str); 11] = [
     ),
     ("endpoint", Risk::Redirects, "where that service is, if not in the topic's region"),
     ("command", Risk::Executes, "a command that reads the notice as JSON on standard input"),
+];
+
+/// Keys of the table of hooks, each with its risk and help.
+pub(crate) const HOOK_KEYS: [(&str, Risk, &str); 5] = [
+    ("before_run", Risk::Executes, "directly before the first change of a launch; its failure is a veto"),
+    ("before_wave", Risk::Executes, "directly before the first change of a wave; its failure is a veto"),
+    ("after_wave", Risk::Executes, "once the last row of a wave is settled"),
+    ("after_run", Risk::Executes, "at the end of a launch that came as far as its first wave"),
+    (TIMEOUT_KEY, Risk::Executes, "the time that each may take: 60s"),
 ];
 
 /// Keys that are refused with a hint, because who writes one is about to put a secret into a settings file.

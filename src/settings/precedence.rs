@@ -177,6 +177,7 @@ mod tests {
             values,
             profiles,
             receivers: BTreeMap::new(),
+            hooks: BTreeMap::new(),
             said: Vec::new(),
         };
         let profiles = BTreeMap::from([("a".to_owned(), Profile { values: owned(profile) })]);

@@ -215,7 +215,7 @@ fn entry_of_settings(error: &SettingsError) -> ErrorEntry<'_> {
         | SettingsError::Secret { .. }
         | SettingsError::Shape { .. }
         | SettingsError::TablesShape { .. }
-        | SettingsError::Receiver { .. }
+        | SettingsError::InTable { .. }
         | SettingsError::Untrusted(_)
         | SettingsError::InOtherHands { .. }
         | SettingsError::NoStateFolder

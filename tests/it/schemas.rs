@@ -144,7 +144,10 @@ fn of_files(documents: &mut Documents) {
     documents.add("uncommented.toml", &uncommented(&example));
     documents.add("sample.toml", include_str!("../../samples/estate.toml"));
     documents.add("whole.toml", include_str!("plans/whole.toml"));
-    lab.write("cutover.toml", "burst = 3\n[profiles.a]\nconcurrency = 4\ntoken_env = \"MINE\"\n");
+    lab.write(
+        "cutover.toml",
+        "burst = 3\n[profiles.a]\nconcurrency = 4\ntoken_env = \"MINE\"\n[hooks]\nafter_run = \"true\"\n",
+    );
     for args in [&["config", "show", "--json"][..], &["config", "show", "--profile", "a", "--json"]] {
         documents.printed(&lab.cutover(args).stdout);
     }

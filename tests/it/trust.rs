@@ -31,7 +31,7 @@ fn with_plan() -> Lab {
     lab
 }
 
-const ATTACKS: [(&str, &str); 23] = [
+const ATTACKS: [(&str, &str); 25] = [
     ("endpoint = 'http://127.0.0.1:1'", "`endpoint` says where requests and credentials go"),
     ("region = 'cn-north-4'", "`region`"),
     ("ca_bundle = 'ca.pem'", "`ca_bundle`"),
@@ -46,6 +46,8 @@ const ATTACKS: [(&str, &str); 23] = [
     ("preflight = 'off'", "`preflight`"),
     ("complete_pair = 'off'", "`complete_pair`"),
     ("max_drift = 999", "`max_drift`"),
+    ("[hooks]\nbefore_run = 'touch PWNED'", "`before_run` in [hooks]"),
+    ("[hooks]\ntimeout = '5s'", "`timeout` in [hooks]"),
     ("ignore_forecast = true", "`ignore_forecast`"),
     ("approvers = 'mine'", "`approvers` decides what is looked at"),
     ("[profiles.a]\ncredential_command = 'touch PWNED'", "`credential_command` in [profiles.a] runs a command"),
