@@ -64,13 +64,13 @@ impl NewLane {
 }
 
 /// Endpoints and accounts of a run, each as one text of distinct sorted names: by these, runs in the same places are found.
-pub(super) struct Places {
-    pub(super) endpoint: String,
-    pub(super) account: String,
+pub(crate) struct Places {
+    pub(crate) endpoint: String,
+    pub(crate) account: String,
 }
 
 impl Places {
-    pub(super) fn from_lanes(lanes: &[NewLane]) -> Self {
+    pub(crate) fn from_lanes(lanes: &[NewLane]) -> Self {
         let one = |of: fn(&NewLane) -> &String| {
             let distinct: BTreeSet<&str> = lanes.iter().map(|lane| of(lane).as_str()).collect();
             distinct.into_iter().collect::<Vec<_>>().join(" ")

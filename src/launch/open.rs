@@ -18,7 +18,7 @@ use super::locked::{LockWaits, Met};
 use super::making::make_run;
 use super::planned::PlanToLaunch;
 use super::ready::{Prepared, Ready};
-use super::run_key::{NextLaunch, RunOfKey};
+use super::run_key::{NextLaunch, RunOfKey, find_pruned};
 use super::signals::Signals;
 use super::summing_up::Carried;
 use super::taking_up::RunToTakeUp;
@@ -32,6 +32,7 @@ use crate::exit::Exit;
 use crate::files;
 use crate::journal::new_run::{NewLane, NewlyMade};
 use crate::journal::read::runs::RunRecord;
+use crate::journal::tombstone::Tombstone;
 use crate::journal::{Journal, JournalError, RunKey};
 use crate::lock::{self, Lock};
 use crate::model::SourceId;
@@ -48,6 +49,8 @@ pub(crate) enum Opened {
     ToLaunch(Box<Open>),
     /// The run of its key has ended: nothing is launched, and its summary is told.
     HasEnded(Box<EndedRun>),
+    /// The run of its key has ended so and was taken out of the journal, in which its tombstone is.
+    WasPruned(Console, Box<Tombstone>, Exit),
     /// Another launch holds a lock, and this one was told to do nothing then. In words.
     Skipped(Console, String),
 }
@@ -58,6 +61,10 @@ impl Opened {
         match self {
             Opened::ToLaunch(open) => open.launch(),
             Opened::HasEnded(ended) => ended.sum_up(),
+            Opened::WasPruned(console, tombstone, Exit::Done) => {
+                nothing_done(console, &format!("{}; nothing is sent", JournalError::Pruned(tombstone)))
+            }
+            Opened::WasPruned(_, tombstone, exit) => Err(CommandError::EndedAndPruned { exit, tombstone }),
             Opened::Skipped(console, text) => nothing_done(console, &text),
         }
     }
@@ -102,6 +109,8 @@ enum Found {
     Run(Box<HeldRun>, Option<Box<Context>>),
     /// The run of the key has ended with this.
     HasEnded(Box<RunRecord>, Exit),
+    /// The run of the key has ended with this, and is in an archive.
+    WasPruned(Box<Tombstone>, Exit),
     /// Another launch with the same key was faster: it is worth another look.
     Again,
 }
@@ -126,6 +135,11 @@ impl Ready<&PlanToLaunch<'_>> {
                     return Open::new(prepared, *held, runtime, waits).map(Box::new).map(Opened::ToLaunch);
                 }
                 Ok(Found::HasEnded(run, exit)) => return Ok(has_ended(prepared, *run, exit)),
+                Ok(Found::WasPruned(tombstone, exit)) => {
+                    prepared.request.metrics.leave_as_it_is();
+                    prepared.context.notices.tell_nobody();
+                    return Ok(Opened::WasPruned(console, tombstone, exit));
+                }
                 Ok(Found::Again) | Err(CommandError::Journal(JournalError::KeyTaken { .. })) => continue,
                 Err(CommandError::Lock(held)) => held,
                 Err(error) => return Err(error),
@@ -221,9 +235,9 @@ fn found(
     let lanes: Vec<NewLane> = prepared.accounts.iter().map(Account::lane).collect();
     if let Some(run_key) = unfinished.run_key()
         && path.exists()
-        && let Some((run, exit)) = ended_run(context, plan, &lanes, run_key)?
+        && let Some(found) = ended_run(context, plan, &lanes, run_key)?
     {
-        return Ok(Found::HasEnded(Box::new(run), exit));
+        return Ok(found);
     }
     let of_accounts = lock_all(context, &prepared.accounts)?;
     let look = || {
@@ -259,22 +273,26 @@ fn found(
     Ok(Found::Run(Box::new(held), begun_with.map(Box::new)))
 }
 
-/// Returns the run of a key and its exit, if it has ended, with what the journal says of it checked.
+/// Finds the run of a key if it has ended, with what the journal says of it checked; `None` if there is one to launch.
 fn ended_run(
     context: &Context,
     plan: &PlanToLaunch<'_>,
     lanes: &[NewLane],
     run_key: &str,
-) -> Result<Option<(RunRecord, Exit)>, CommandError> {
+) -> Result<Option<Found>, CommandError> {
     let mut journal = Journal::open(&context.settings.journal)?;
     beforehand::runs(&journal)?;
     close_cut_off(context, &mut journal)?;
     match RunOfKey::find(&journal, run_key, &plan.checked, lanes)? {
         Some(RunOfKey { run, next_launch: NextLaunch::HasEnded(exit) }) => {
             beforehand::run(&journal, &run, CheckFor::Launch)?;
-            Ok(Some((run, exit)))
+            Ok(Some(Found::HasEnded(Box::new(run), exit)))
         }
-        Some(RunOfKey { next_launch: NextLaunch::GoesOn, .. }) | None => Ok(None),
+        Some(RunOfKey { next_launch: NextLaunch::GoesOn, .. }) => Ok(None),
+        None => {
+            let pruned = find_pruned(&journal, run_key, &plan.checked, lanes)?;
+            Ok(pruned.map(|(tombstone, exit)| Found::WasPruned(Box::new(tombstone), exit)))
+        }
     }
 }
 

@@ -8,10 +8,12 @@
 //! | was made and not launched, or was cut off | goes on with it |
 //! | has rows without a verdict, whatever it ended with (4, 5, 8, 130 …) | goes on with it |
 //! | has a verdict for every row | sends nothing, prints its summary, and ends with its code |
+//! | was taken out of the journal | sends nothing, names its archive, and ends with its code |
 
 use crate::exit::Exit;
-use crate::journal::new_run::NewLane;
+use crate::journal::new_run::{NewLane, Places};
 use crate::journal::read::runs::RunRecord;
+use crate::journal::tombstone::Tombstone;
 use crate::journal::{Journal, JournalError};
 use crate::lock;
 use crate::plan::checked::Checked;
@@ -74,6 +76,29 @@ impl RunOfKey {
         let keyed = KeyedRun { is_held, is_running: run.running, n_unsettled, exit: exit_of(&run)? };
         Ok(Some(Self { next_launch: keyed.next_launch(), run }))
     }
+}
+
+/// Returns the run of a key that was taken out of the journal, with its exit; an error if it was one of another plan or target.
+pub(super) fn find_pruned(
+    journal: &Journal,
+    run_key: &str,
+    checked: &Checked,
+    lanes: &[NewLane],
+) -> Result<Option<(Tombstone, Exit)>, CommandError> {
+    let Some(tombstone) = journal.tombstone_by_key(run_key)? else { return Ok(None) };
+    let (run, Places { endpoint, account }) = (&tombstone.run, Places::from_lanes(lanes));
+    let how = if run.plan.digest != checked.digest.to_string() {
+        format!("which had another plan: it was made from `{}` as {}", plain(&run.plan.path), plain(&run.plan.digest))
+    } else if (&run.endpoint, &run.account) != (&endpoint, &account) {
+        format!("which had another target: account `{}` at {}", plain(&run.account), plain(&run.endpoint))
+    } else {
+        let code = run.exit.as_ref().map(|exit| exit.code);
+        let unknown =
+            || JournalError::Damaged(format!("the tombstone of run {} has no exit of a launch", plain(&run.id)));
+        let exit = code.and_then(Exit::from_code).ok_or_else(unknown)?;
+        return Ok(Some((tombstone, exit)));
+    };
+    Err(CommandError::KeyOfAnother { run_key: run_key.to_owned(), run: plain(&run.id), how })
 }
 
 fn exit_of(run: &RunRecord) -> Result<Option<Exit>, JournalError> {

@@ -58,7 +58,7 @@ fn opened(plan: &PlanToLaunch<'_>) -> Result<Open, CommandError> {
     let ready = Ready::to_send(plan, LaunchRequest::to_send("run", &args(&[])).unwrap()).unwrap();
     match ready.open(&Unfinished::TakenUp)? {
         Opened::ToLaunch(open) => Ok(*open),
-        Opened::HasEnded(_) | Opened::Skipped(..) => panic!("there is a run to launch"),
+        Opened::HasEnded(_) | Opened::WasPruned(..) | Opened::Skipped(..) => panic!("there is a run to launch"),
     }
 }
 

@@ -105,7 +105,7 @@ impl Prospect {
                 let from = standing.last_seen().cloned().unwrap_or_default();
                 let warning = match pairing {
                     Pairing::Allowed | Pairing::NoRule => "",
-                    Pairing::Outside => "  (not a documented pair: the service may refuse it)",
+                    Pairing::Outside => " (not a documented pair: the service may refuse it)",
                 };
                 format!("{from} -> {sends}{warning}")
             }

@@ -183,7 +183,12 @@ impl Count {
             Some(Share::Rows(_)) | None => (),
         }
         if let Some(most) = rules.consecutive_failures.filter(|most| longest >= most) {
-            return Some(format!("{longest} rows failed one after another, and consecutive_failures = {most}"));
+            let rows = if *longest == 1 {
+                "1 row failed".to_owned()
+            } else {
+                format!("{longest} rows failed one after another")
+            };
+            return Some(format!("{rows}, and consecutive_failures = {most}"));
         }
         let most = rules.same_cause?;
         let (cause, n_rows) = causes.iter().max_by_key(|(cause, n_rows)| (**n_rows, cause.as_str()))?;

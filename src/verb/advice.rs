@@ -7,7 +7,7 @@ use hints::{
     hint_of_altered, hint_of_control, hint_of_key, hint_of_owner, hint_of_planted, hint_of_rest, hint_of_skip,
     hint_of_status, hint_of_way,
 };
-use journal_errors::entry_of_journal;
+use journal_errors::{entry_of_journal, hint_of_pruned};
 
 use super::approval::{ApprovalError, MissingApprovals};
 use super::error::{AfterChanges, CommandError, UntrustedHooks};
@@ -89,6 +89,7 @@ impl CommandError {
             CommandError::KeyOfAnother { run, .. } => ErrorEntry::typed(Usage, move |here| {
                 format!("another slot has another key; `{}` shows that run", here.reads(&format!("status {run}")))
             }),
+            CommandError::EndedAndPruned { exit, tombstone } => ErrorEntry::typed(*exit, |_| hint_of_pruned(tombstone)),
             CommandError::BadRunKey { .. } => ErrorEntry::typed(Usage, |_| {
                 format!("a cron table sets variables as they stand: give the key as `--run-key`, or `unset {RUN_KEY}`")
             }),

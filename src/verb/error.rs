@@ -11,6 +11,7 @@ use crate::credentials::error::CredentialsError;
 use crate::exit::Exit;
 use crate::inventory::InventoryError;
 use crate::journal::JournalError;
+use crate::journal::tombstone::Tombstone;
 use crate::lock::LockError;
 use crate::plan::error::{PlanError, ReadError};
 use crate::serve::WeakToken;
@@ -79,6 +80,9 @@ pub(crate) enum CommandError {
     StillLocked { exit: Exit, why: String, lock: Box<LockError> },
     #[error("the run key `{}` is that of run {run}, {how}; nothing was sent", plain(run_key))]
     KeyOfAnother { run_key: String, run: String, how: String },
+    /// The run of the key ended so, and is in an archive.
+    #[error("{}; nothing was sent", JournalError::Pruned(tombstone.clone()))]
+    EndedAndPruned { exit: Exit, tombstone: Box<Tombstone> },
     #[error("`{}` {problem}", RUN_KEY)]
     BadRunKey { problem: String },
     #[error("`--new` begins a run that is no slot's, and `{}` names one", RUN_KEY)]

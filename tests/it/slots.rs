@@ -130,6 +130,34 @@ fn a_key_makes_one_run_goes_on_with_it_and_is_used_up_when_that_has_ended() {
 }
 
 #[test]
+fn the_key_of_a_run_that_is_in_an_archive_is_still_used_up_and_ends_with_its_code() {
+    let _machine = shared();
+    let (lab, sandbox) = lab();
+    lab.write("good.csv", &plan(2, "stopped,syncing"));
+    let slot =
+        |plan: &str, key: &str, more: &[&str]| call(&lab, &sandbox, &[&["run", plan, "--run-key", key], more].concat());
+    slot("plan.csv", "bad", &[]).exits(1);
+    slot("good.csv", "good", &[]).exits(0);
+    let archive = ["journal", "prune", "--keep", "0d", "--archive", "old"];
+    lab.cutover(&archive).exits(0);
+    assert_eq!(n_runs(&lab), 0);
+    let n_asked = sandbox.ledger().len();
+    slot("plan.csv", "bad", &[])
+        .exits(1)
+        .says("ended with 1 (not_on_target) and was taken out")
+        .says("nothing was sent");
+    slot("good.csv", "good", &[]).exits(0).says("ended with 0 (done) and was taken out").says("nothing is sent");
+    let quiet = slot("good.csv", "good", &["-q"]).exits(0);
+    assert_eq!((quiet.stdout, quiet.stderr), (String::new(), String::new()));
+    let told = slot("good.csv", "good", &["--json"]).exits(0);
+    let document: Value = serde_json::from_str(&told.stdout).unwrap();
+    assert_eq!(document["exit"]["code"], 0);
+    // Another plan under the key is still an error.
+    slot("good.csv", "bad", &[]).exits(2).says("which had another plan");
+    assert_eq!((n_runs(&lab), sandbox.ledger().len()), (0, n_asked));
+}
+
+#[test]
 fn a_key_may_come_from_the_environment_and_has_to_be_one() {
     let _machine = shared();
     let (lab, sandbox) = lab();

@@ -83,7 +83,7 @@ fn hint_of_runs(here: &Here) -> String {
     format!("`{}` shows them", here.reads("runs"))
 }
 
-fn hint_of_pruned(Tombstone { archive, .. }: &Tombstone) -> String {
+pub(crate) fn hint_of_pruned(Tombstone { archive, .. }: &Tombstone) -> String {
     format!(
         "its reports are in the archive; in the folder where that lies, `cutover audit verify --bundle {}` checks it",
         shell_word(&archive.name)

@@ -207,7 +207,8 @@ impl PruneTold {
             writeln!(out, "  run {} stays: {}{next}", plain(run), plain(text))?;
         }
         if self.young > 0 {
-            writeln!(out, "{} ended within {} and stay.", count(self.young, "run"), self.keep)?;
+            let stay = if self.young == 1 { "stays" } else { "stay" };
+            writeln!(out, "{} ended within {} and {stay}.", count(self.young, "run"), self.keep)?;
         }
         Ok(())
     }
