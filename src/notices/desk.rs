@@ -18,8 +18,9 @@ use super::receiver::Receiver;
 
 /// Longest time that the end of a launch waits for notices.
 const AT_THE_END: Duration = Duration::from_secs(10);
-/// Part of it that is kept for the records of those that nothing was heard of.
-const FOR_RECORDS: Duration = Duration::from_secs(1);
+/// Parts of it that are kept: for the records of the last tries, and then for those that nothing was heard of.
+const FOR_RECORDS: Duration = Duration::from_millis(1_500);
+const FOR_THE_MISSING: Duration = Duration::from_millis(500);
 
 /// Outcome of a notice at one receiver.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +30,13 @@ pub(crate) struct Delivery {
     pub(crate) tries: u32,
     /// Problem of the last try; `None` if it was delivered.
     pub(crate) problem: Option<String>,
+}
+
+/// Receivers of whose last notice there is a record. Whoever adds a name makes the record, so that there is one.
+type Ended = Arc<Mutex<HashSet<String>>>;
+
+fn is_first(ended: &Ended, receiver: &str) -> bool {
+    ended.lock().unwrap_or_else(PoisonError::into_inner).insert(receiver.to_owned())
 }
 
 /// Told of each outcome, on the thread's own time.
@@ -47,6 +55,7 @@ pub(crate) struct Desk {
     /// Receivers of the last notice.
     of_end: Vec<String>,
     clerk: Clerk,
+    ended: Ended,
     /// Ends when the thread does.
     results: Mutex<Results<Delivery>>,
 }
@@ -61,13 +70,14 @@ impl Desk {
         let (inbox, composed) = mpsc::unbounded_channel();
         let (deadline, until) = watch::channel(None);
         let (sender, results) = channel();
-        let kept = Arc::clone(&clerk);
+        let ended = Ended::default();
+        let records = Records { clerk: Arc::clone(&clerk), ended: Arc::clone(&ended), results: sender };
         thread::Builder::new().name("notices".to_owned()).spawn(move || {
-            runtime.block_on(serve(receivers, composed, &until, &kept, &sender));
+            runtime.block_on(serve(receivers, composed, &until, records));
             // A command that does not end, or a journal that is locked, is left behind.
             runtime.shutdown_background();
         })?;
-        Ok(Self { inbox, deadline, told: Mutex::default(), of_end, clerk, results: Mutex::new(results) })
+        Ok(Self { inbox, deadline, told: Mutex::default(), of_end, clerk, ended, results: Mutex::new(results) })
     }
 
     /// Has a notice made and sent, unless its occasion was told before. Waits for nothing.
@@ -80,7 +90,7 @@ impl Desk {
 
     /// Sends the last notice, and waits until it and all before it are delivered or given up: ten seconds at most.
     pub(crate) fn close(self, last: Notice) {
-        let Self { inbox, deadline, of_end, clerk, results, .. } = self;
+        let Self { inbox, deadline, of_end, clerk, ended, results, .. } = self;
         let end = Instant::now() + AT_THE_END;
         let until = end - FOR_RECORDS;
         _ = inbox.send(Box::new(|| Some(last)));
@@ -89,7 +99,7 @@ impl Desk {
         let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut missing: HashSet<String> = of_end.into_iter().collect();
         loop {
-            match results.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            match results.recv_timeout((end - FOR_THE_MISSING).saturating_duration_since(Instant::now())) {
                 Ok(Delivery { about: Occasion::End, receiver, .. }) => _ = missing.remove(&receiver),
                 Ok(_) => (),
                 Err(RecvTimeoutError::Disconnected) if missing.is_empty() => return,
@@ -99,7 +109,7 @@ impl Desk {
         // A journal that is locked does not make the end later.
         let (sender, recorded) = channel::<()>();
         let recording = thread::Builder::new().spawn(move || {
-            for receiver in missing {
+            for receiver in missing.into_iter().filter(|receiver| is_first(&ended, receiver)) {
                 let problem = Some("nothing was heard of it in time".to_owned());
                 clerk(&Delivery { receiver, about: Occasion::End, tries: TRIES, problem });
             }
@@ -111,13 +121,30 @@ impl Desk {
     }
 }
 
+/// Way of outcomes into the journal, and then to the end of the launch.
+#[derive(Clone)]
+struct Records {
+    clerk: Clerk,
+    ended: Ended,
+    results: Sender<Delivery>,
+}
+
+impl Records {
+    fn add(&self, delivery: Delivery) {
+        if delivery.about != Occasion::End || is_first(&self.ended, &delivery.receiver) {
+            (self.clerk)(&delivery);
+            // The end of the launch may have stopped waiting.
+            _ = self.results.send(delivery);
+        }
+    }
+}
+
 /// Makes the notices and hands each to the queues of those who want it. Ends once all queues are empty and nothing more comes.
 async fn serve(
     receivers: Vec<Receiver>,
     mut composed: mpsc::UnboundedReceiver<Compose>,
     until: &watch::Receiver<Option<Instant>>,
-    clerk: &Clerk,
-    results: &Sender<Delivery>,
+    records: Records,
 ) {
     let mut queues = Vec::new();
     let mut serving = tokio::task::JoinSet::new();
@@ -125,7 +152,7 @@ async fn serve(
         let receiver = Arc::new(receiver);
         let (queue, notices) = mpsc::unbounded_channel::<Arc<Notice>>();
         queues.push((Arc::clone(&receiver), queue));
-        serving.spawn(attend(receiver, notices, until.clone(), Arc::clone(clerk), results.clone()));
+        serving.spawn(attend(receiver, notices, until.clone(), records.clone()));
     }
     while let Some(compose) = composed.recv().await {
         let Ok(Some(notice)) = tokio::task::spawn_blocking(compose).await else { continue };
@@ -134,7 +161,7 @@ async fn serve(
             _ = queue.send(Arc::clone(&notice));
         }
     }
-    drop(queues);
+    drop((queues, records));
     serving.join_all().await;
 }
 
@@ -143,18 +170,14 @@ async fn attend(
     receiver: Arc<Receiver>,
     mut notices: mpsc::UnboundedReceiver<Arc<Notice>>,
     until: watch::Receiver<Option<Instant>>,
-    clerk: Clerk,
-    results: Sender<Delivery>,
+    records: Records,
 ) {
     let mut recording = tokio::task::JoinSet::new();
     while let Some(notice) = notices.recv().await {
         let delivery = deliver(&receiver, &notice, &notices, until.clone()).await;
-        let (clerk, results) = (Arc::clone(&clerk), results.clone());
+        let records = records.clone();
         // Not waited for here: a slow disk takes no time from the next notice.
-        recording.spawn_blocking(move || {
-            clerk(&delivery);
-            _ = results.send(delivery);
-        });
+        recording.spawn_blocking(move || records.add(delivery));
     }
     // What has not begun when the runtime ends never does.
     recording.join_all().await;
