@@ -115,11 +115,20 @@ impl Console {
         self.write_lines(Level::Info, !self.quiet, write);
     }
 
-    /// Prints lines that stand alone, in whatever format messages have; nothing with `--quiet`.
-    pub(crate) fn list(self, write: impl Fn(&mut Printout<'_>) -> io::Result<()>) {
-        self.log(&Record::new(Level::Warning, &write));
+    /// Prints errors that stand on lines of their own, in whatever format messages have; nothing with `--quiet`.
+    pub(crate) fn list_errors(self, write: impl Fn(&mut Printout<'_>) -> io::Result<()>) {
+        self.list(Level::Error, write);
+    }
+
+    /// Prints warnings like [`Console::list_errors`].
+    pub(crate) fn list_warnings(self, write: impl Fn(&mut Printout<'_>) -> io::Result<()>) {
+        self.list(Level::Warning, write);
+    }
+
+    fn list(self, level: Level, write: impl Fn(&mut Printout<'_>) -> io::Result<()>) {
+        self.log(&Record::new(level, &write));
         if !self.quiet {
-            put(&lines(width_of(&io::stderr()), write), Level::Warning);
+            put(&lines(width_of(&io::stderr()), write), level);
         }
     }
 

@@ -2,12 +2,13 @@
 
 use std::any::Any;
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::panic::{self, AssertUnwindSafe};
 
 use clap::Parser;
 
 use crate::commands::dispatch;
-use crate::console::log_file::LogFile;
+use crate::console::log_file::{LogFile, ReopenSignal};
 use crate::console::{self, Console};
 use crate::diagnostics::{self, Depth};
 use crate::exit::{Exit, ProcessEnd};
@@ -29,6 +30,7 @@ use crate::wording::sieve::Form;
 /// Runs the program on its arguments, the first of which is its name.
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ProcessEnd {
+    let reopen = ReopenSignal::take();
     crate::memory::keep_to_ourselves();
     let args: Vec<OsString> = args.into_iter().collect();
     console::tell_of_panics(Console::PLAIN);
@@ -61,7 +63,16 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ProcessEnd {
         if settings.journal_by_service {
             here.name_journal_of_service(&settings.journal);
         }
-        console.log = log_file(&settings, console)?;
+        console.log = match log_file(&settings, console, reopen) {
+            Ok(log) => log,
+            Err(error) => {
+                // Nothing is launched, and that is an end as well.
+                if let Some(verb) = launches {
+                    notices = Notices::open(verb, console, &layers, &settings);
+                }
+                return Err(error);
+            }
+        };
         console::tell_of_panics(console);
         diagnostics::start(depth, move |diagnostic| console.diagnose(diagnostic));
         console.note(&format!("cutover {}, process {}", env!("CARGO_PKG_VERSION"), std::process::id()));
@@ -174,7 +185,11 @@ fn settings_to_tell_by(flags: &Flags) -> Option<(Layers, Settings)> {
 }
 
 /// Opens the log file, if one is set. Nothing is done without it: who asked for one relies on it.
-fn log_file(settings: &Settings, console: Console) -> Result<Option<&'static LogFile>, CommandError> {
+fn log_file(
+    settings: &Settings,
+    console: Console,
+    reopen: io::Result<ReopenSignal>,
+) -> Result<Option<&'static LogFile>, CommandError> {
     let Some(path) = &settings.log_file else { return Ok(None) };
     let failed = |source| CommandError::LogFile { path: path.clone(), source };
     let log: &'static LogFile = Box::leak(Box::new(LogFile::open(path, &settings.journal).map_err(failed)?));
@@ -182,7 +197,7 @@ fn log_file(settings: &Settings, console: Console) -> Result<Option<&'static Log
     let tell = move |error| {
         console.warn_all_the_same(&format!("the log file cannot be opened again ({error}): the last one stays in use"));
     };
-    log.reopen_at_signals(tell).map_err(CommandError::Start)?;
+    reopen.and_then(|signal| log.reopen_at_signals(signal, tell)).map_err(CommandError::Start)?;
     Ok(Some(log))
 }
 

@@ -9,13 +9,33 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::{mem, thread};
 
-use tokio::runtime;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::{self, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::files::beside::check_is_no_journal;
 use crate::files::folder::folder_of;
 use crate::files::mode::private_mode;
 use crate::files::open::open_to_append;
+
+/// SIGUSR1, from the moment at which it is taken: from there to the end of the process it ends nothing. Whoever rotates logs sends it to
+/// all processes of this name, also to those without a log file. Children have its default again, since a handler is reset on exec.
+#[derive(Debug)]
+pub(crate) struct ReopenSignal {
+    runtime: Runtime,
+    asked: Signal,
+}
+
+impl ReopenSignal {
+    /// Takes the signal. One that comes before a log file is open is kept for it.
+    pub(crate) fn take() -> io::Result<Self> {
+        let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
+        let asked = {
+            let _within = runtime.enter();
+            signal(SignalKind::user_defined1())?
+        };
+        Ok(Self { runtime, asked })
+    }
+}
 
 /// Open log file.
 #[derive(Debug)]
@@ -80,10 +100,12 @@ impl LogFile {
     }
 
     /// Opens it again at each SIGUSR1, in a thread of its own, until the process ends. `failed` hears of errors.
-    pub(crate) fn reopen_at_signals(&'static self, failed: impl Fn(io::Error) + Send + 'static) -> io::Result<()> {
-        let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
-        // From here on the signal no longer ends the process.
-        let mut asked = runtime.block_on(async { signal(SignalKind::user_defined1()) })?;
+    pub(crate) fn reopen_at_signals(
+        &'static self,
+        signal: ReopenSignal,
+        failed: impl Fn(io::Error) + Send + 'static,
+    ) -> io::Result<()> {
+        let ReopenSignal { runtime, mut asked } = signal;
         let wait = async move {
             while asked.recv().await.is_some() {
                 self.reopen().unwrap_or_else(&failed);

@@ -209,10 +209,18 @@ impl RunProgress {
     }
 
     fn tell(&self, text: &str) {
+        self.beside_the_bar(|| self.console.say(text));
+    }
+
+    fn warn(&self, text: &str) {
+        self.beside_the_bar(|| self.console.warn(text));
+    }
+
+    fn beside_the_bar(&self, tell: impl FnOnce()) {
         if self.shown {
-            self.bar.suspend(|| self.console.say(text));
+            self.bar.suspend(tell);
         } else {
-            self.console.say(text);
+            tell();
         }
     }
 }
@@ -312,7 +320,8 @@ impl Counter {
         match event {
             RunEvent::DrainBegan { reason, why } => {
                 self.progress.draining.store(true, Ordering::Relaxed);
-                self.progress.tell(&plain(&draining(*reason, why.as_deref())));
+                let text = plain(&draining(*reason, why.as_deref()));
+                if *reason == DrainReason::Vetoed { self.progress.warn(&text) } else { self.progress.tell(&text) }
             }
             RunEvent::StageBegan { stage, rows, forecast } if stage.wave.is_some() || forecast.is_some() => {
                 let forecast = forecast.as_ref().map_or_else(String::new, |forecast| format!(", {forecast}"));

@@ -186,9 +186,18 @@ impl Problems {
 
     /// Writes one line for each problem that is shown, and a last one that counts the others.
     pub fn render(&self, name: &str, out: &mut Printout<'_>) -> io::Result<()> {
-        for problem in self.shown() {
-            writeln!(out, "{}", problem.in_file(name))?;
-        }
+        self.render_errors(name, out)?;
+        self.render_warnings(name, out)
+    }
+
+    /// Writes one line for each error that is shown.
+    pub(crate) fn render_errors(&self, name: &str, out: &mut Printout<'_>) -> io::Result<()> {
+        self.render_shown(Severity::Error, name, out)
+    }
+
+    /// Writes one line for each warning that is shown, and the last line, which counts what is not.
+    pub(crate) fn render_warnings(&self, name: &str, out: &mut Printout<'_>) -> io::Result<()> {
+        self.render_shown(Severity::Warning, name, out)?;
         let shown_errors = self.errors.len();
         let shown_warnings = self.warnings.len().min(Self::MOST_SHOWN - shown_errors);
         let n_spoken_for: usize = self.of_kinds.values().map(|of_kind| of_kind.n_more().saturating_sub(1)).sum();
@@ -199,6 +208,11 @@ impl Problems {
             .map(|(n_more, what)| count(n_more as u64, &format!("more {what}")))
             .collect::<Vec<_>>();
         if more.is_empty() { Ok(()) } else { writeln!(out, "{}: and {}", plain(name), more.join(" and ")) }
+    }
+
+    fn render_shown(&self, severity: Severity, name: &str, out: &mut Printout<'_>) -> io::Result<()> {
+        let mut shown = self.shown().filter(|problem| problem.severity == severity);
+        shown.try_for_each(|problem| writeln!(out, "{}", problem.in_file(name)))
     }
 
     pub(crate) fn error(&mut self, at: Position, message: String, suggestion: Option<&str>) {

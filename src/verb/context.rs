@@ -61,7 +61,8 @@ pub(crate) fn reading_of(settings: &Settings, args: &PlanArgs) -> Reading {
 pub(crate) fn checked(context: &Context, source: &Source, args: &PlanArgs) -> Result<Checked, CommandError> {
     let read = crate::plan::check(source, &reading_of(&context.settings, args));
     let render = |problems: &crate::plan::problem::Problems| {
-        context.console.list(|out| problems.render(source.name(), out));
+        context.console.list_errors(|out| problems.render_errors(source.name(), out));
+        context.console.list_warnings(|out| problems.render_warnings(source.name(), out));
     };
     match read {
         Ok(checked) => {

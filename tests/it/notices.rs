@@ -329,6 +329,7 @@ fn an_end_before_there_is_a_run_is_told_too() {
         ("plan.csv", &sandbox.url, &[("CUTOVER_RAET", "5")], 2),
         ("plan.csv", &sandbox.url, &[("CUTOVER_RATE", "fast")], 2),
         ("plan.csv", &sandbox.url, &[("CUTOVER_AUTH_TOKEN", "a b")], 2),
+        ("plan.csv", &sandbox.url, &[("CUTOVER_LOG_FILE", "gone/x.log")], 2),
         ("plan.csv", &sandbox.url, &[("CUTOVER_AUTH_TOKEN", ""), ("CUTOVER_METADATA_ENDPOINT", "off")], 5),
     ] {
         assert_eq!(run(plan, endpoint, more), code);
@@ -351,7 +352,7 @@ fn an_end_before_there_is_a_run_is_told_too() {
     assert_eq!((hook.came().len(), ping.came().len()), n_told);
     holder.kill();
     assert_eq!(hook.told().iter().filter(|about| *about == "start").count(), 1, "who is killed says nothing more");
-    assert_eq!(told.len(), 8);
+    assert_eq!(told.len(), 9);
     // What is read or rehearsed is nobody's news.
     let n_told = hook.came().len();
     lab.cutover(&["plan", "plan.csv", "--endpoint", &sandbox.url]).exits(0);
