@@ -66,7 +66,7 @@ pub(super) fn copy_failed(path: &Path, source: rusqlite::Error) -> JournalError 
         return JournalError::Damaged(source.to_string());
     }
     match JournalError::from(source) {
-        JournalError::Full(source) | JournalError::Sqlite(source) => {
+        JournalError::Full(source) | JournalError::FailingDisk(source) | JournalError::Sqlite(source) => {
             JournalError::Copy { path: path.to_owned(), source }
         }
         other => other,
