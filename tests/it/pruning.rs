@@ -91,6 +91,11 @@ fn ended_runs_leave_for_archives_and_what_stays_is_proven_as_it_was() {
     assert!(!lab.path("old").exists() && anchors(&verify(&lab, &[])) == before);
     let info = document(&lab.cutover(&["journal", "info", "--keep", "0d", "--json"]).exits(0));
     assert_eq!(info["would_free"]["runs"], 2, "{info:#}");
+    let told = lab.cutover(&["journal", "info", "--keep", "0d"]).exits(0).stdout;
+    let command = "`cutover journal prune --keep 0d --archive DIR` would take out 2 runs";
+    assert!(told.contains(command) && told.matches(", would be taken out\n").count() == 2, "{told}");
+    let told = lab.cutover(&["journal", "prune", "--keep", "0d", "--archive", "old", "--dry-run"]).exits(0).stdout;
+    assert!(told.starts_with("2 runs would be taken out: 40 rows, about "), "{told}");
     assert_eq!(
         document(&lab.cutover(&["journal", "info", "--keep", "1d", "--json"]).exits(0))["would_free"]["runs"],
         0
@@ -346,6 +351,35 @@ fn killed_at_any_moment_every_run_is_whole_in_the_journal_or_in_its_archive() {
     is_ok(&verify(&lab, &["--archive", "old"]));
     assert_eq!(lab.journal().count("SELECT count(*) FROM event WHERE run <> 2"), 0);
     assert!(n_halfway > 0, "it was never killed between two runs");
+}
+
+/// A run is judged anew once it is locked: it may have been launched since it was chosen.
+#[test]
+fn a_run_that_is_launched_again_while_an_older_one_is_taken_out_stays() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("one.csv", &plan(1, "stopped,syncing"));
+    lab.write("plan.csv", &plan(3, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "[[fault]]\nsources = [\"vm-00002\"]\nkind = \"silent\"\n");
+    lab.launch(&sandbox, &["run", "one.csv"]).exits(0);
+    lab.launch(&sandbox, &["run", "plan.csv", "--verify-timeout", "1s"]).exits(1);
+    let [first, second] = [1, 2].map(|run| lab.journal().text(&format!("SELECT id FROM run WHERE run = {run}")));
+    // Nobody else can write, which holds it between the archive of the first run and the tombstone.
+    let writer = Connection::open(lab.path("cutover.db")).unwrap();
+    writer.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let pruning = Launch::start(lab.command(&["journal", "prune", "--keep", "0d", "--archive", "old", "--json"]));
+    let until = Instant::now() + Duration::from_secs(20);
+    while !lab.path(&format!("old/{first}.zip")).exists() {
+        assert!(Instant::now() < until, "no archive was made");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    pruning.signal("STOP");
+    writer.execute_batch("ROLLBACK").unwrap();
+    lab.launch(&sandbox, &["retry", &second]).exits(0);
+    pruning.signal("CONT");
+    let done = document(&pruning.end().exits(0));
+    assert_eq!((names(&done["pruned"]), &done["young"]), (vec![&*first], &Value::from(1)), "{done:#}");
+    is_ok(&verify(&lab, &["--archive", "old"]));
 }
 
 #[test]

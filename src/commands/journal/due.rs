@@ -5,6 +5,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::journal::RunKey;
 use crate::journal::read::launched::Launched;
 use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
@@ -24,10 +25,9 @@ pub(super) enum Stays {
     IsToldToWait,
 }
 
-/// Facts on which the choice depends.
+/// Facts on which the choice depends, of a run that no launch holds.
 #[derive(Clone, Copy, Debug)]
 struct Facts {
-    goes_on: bool,
     /// Rows are without a verdict, and may have been sent: its last launch was not refused before anything began.
     is_unfinished: bool,
     is_told_to_wait: bool,
@@ -36,9 +36,7 @@ struct Facts {
 
 impl Facts {
     fn stays(self, keep_since: Timestamp) -> Option<Stays> {
-        if self.goes_on {
-            Some(Stays::GoesOn)
-        } else if self.ended_at >= keep_since {
+        if self.ended_at >= keep_since {
             Some(Stays::IsYoung)
         } else if self.is_unfinished {
             Some(Stays::IsUnfinished)
@@ -62,19 +60,36 @@ pub(super) fn considered(
     path: &Path,
     keep_since: Timestamp,
 ) -> Result<Vec<Considered>, JournalError> {
-    let now = Timestamp::now();
     let mut considered = Vec::new();
-    for Launched { run, is_open, is_refused } in journal.launched()? {
-        let facts = Facts {
-            goes_on: goes_on(path, &run),
-            is_unfinished: is_open && !is_refused,
-            is_told_to_wait: journal.is_told_to_wait(run.key, now)?,
-            ended_at: run.ended_at.or(run.started_at).unwrap_or(run.created_at),
-        };
-        considered.push(Considered { stays: facts.stays(keep_since), run });
+    for launched in journal.launched()? {
+        considered.push(if goes_on(path, &launched.run) {
+            Considered { run: launched.run, stays: Some(Stays::GoesOn) }
+        } else {
+            judged(journal, launched, keep_since)?
+        });
     }
     considered.sort_by_key(|considered| considered.run.key.number());
     Ok(considered)
+}
+
+/// Considers one run anew, whose lock the caller holds: no launch of it goes on, and none begins.
+pub(super) fn considered_under_lock(
+    journal: &Journal,
+    run: RunKey,
+    keep_since: Timestamp,
+) -> Result<Option<Considered>, JournalError> {
+    journal.launched_one(run)?.map(|launched| judged(journal, launched, keep_since)).transpose()
+}
+
+/// Judges a run that no launch holds.
+fn judged(journal: &Journal, launched: Launched, keep_since: Timestamp) -> Result<Considered, JournalError> {
+    let Launched { run, is_open, is_refused } = launched;
+    let facts = Facts {
+        is_unfinished: is_open && !is_refused,
+        is_told_to_wait: journal.is_told_to_wait(run.key, Timestamp::now())?,
+        ended_at: run.ended_at.or(run.started_at).unwrap_or(run.created_at),
+    };
+    Ok(Considered { stays: facts.stays(keep_since), run })
 }
 
 #[cfg(test)]
@@ -84,10 +99,9 @@ mod tests {
     #[test]
     fn a_run_leaves_once_it_ended_long_ago_and_nothing_of_it_is_open() {
         let at = |second| Timestamp::from_second(second).unwrap();
-        let old = Facts { goes_on: false, is_unfinished: false, is_told_to_wait: false, ended_at: at(9) };
+        let old = Facts { is_unfinished: false, is_told_to_wait: false, ended_at: at(9) };
         for (facts, stays) in [
             (old, None),
-            (Facts { goes_on: true, ..old }, Some(Stays::GoesOn)),
             (Facts { ended_at: at(10), ..old }, Some(Stays::IsYoung)),
             (Facts { ended_at: at(11), is_unfinished: true, ..old }, Some(Stays::IsYoung)),
             (Facts { is_unfinished: true, ..old }, Some(Stays::IsUnfinished)),

@@ -74,6 +74,9 @@ struct WouldFree {
     runs: u64,
     rows: u64,
     bytes: u64,
+    /// Command that takes them out, with a name to be put in for `DIR`.
+    #[serde(skip)]
+    command: String,
 }
 
 pub(super) fn info(context: &Context, keep: Option<&Age>) -> Result<Exit, CommandError> {
@@ -119,6 +122,7 @@ fn read(context: &Context, keep: Option<&Age>) -> Result<JournalTold, CommandErr
             runs: leave().count() as u64,
             rows: leave().map(|run| u64::from(run.rows)).sum(),
             bytes: leave().map(|run| run.bytes).sum(),
+            command: context.here.reads(&format!("journal prune --keep {keep} --archive DIR")),
         });
         let n_rows = tombstones.iter().map(|stored| u64::from(stored.tombstone.run.plan.rows)).sum();
         Ok(JournalTold {
@@ -151,13 +155,9 @@ impl JournalTold {
             let (runs, rows) = (count(pruned.runs, "run"), count(pruned.rows, "row"));
             writeln!(out, "Taken out of it: {runs}, {rows}.")?;
         }
-        if let Some(WouldFree { keep, runs, rows, bytes: n, .. }) = would_free {
+        if let Some(WouldFree { command, runs, rows, bytes: n, .. }) = would_free {
             let (runs, rows) = (count(*runs, "run"), count(*rows, "row"));
-            writeln!(
-                out,
-                "`journal prune --keep {keep}` would take out {runs}, {rows}, and free about {}.",
-                bytes(*n)
-            )?;
+            writeln!(out, "`{command}` would take out {runs}, {rows}, and free about {}.", bytes(*n))?;
         }
         if runs.is_empty() {
             return Ok(());
@@ -171,7 +171,7 @@ impl JournalTold {
             let note = match (going_on, unfinished, would_leave) {
                 (true, _, _) => ", going on",
                 (false, true, _) => ", unfinished",
-                (false, false, Some(true)) => ", would leave",
+                (false, false, Some(true)) => ", would be taken out",
                 (false, false, _) => "",
             };
             writeln!(out, "{}  {rows:>8}  {events:>9}  {:>9}  {ended}{note}", padded(&plain(run), width), bytes(*n))?;

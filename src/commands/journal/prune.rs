@@ -10,7 +10,7 @@ use std::path::Path;
 use archiving::Archives;
 use told::{Outcome, PruneTold};
 
-use super::due::{Considered, Stays, considered};
+use super::due::{Considered, Stays, considered, considered_under_lock};
 use crate::audit::beforehand;
 use crate::control::By;
 use crate::exit::Exit;
@@ -30,7 +30,7 @@ mod archiving;
 mod space;
 mod told;
 
-/// Shows which runs would leave, and changes nothing.
+/// Shows which runs would be taken out, and changes nothing.
 pub(super) fn show(context: &Context, keep: &Age, archive: &Path) -> Result<Exit, CommandError> {
     let journal = journal::to_read(context)?;
     journal.must_not_be_an_excerpt()?;
@@ -102,12 +102,11 @@ fn take_out(
         Err(LockError::Held { .. }) => return Ok(Outcome::GoesOn { run: run.id.clone() }),
         Err(error) => return Err(error.into()),
     };
-    // Asked again under the lock: it may have gone on in between.
-    let now = considered(journal, path, told.keep_since)?.into_iter().find(|found| found.run.key == run.key);
-    let Some(Considered { run, stays }) = now else {
+    // Judged again under the lock: it may have gone on in between.
+    let Some(Considered { run, stays }) = considered_under_lock(journal, run.key, told.keep_since)? else {
         return Err(JournalError::UnknownRun(run.id.clone()).into());
     };
-    if let Some(stays) = stays.filter(|stays| *stays != Stays::GoesOn) {
+    if let Some(stays) = stays {
         return Ok(kept(journal, &run, stays, path)?);
     }
     let record = journal.pruned_record(&run)?;

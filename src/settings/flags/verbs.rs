@@ -449,7 +449,7 @@ pub(crate) enum JournalVerb {
         /// The folder for the archives, which is made if it is not there
         #[arg(long, value_name = "DIR")]
         archive: PathBuf,
-        /// Only show which runs would leave
+        /// Only show which runs would be taken out
         #[arg(long)]
         dry_run: bool,
     },

@@ -68,10 +68,7 @@ impl<'a> Archives<'a> {
     ) -> Result<Result<Archive, NotArchived>, CommandError> {
         let place = self.folder.join(format!("{}.zip", run.id));
         if fs::symlink_metadata(&place).is_err() {
-            if let Err(altered) = self.make(journal, run, record, &place)? {
-                return Ok(Err(altered));
-            }
-            return sum_of(&place).map(Ok).map_err(output_failed(&place));
+            return self.make(journal, run, record, &place);
         }
         let sum = sum_of(&place);
         let problem = match (&sum, record_in(&place, self.work.path())?) {
@@ -87,14 +84,15 @@ impl<'a> Archives<'a> {
         Ok(Err(NotArchived::Occupied { path: place, problem }))
     }
 
-    /// Makes an archive: exports, syncs, verifies, and renames it to its place.
+    /// Makes an archive: exports, syncs, sums, verifies, and renames it to its place. Nobody else writes in the folder in which it
+    /// is summed and verified.
     fn make(
         &self,
         journal: &Journal,
         run: &RunRecord,
         record: &PrunedRecord,
         place: &Path,
-    ) -> Result<Result<(), NotArchived>, CommandError> {
+    ) -> Result<Result<Archive, NotArchived>, CommandError> {
         let folder = self.work.path().join("bundle");
         let zip = self.work.path().join(place.file_name().unwrap_or_default());
         fs::create_dir(&folder).map_err(output_failed(&folder))?;
@@ -103,10 +101,11 @@ impl<'a> Archives<'a> {
         if let Err(altered) = exported? {
             return Ok(Err(altered));
         }
+        let sum = sum_of(&zip).map_err(output_failed(&zip))?;
         let problem = match record_in(&zip, self.work.path())? {
             Ok(found) if found == *record => {
                 rename(&zip, place).and_then(|()| sync(&self.folder)).map_err(output_failed(place))?;
-                return Ok(Ok(()));
+                return Ok(Ok(sum));
             }
             Ok(_) => "what was exported of it is not what the journal holds".to_owned(),
             Err(problem) => problem,

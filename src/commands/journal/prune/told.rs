@@ -179,7 +179,7 @@ impl PruneTold {
         match self.space {
             None => {
                 let about: u64 = self.pruned.iter().filter_map(|pruned| pruned.bytes).sum();
-                writeln!(out, "{runs} could leave the journal: {rows}, about {}.", bytes(about))?;
+                writeln!(out, "{runs} would be taken out: {rows}, about {}.", bytes(about))?;
                 for PrunedLine { run, rows, .. } in &self.pruned {
                     writeln!(out, "  {}  {}", plain(run), count(u64::from(*rows), "row"))?;
                 }
@@ -188,7 +188,7 @@ impl PruneTold {
                 let back = self.bytes_before.saturating_sub(now);
                 writeln!(
                     out,
-                    "{runs} left the journal: {rows}. Given back: {}; its file has {} now.",
+                    "Taken out of the journal: {runs}, {rows}. Given back: {}; its file has {} now.",
                     bytes(back),
                     bytes(now)
                 )?;
