@@ -157,6 +157,12 @@ impl Audit {
         self.findings.is_empty() && self.runs.iter().all(Result::is_ok)
     }
 
+    /// Tells whether all that was found is that archives of runs that were taken out are missing or altered.
+    pub(super) fn is_journal_whole(&self) -> bool {
+        let is_of_archive = |finding: &Finding| matches!(finding, Finding::ArchiveDiffers { .. });
+        self.runs.iter().all(Result::is_ok) && !self.findings.is_empty() && self.findings.iter().all(is_of_archive)
+    }
+
     #[must_use]
     pub fn n_findings(&self) -> u64 {
         let of_runs = self.runs.iter().filter_map(|run| run.as_ref().err()).map(|altered| altered.n_findings);

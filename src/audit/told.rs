@@ -146,8 +146,29 @@ impl Audit {
         self.findings.iter().map(|found| (None, found)).chain(of_runs)
     }
 
+    fn n_archives(&self) -> String {
+        count(self.findings.len() as u64, "archive")
+    }
+
+    fn are_bad(&self) -> &'static str {
+        if self.findings.len() == 1 { "is missing or altered" } else { "are missing or altered" }
+    }
+
+    /// Returns the advice about what was found.
+    pub(crate) fn advice(&self) -> &'static str {
+        if self.is_journal_whole() { BRING_THEM_BACK } else { KEEP_IT }
+    }
+
     /// Says in one line what is wrong: the number of findings and the first of them.
     pub(crate) fn in_one_line(&self) -> String {
+        if self.is_journal_whole() {
+            let first = self.findings.first().map_or_else(String::new, |first| format!(", such as this: {first}"));
+            return format!(
+                "{} of runs that were taken out of the journal {}{first}",
+                self.n_archives(),
+                self.are_bad()
+            );
+        }
         let what = match &self.runs[..] {
             [one] => format!("the journal of run {}", run_of(one)),
             _ => "the journal".to_owned(),
@@ -162,7 +183,10 @@ impl Audit {
 }
 
 /// Advice about a journal in which something was found.
-pub(crate) const KEEP_IT: &str = "keep the file as it is, and compare it with a copy";
+const KEEP_IT: &str = "keep the file as it is, and compare it with a copy";
+
+/// Advice about a journal that is whole and lacks archives.
+const BRING_THEM_BACK: &str = "bring them back from a backup into the folder that --archive names";
 
 pub fn write_json(audit: &Audit, out: &mut dyn io::Write) -> io::Result<()> {
     let runs: Vec<RunOf> = audit.runs.iter().map(RunOf::new).collect();
@@ -190,7 +214,13 @@ pub fn write_json(audit: &Audit, out: &mut dyn io::Write) -> io::Result<()> {
 }
 
 pub fn write_text(audit: &Audit, out: &mut Printout<'_>) -> io::Result<()> {
-    if audit.is_ok() { write_proven(audit, out) } else { write_found(audit, out) }
+    if audit.is_ok() {
+        write_proven(audit, out)
+    } else if audit.is_journal_whole() {
+        write_bad_archives(audit, out)
+    } else {
+        write_found(audit, out)
+    }
 }
 
 fn write_proven(audit: &Audit, out: &mut Printout<'_>) -> io::Result<()> {
@@ -364,6 +394,16 @@ fn write_found(audit: &Audit, out: &mut Printout<'_>) -> io::Result<()> {
     }
     writeln!(out)?;
     writeln!(out, "Keep the file as it is, and compare it with a copy.")
+}
+
+/// Writes what was found of archives alone, and that it says nothing against the journal.
+fn write_bad_archives(audit: &Audit, out: &mut Printout<'_>) -> io::Result<()> {
+    let (runs, archives, are_bad) = (count(audit.runs.len() as u64, "run"), audit.n_archives(), audit.are_bad());
+    writeln!(out, "The journal is as it was written: {runs}; {archives} of runs that were taken out of it {are_bad}.")?;
+    writeln!(out)?;
+    write_findings(&audit.findings, audit.n_findings(), out)?;
+    writeln!(out)?;
+    writeln!(out, "Bring them back from a backup into the folder that --archive names.")
 }
 
 fn write_findings(findings: &[Finding], n_findings: u64, out: &mut Printout<'_>) -> io::Result<()> {

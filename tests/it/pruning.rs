@@ -353,6 +353,26 @@ fn killed_at_any_moment_every_run_is_whole_in_the_journal_or_in_its_archive() {
     assert!(n_halfway > 0, "it was never killed between two runs");
 }
 
+#[test]
+fn archives_that_are_missing_or_altered_say_nothing_against_the_journal() {
+    let _machine = shared();
+    let (lab, _sandbox, [first, _, third]) = three_runs();
+    prune(&lab, &[]);
+    fs::remove_file(lab.path(&format!("old/{first}.zip"))).unwrap();
+    let told = lab.cutover(&["audit", "verify", "--archive", "old"]).exits(7).stdout;
+    let said =
+        "The journal is as it was written: 1 run; 1 archive of runs that were taken out of it is missing or altered.\n";
+    assert!(told.starts_with(said), "{told}");
+    lab.write(&format!("old/{third}.zip"), "something else");
+    let told = lab.cutover(&["audit", "verify", "--archive", "old"]).exits(7).stdout;
+    assert!(told.contains("; 2 archives of runs that were taken out of it are missing or altered.\n"), "{told}");
+    assert!(told.ends_with("\nBring them back from a backup into the folder that --archive names.\n"), "{told}");
+    lab.cutover(&["audit", "verify", "--archive", "old", "-q"])
+        .exits(7)
+        .says("error: 2 archives of runs that were taken out of the journal are missing or altered, such as this: ")
+        .says("hint: bring them back from a backup into the folder that --archive names");
+}
+
 /// A run is judged anew once it is locked: it may have been launched since it was chosen.
 #[test]
 fn a_run_that_is_launched_again_while_an_older_one_is_taken_out_stays() {

@@ -14,7 +14,7 @@ pub(super) fn tell(context: &Context, audit: &Audit) -> Result<(), CommandError>
         print(|out| Ok(audit::told::write_text(audit, out)?))?;
     }
     if context.console.quiet && !audit.is_ok() {
-        context.console.fail(&audit.in_one_line(), &[], Some(audit::told::KEEP_IT));
+        context.console.fail(&audit.in_one_line(), &[], Some(audit.advice()));
     }
     Ok(())
 }
