@@ -41,7 +41,7 @@ pub(super) fn check(context: &Context, args: &PlanArgs) -> Result<Exit, CommandE
         for HookCommand { hook, command, .. } in hooks_of_settings(context) {
             writeln!(out, "  {:<11}  {}  (by the settings)", hook.name(), plain(&command))?;
         }
-        render_hooks(&checked.terms.hooks, out)
+        render_hooks(&checked.terms.hooks, source.folder(), out)
     })
     .map_err(stdout_failed)?;
     must_be_trusted(&checked.terms, &args.plan)?;
@@ -58,7 +58,7 @@ fn check_as_json(context: &Context, source: &Source, args: &PlanArgs) -> Result<
             let document = serde_json::json!({
                 "schema": "cutover.check.v1", "plan": source.name(), "digest": checked.digest, "rows": checked.n_rows,
                 "waves": checked.waves, "accounts": checked.accounts, "found": checked.warnings,
-                "hooks": hooks_document(&checked.terms.hooks),
+                "hooks": hooks_document(&checked.terms.hooks, source.folder()),
                 "hooks_trusted": trusted.is_ok(),
             });
             (document, trusted.map(|()| Exit::Done))

@@ -1,10 +1,11 @@
-//! Files that a plan's hooks run, which are agreed to together with the plan: what is approved is not the name of a script.
+//! Files that a plan's hooks name, which are agreed to together with the plan: what is approved is not the name of a script.
 //!
-//! A command is a text for the shell. Of the files that it names, those are covered that lie below the plan's folder and are run:
-//! its first word, a word behind the name of an interpreter, and whatever begins as a script or a program does. Files that it reads or
-//! writes (a journal, a log) are not covered, since they change while the run goes on; neither is what a script calls in turn.
+//! A command is a text for the shell. Of the files that its words name, those are covered that lie below the plan's folder, since
+//! any of them may be run: `sh -e ./stop.sh` runs a file of any kind. Exempt is what changes while a run goes on: files that the
+//! command writes (`>>night.log`), files that it only tests for (`test -e go`), empty ones, and journals. What a script calls in
+//! turn is not covered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -13,30 +14,89 @@ use sha2::{Digest as _, Sha256};
 
 use crate::journal::chain::hex;
 
-/// Names behind which a script stands.
-const INTERPRETERS: [&str; 12] =
-    [".", "source", "exec", "env", "sh", "bash", "dash", "python", "python3", "perl", "ruby", "node"];
+/// Beginning of a journal. source: <https://www.sqlite.org/fileformat2.html>, 1.3
+const DATABASE: &[u8] = b"SQLite format 3\0";
 
-/// Beginnings of scripts and of programs. source: execve(2), elf(5)
-const BEGINNINGS: [&[u8]; 2] = [b"#!", b"\x7fELF"];
+/// Characters that part words of the shell, or words in words.
+const BETWEEN_WORDS: &str = "'\"`;|&<>()$={},";
 
-/// Returns the files below a folder that a command runs, each with its SHA-256 in hexadecimal digits.
+/// Returns the files below a folder that a command names, each with its SHA-256 in hexadecimal digits.
 pub(crate) fn files(command: &str, folder: &Path) -> BTreeMap<String, String> {
+    let written = written(command, folder);
     let mut files = BTreeMap::new();
-    let mut before: Option<&str> = None;
-    for word in
-        command.split(|c: char| c.is_whitespace() || "'\"`;|&<>()$=".contains(c)).filter(|word| !word.is_empty())
-    {
-        let is_run = before.is_none_or(|before| INTERPRETERS.contains(&last_part(before)));
-        if let Some(path) = below(folder, word)
-            && (is_run || begins_as_program(&path))
+    for Word { text, usage } in words(command) {
+        if usage == Usage::MayRun
+            && !written.contains(&folder.join(text))
+            && let Some(path) = below(folder, text)
+            && is_content(&path)
             && let Ok(digest) = digest(&path)
         {
-            files.insert(word.to_owned(), digest);
+            files.insert(text.to_owned(), digest);
         }
-        before = Some(word);
     }
     files
+}
+
+/// Returns the words of a command that seem to name files that it runs, and are not covered: paths that lead elsewhere or to nothing
+/// yet, folders, patterns, files that it writes first, and a change of the folder, after which names have another meaning.
+pub(crate) fn uncovered(command: &str, folder: &Path) -> BTreeSet<String> {
+    let written = written(command, folder);
+    let is_uncovered = |word: &Word<'_>| {
+        let (text, path) = (word.text, folder.join(word.text));
+        let changes_folder = ["cd", "pushd", "chdir"].contains(&text);
+        let is_pathlike = text.contains(['/', '*', '?', '~', '\\']) && text != "/dev/null";
+        let is_folder = text != "." && path.is_dir();
+        // The parts of other words are looked at one by one.
+        let is_one = text.contains('$') || !text.contains(|c| BETWEEN_WORDS.contains(c));
+        let leads_elsewhere = is_one && is_pathlike && below(folder, text).is_none();
+        word.usage == Usage::MayRun && (changes_folder || is_folder || leads_elsewhere || written.contains(&path))
+    };
+    words(command).filter(is_uncovered).map(|word| word.text.to_owned()).collect()
+}
+
+/// Word of a command.
+struct Word<'c> {
+    text: &'c str,
+    usage: Usage,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Usage {
+    MayRun,
+    /// The output goes to this file.
+    Written,
+    /// Its existence is tested.
+    Tested,
+}
+
+/// Files that a command writes, as it names them.
+fn written(command: &str, folder: &Path) -> BTreeSet<PathBuf> {
+    words(command).filter(|word| word.usage == Usage::Written).map(|word| folder.join(word.text)).collect()
+}
+
+fn words(command: &str) -> impl Iterator<Item = Word<'_>> {
+    let is_between = |c: char| c.is_whitespace() || BETWEEN_WORDS.contains(c);
+    let parts = command.split(is_between).filter(|part| !part.is_empty());
+    let parts =
+        parts.map(|text| Word { text, usage: usage(&command[..text.as_ptr().addr() - command.as_ptr().addr()]) });
+    // Also words with such a character in them: a file may be called `a=b.sh`.
+    let whole = command.split_whitespace().map(|word| word.trim_matches(['\'', '"', '`', ';', '&', '|', '(', ')']));
+    let whole = whole.filter(move |word| word.contains(is_between) && !word.contains(['<', '>']));
+    parts.chain(whole.map(|text| Word { text, usage: Usage::MayRun }))
+}
+
+/// Returns the usage of the word behind a beginning of a command.
+fn usage(before: &str) -> Usage {
+    let before = before.strip_suffix(['\'', '"']).unwrap_or(before).trim_end();
+    let output = before.strip_suffix(">|").or_else(|| before.strip_suffix('>'));
+    // A file behind `<>` is read as well, and a quoted `>` is a text.
+    if output.is_some_and(|before| !before.ends_with(['<', '\\', '\'', '"'])) {
+        return Usage::Written;
+    }
+    let mut words = before.split_whitespace().rev();
+    let is_test = words.next().is_some_and(|option| option.len() == 2 && option.starts_with('-'))
+        && words.next().is_some_and(|command| ["test", "["].contains(&command));
+    if is_test { Usage::Tested } else { Usage::MayRun }
 }
 
 /// Returns the first file that is not there any more as it was.
@@ -47,10 +107,6 @@ pub(crate) fn first_changed<'f>(files: &'f BTreeMap<String, String>, folder: &Pa
     files.iter().find(|(name, known)| !is_as_it_was(name, known)).map(|(name, _)| name.as_str())
 }
 
-fn last_part(word: &str) -> &str {
-    word.rsplit('/').next().unwrap_or(word)
-}
-
 /// Returns the path of a regular file below the folder, wherever links lead; `None` for anything else.
 fn below(folder: &Path, name: &str) -> Option<PathBuf> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
@@ -59,10 +115,11 @@ fn below(folder: &Path, name: &str) -> Option<PathBuf> {
     (path.starts_with(&folder) && path.is_file()).then_some(path)
 }
 
-fn begins_as_program(path: &Path) -> bool {
+/// Tells whether a file holds something that could be run: it is neither empty nor a journal.
+fn is_content(path: &Path) -> bool {
     let mut beginning = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(4).read_to_end(&mut beginning));
-    read.is_ok() && BEGINNINGS.iter().any(|known| beginning.starts_with(known))
+    let read = File::open(path).and_then(|file| file.take(DATABASE.len() as u64).read_to_end(&mut beginning));
+    read.is_err() || !beginning.is_empty() && beginning != DATABASE
 }
 
 fn digest(path: &Path) -> io::Result<String> {
@@ -83,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn programs_and_scripts_below_the_folder_are_covered_and_data_is_not() {
+    fn whatever_is_named_below_the_folder_is_covered_but_for_what_changes() {
         let outside = tempfile::tempdir().unwrap();
         let folder = outside.path().join("plan");
         fs::create_dir_all(folder.join("hooks")).unwrap();
@@ -91,6 +148,8 @@ mod tests {
             ("plan/hooks/stop.sh", "#!/bin/sh\n"),
             ("plan/plain", "true\n"),
             ("plan/check.py", "print()\n"),
+            ("plan/a=b.sh", "true\n"),
+            ("plan/empty", ""),
             ("plan/cutover.db", "SQLite format 3\0"),
             ("outside.sh", "#!/bin/sh\n"),
         ] {
@@ -100,11 +159,19 @@ mod tests {
         for (command, covered) in [
             ("hooks/stop.sh --now", "hooks/stop.sh"),
             ("./plain", "./plain"),
-            ("echo plain", ""),
+            ("echo plain", "plain"),
+            ("sh -e ./plain", "./plain"),
+            ("bash -x plain", "plain"),
+            ("sh <plain; sh <>plain", "plain"),
+            ("python3 -u check.py >>'plain' 2>&1", "check.py"),
+            ("python3 -u check.py '>' plain", "check.py plain"),
+            ("sh './a=b.sh' --log=plain", "./a=b.sh plain"),
+            ("echo 1 >>plain; test $(wc -l <plain) != 2", ""),
+            ("test -e plain || ! [ -e \"check.py\" ] || sh empty", ""),
             ("python3 check.py cutover.db", "check.py"),
             ("/usr/bin/env python3 'check.py'", "check.py"),
             ("cutover status --journal cutover.db >>plain", ""),
-            ("cd hooks && true; test -x x || hooks/stop.sh <plain", "hooks/stop.sh"),
+            ("cd hooks && true; test -x x || hooks/stop.sh <plain", "hooks/stop.sh plain"),
             ("sh -c 'hooks/stop.sh; . ./plain'", "./plain hooks/stop.sh"),
             ("../outside.sh; link.sh; ./link.sh", ""),
             ("/usr/bin/true", ""),
@@ -113,6 +180,17 @@ mod tests {
         ] {
             let files = files(command, &folder);
             assert_eq!(files.into_keys().collect::<Vec<_>>().join(" "), covered, "{command}");
+        }
+        for (command, not_covered) in [
+            ("sh -e ./plain && python3 check.py >/dev/null 2>/var/log/x", ""),
+            ("cd hooks && ./stop.sh", "./stop.sh cd hooks"),
+            ("run-parts hooks/; sh $HOME/x.sh; ./*.sh", "$HOME/x.sh ./*.sh HOME/x.sh hooks/"),
+            ("echo true >>plain; sh ./plain", "./plain"),
+            ("./link.sh; hooks/new.sh", "./link.sh hooks/new.sh"),
+            ("logger -t cutover ended", ""),
+        ] {
+            let found = uncovered(command, &folder).into_iter().collect::<Vec<_>>().join(" ");
+            assert_eq!(found, not_covered, "{command}");
         }
     }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::files::folder::folder_of;
-use crate::hooks::HookCommand;
+use crate::hooks::{HookCommand, covered};
 use crate::journal::read::runs::RunRecord;
 use crate::settings::hooks::HookSetting;
 use crate::settings::trust::{self, Notes, Trust};
@@ -83,19 +83,25 @@ pub(super) fn hooks_of(context: &Context, terms: &Terms, plan: &Path) -> Result<
     Ok(hooks_of_settings(context).into_iter().chain(of_plan).collect())
 }
 
-/// Lists the hooks of a plan, each with the files that are covered.
-pub(crate) fn render_hooks(hooks: &PlanHooks, out: &mut Printout<'_>) -> io::Result<()> {
+/// Lists the hooks of a plan in a folder, each with the files that are covered, and what seems to be none of them.
+pub(crate) fn render_hooks(hooks: &PlanHooks, folder: &Path, out: &mut Printout<'_>) -> io::Result<()> {
     for (hook, PlanHook { command, files }) in &hooks.commands {
         writeln!(out, "  {:<11}  {}", hook.name(), plain(command))?;
         for (name, digest) in files {
             writeln!(out, "               {} sha256:{digest}", plain(name))?;
         }
+        for word in covered::uncovered(command, folder) {
+            writeln!(out, "               {} is not covered, and may be changed unnoticed", plain(&word))?;
+        }
     }
     Ok(())
 }
 
-/// Hooks of a plan in a document.
-pub(crate) fn hooks_document(hooks: &PlanHooks) -> Value {
-    let hook = |(hook, PlanHook { command, files }): (&Hook, &PlanHook)| json!({"hook": hook, "command": command, "files": files});
+/// Hooks of a plan in a folder, in a document.
+pub(crate) fn hooks_document(hooks: &PlanHooks, folder: &Path) -> Value {
+    let hook = |(hook, PlanHook { command, files }): (&Hook, &PlanHook)| {
+        let not_covered = covered::uncovered(command, folder);
+        json!({"hook": hook, "command": command, "files": files, "not_covered": not_covered})
+    };
     hooks.commands.iter().map(hook).collect()
 }

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::console;
 use crate::exit::Exit;
+use crate::files::folder::folder_of;
 use crate::launch::hooks::{digest, hooks_document, render_hooks};
 use crate::plan::reading::Reading;
 use crate::plan::source::Source;
@@ -63,14 +64,14 @@ fn print(context: &Context, place: &Path, hooks: &PlanHooks, is_trusted: bool) -
             "sha256": sha256,
             "trusted": is_trusted,
             "sets": [],
-            "hooks": hooks_document(hooks),
+            "hooks": hooks_document(hooks, folder_of(place)),
         });
         console::document(Form::Json, |out| writeln!(out, "{document:#}"))
     } else {
         console::print(|out| {
             let state = if is_trusted { "trusted" } else { "not trusted" };
             writeln!(out, "hooks of {}, {state}, sha256:{sha256}", plain(&shown(place)))?;
-            render_hooks(hooks, out)
+            render_hooks(hooks, folder_of(place), out)
         })
     };
     written.map_err(stdout_failed)
