@@ -131,6 +131,10 @@ impl SteeringState {
             StageInput::WaitOver { end, now } => self.admit(now, |admission, basis| admission.waited(basis, end, now)),
             StageInput::Counted { counted, rates, now } => self.begin_or_drain(counted, &rates, now),
             StageInput::HookEnded { ran, now } => self.hook_ended(&ran, now),
+            StageInput::HookLeft => {
+                (self.running, self.beginning) = (None, None);
+                vec![StageOrder::StopHere]
+            }
             StageInput::GoesOn { rates, now } => self.keep_to_the_window(&rates, now),
             StageInput::Over { stage, n_left, n_left_in_wave } => self.end_stage(stage, n_left, n_left_in_wave),
             StageInput::NextDue { behind, left, is_draining } => admission::next(&behind, &left, is_draining),
@@ -341,6 +345,7 @@ impl SteeringState {
     /// Records the end of a hook. A stage that waits for it goes one step further, or is vetoed.
     fn hook_ended(&mut self, ran: &HookRun, now: Timestamp) -> Vec<StageOrder> {
         self.running = None;
+        self.hooks.begin();
         let mut orders = vec![Order::Record(ran.event()).into()];
         if let Some(beginning) = self.beginning.take_if(|_| ran.call.hook.may_veto()) {
             orders.extend(match &ran.end {
@@ -363,6 +368,7 @@ impl SteeringState {
 
     /// Begins a stage. Its own limits hold from here on, and its counts go on where earlier launches left them.
     fn begin_stage(&mut self, Beginning { stage, counted, forecast, hooks: _ }: Beginning) -> Vec<StageOrder> {
+        self.hooks.begin();
         let rows = counted.rows_of(stage.part);
         let mut orders = self.lanes.limits_in_stage(self.terms.stage(&stage), &self.by_hand);
         let rules = stage_rules(&self.terms, &stage);

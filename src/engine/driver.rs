@@ -264,14 +264,16 @@ impl Driver {
     /// Runs the hooks that are due at the end of the launch, and records them.
     pub(crate) async fn end_launch(&self, exit: Exit, reason: Option<&str>) -> Result<(), NotRecorded> {
         let calls = self.state().hooks_after_run();
+        let mut recorded = Ok(());
         for call in calls {
             let exit = Some((exit, reason.map(str::to_owned)));
             // A journal that cannot be read is no reason to leave undone whatever the hook undoes.
             let tally = self.journal.read(Journal::tally).await.ok();
             let ran = self.run_hook(call, HookFacts { tally, exit }).await;
-            self.carry_out(vec![Order::Record(ran.event())]).await?;
+            // Each undoes something: one that cannot be recorded does not keep the next from it.
+            recorded = recorded.and(self.carry_out(vec![Order::Record(ran.event())]).await);
         }
-        Ok(())
+        recorded
     }
 
     /// Asks for another stage behind this one.
@@ -297,9 +299,7 @@ impl Driver {
                     self.clock.sleep_until(at).await;
                     StageInput::GoesOn { rates: self.rates(), now: self.clock.now() }
                 }
-                StageOrder::RunHook(call) if call.hook.may_veto() && self.stop.is_draining() => {
-                    return Ok(Leave::Denied);
-                }
+                StageOrder::RunHook(call) if call.hook.may_veto() && self.stop.is_draining() => StageInput::HookLeft,
                 StageOrder::RunHook(call) => {
                     let tally = Some(self.journal.read(Journal::tally).await?);
                     let ran = self.run_hook(call, HookFacts { tally, exit: None }).await;
@@ -368,8 +368,8 @@ impl Driver {
 
     /// Runs a hook. One that may veto is of no use once the run drains; another runs unless somebody asks for the end anew.
     async fn run_hook(&self, call: HookCall, facts: HookFacts) -> HookRun {
-        let stopped =
-            async { if call.hook.may_veto() { self.stop.draining().await } else { self.stop.asked_anew().await } };
+        let asked_anew = self.stop.asked_anew();
+        let stopped = async { if call.hook.may_veto() { self.stop.draining().await } else { asked_anew.await } };
         let HookResult { end, output, is_cut, elapsed } = self.hooks.run(&call, &facts, stopped).await;
         let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         HookRun { call, end, output, is_cut, elapsed_ms }

@@ -1,9 +1,10 @@
 //! Stop of a run or a lane: drain (start nothing new) and abort (let go of requests on the wire).
 
-use std::future::Future;
+use std::future::{Future, pending};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_util::future::FutureExt;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,8 @@ pub(crate) struct Stop {
     run: CancellationToken,
     /// Request to end by somebody who waits for it.
     asked: CancellationToken,
+    /// Number of requests to end so far.
+    requests: Arc<watch::Sender<u32>>,
     /// Drain of this lane; cancelled with the run's.
     drain: CancellationToken,
     /// Abort of this lane; cancelled with the run's.
@@ -42,6 +45,7 @@ impl Default for Stop {
             drain: run.child_token(),
             run,
             asked: CancellationToken::new(),
+            requests: Arc::default(),
             shut: abort.child_token(),
             abort,
             reasons: Arc::default(),
@@ -67,6 +71,7 @@ impl Stop {
         self.reasons.lock().unwrap_or_else(PoisonError::into_inner).push((reason, why));
         if is_asked_for(reason) {
             self.asked.cancel();
+            self.count_request();
         }
         self.run.cancel();
     }
@@ -100,6 +105,7 @@ impl Stop {
 
     /// Drains the whole run and lets go of requests on the wire: their rows stay in doubt.
     pub(crate) fn abort(&self) {
+        self.count_request();
         self.run.cancel();
         self.abort.cancel();
     }
@@ -135,10 +141,19 @@ impl Stop {
         self.run.cancelled().await;
     }
 
-    /// Waits until somebody asks for the end. If that was asked for before, waits until everything is let go.
-    pub(crate) async fn asked_anew(&self) {
-        let told = if self.asked.is_cancelled() { &self.abort } else { &self.asked };
-        told.cancelled().await;
+    fn count_request(&self) {
+        self.requests.send_modify(|n_requests| *n_requests += 1);
+    }
+
+    /// Waits until somebody asks for the end once more: requests from before this call do not count.
+    pub(crate) fn asked_anew(&self) -> impl Future<Output = ()> + use<> {
+        let mut requests = self.requests.subscribe();
+        async move {
+            if requests.changed().await.is_err() {
+                // Nobody is left to ask.
+                pending::<()>().await;
+            }
+        }
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -253,7 +268,10 @@ mod tests {
         stop.drain(DrainReason::Terminated);
         assert!(!is_asked(&stop).await, "it began afterwards");
         stop.abort();
-        assert!(is_asked(&stop).await);
+        assert!(!is_asked(&stop).await, "it began after all was let go");
+        let asked = stop.asked_anew();
+        stop.abort();
+        asked.await;
     }
 
     #[tokio::test(start_paused = true)]

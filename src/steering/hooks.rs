@@ -45,12 +45,16 @@ impl LaunchHooks {
 
     /// Hooks to be asked before a stage: those of the run before its first one, and those of its wave unless they have let it begin
     /// already.
-    pub(crate) fn before(&mut self, stage: &Stage, steered: &Steered) -> VecDeque<HookCall> {
+    pub(crate) fn before(&self, stage: &Stage, steered: &Steered) -> VecDeque<HookCall> {
         let of_run = if self.has_begun { Vec::new() } else { self.of_run(Hook::BeforeRun) };
-        self.has_begun = true;
         let of_wave = self.of_wave(Hook::BeforeWave, stage);
         let of_wave = of_wave.into_iter().filter(|call| !steered.is_cleared(stage.wave_no, call.from));
         of_run.into_iter().chain(of_wave).collect()
+    }
+
+    /// Notes that a hook ran or a stage began, after which there is something to be told of at the end of the launch.
+    pub(crate) fn begin(&mut self) {
+        self.has_begun = true;
     }
 
     /// Hooks to be told that a wave has ended.

@@ -41,6 +41,8 @@ pub(crate) enum StageInput {
     GoesOn { rates: Rates, now: Timestamp },
     /// A hook that was ordered has ended.
     HookEnded { ran: HookRun, now: Timestamp },
+    /// A hook that was ordered was not run, because the run drains.
+    HookLeft,
     /// A stage is over, of which so many rows are unsettled, and so many of its whole wave.
     Over { stage: Stage, n_left: u64, n_left_in_wave: u64 },
     /// Another stage is to follow this one, of which rows are left.

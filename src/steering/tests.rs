@@ -502,6 +502,14 @@ fn whatever_is_no_success_of_a_hook_before_is_a_veto_but_for_a_stop() {
 }
 
 #[test]
+fn a_hook_that_a_drain_left_out_is_not_waited_for_and_undone_by_none() {
+    let mut state = with_hooks(&[(Hook::BeforeRun, HookOrigin::Plan), (Hook::AfterRun, HookOrigin::Plan)]);
+    up_to_hooks(&mut state, &stage(0, "pilot", Part::Canary));
+    assert_eq!(state.decide_stage(StageInput::HookLeft), [StageOrder::StopHere]);
+    assert_eq!((state.waits(), state.hooks_after_run().len()), (None, 0));
+}
+
+#[test]
 fn a_window_that_closes_while_a_hook_runs_is_over() {
     let window = Window { deadline: Some(at(3)), ..settings().window };
     let hooks = vec![(Hook::BeforeRun, HookOrigin::Plan)];
