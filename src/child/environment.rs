@@ -19,6 +19,9 @@ const OURS: &str = "CUTOVER_";
 /// Ends of the names among those that are secrets.
 const SECRET_ENDS: [&str; 6] = ["TOKEN", "SECRET", "PASSWORD", "KEY", "_AK", "_SK"];
 
+/// Name that ends like a secret and is none: the key of a run names it.
+const RUN_KEY: &str = "CUTOVER_RUN_KEY";
+
 /// Variables that children do not get.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Withheld {
@@ -59,7 +62,7 @@ impl Withheld {
 }
 
 fn is_secret(name: &str) -> bool {
-    SECRET_ENDS.iter().any(|end| name.ends_with(end))
+    name != RUN_KEY && SECRET_ENDS.iter().any(|end| name.ends_with(end))
 }
 
 #[cfg(test)]
@@ -103,6 +106,7 @@ mod tests {
             "my_token",
             "CUTOVER_JOURNAL",
             "CUTOVER_RATE",
+            "CUTOVER_RUN_KEY",
             "HW_REGION_NAME",
             "HW_DOMAIN_NAME",
             "HUAWEICLOUD_SDK_PROJECT_ID",
