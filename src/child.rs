@@ -120,7 +120,10 @@ impl Program<'_> {
                     matches!(cut_short, Watched::OutOfTime).then_some(EndedBy::Deadline)
                 }
             };
-            _ = timeout(LAST_WORDS, talk).await;
+            // One that is over stays pending for ever.
+            if !talk.is_terminated() {
+                _ = timeout(LAST_WORDS, talk).await;
+            }
             by
         };
         group.release();
@@ -368,6 +371,18 @@ mod tests {
         assert_eq!(by, EndedBy::Exit(0));
         let group = Pid::from_raw(group.trim().parse().unwrap()).unwrap();
         kill_process_group(group, Signal::KILL).expect("the group is there, although its leader has ended");
+    }
+
+    #[tokio::test]
+    async fn nothing_more_is_waited_for_once_the_output_has_ended() {
+        let mut shortest = Duration::MAX;
+        // The machine may be busy for one of them.
+        for _ in 0..10 {
+            let began = Instant::now();
+            assert_eq!(ended(program("exec >&- 2>&-; sleep 0.05")).await.0, EndedBy::Exit(0));
+            shortest = shortest.min(began.elapsed());
+        }
+        assert!(shortest < LAST_WORDS, "{shortest:?}");
     }
 
     #[tokio::test]
