@@ -6,6 +6,9 @@ use std::io;
 use std::panic::{self, AssertUnwindSafe};
 
 use clap::Parser;
+use rustix::process::Signal;
+use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::commands::dispatch;
 use crate::console::log_file::{LogFile, ReopenSignal};
@@ -31,6 +34,8 @@ use crate::wording::sieve::Form;
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ProcessEnd {
     let reopen = ReopenSignal::take();
+    // Without it, a limit is an end without a word at whatever is written next.
+    let outlived = outlive_limits();
     crate::memory::keep_to_ourselves();
     let args: Vec<OsString> = args.into_iter().collect();
     console::tell_of_panics(Console::PLAIN);
@@ -48,6 +53,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ProcessEnd {
     let mut notices = Notices::default();
     // A panic is a bug, and ends with its own exit code.
     let ended = panic::catch_unwind(AssertUnwindSafe(|| {
+        outlived.map_err(CommandError::Start)?;
         let launches = flags.verb.launches();
         let (layers, settings) = match settings(&flags) {
             Ok(both) => both,
@@ -182,6 +188,15 @@ fn settings_to_tell_by(flags: &Flags) -> Option<(Layers, Settings)> {
     let defaults = || Settings::read(&Layers::without_files(Vec::new(), |_| None).ok()?, None).ok();
     let settings = Settings::read(&layers, None).ok().or_else(defaults)?;
     Some((layers, settings))
+}
+
+/// Takes SIGXFSZ, so that a write past a limit on the size of files is an error like that of a full disk, and not the end of the
+/// process. Children have its default again, since a handler is reset on exec.
+fn outlive_limits() -> io::Result<()> {
+    let runtime = Builder::new_current_thread().enable_io().build()?;
+    let _within = runtime.enter();
+    // The handler stays when what listens is dropped.
+    signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).map(drop)
 }
 
 /// Opens the log file, if one is set. Nothing is done without it: who asked for one relies on it.

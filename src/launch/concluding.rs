@@ -110,8 +110,11 @@ impl Launch {
         broken: Vec<String>,
     ) -> Result<(Exit, Option<String>), CommandError> {
         if self.request.consent.ends_at_the_look() {
-            let refused = refused_lanes(&work.lanes);
-            return Ok((if refused.is_some() { Exit::Integrity } else { Exit::Done }, refused));
+            if let Some(refused) = refused_lanes(&work.lanes) {
+                return Ok((Exit::Integrity, Some(refused)));
+            }
+            // Nobody looked at the rows of an account that stopped: nothing can be said of them, and nothing sealed.
+            return Ok(stopped_lanes(&work.lanes).map_or((Exit::Done, None), |(exit, why)| (exit, Some(why))));
         }
         let (lanes, stop) = (&work.lanes[..], &work.of_run.stop);
         let path = faults.journal().to_owned();

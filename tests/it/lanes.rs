@@ -398,3 +398,19 @@ fn an_account_whose_history_cannot_have_happened_leaves_the_others_going() {
     assert_eq!(lab.journal().tally()["applied"], 21);
     assert!(b.set_nonblocking(true).is_ok() && b.accept().is_err(), "nothing more goes to the account");
 }
+
+#[test]
+fn a_plan_of_which_an_account_was_not_seen_is_neither_said_to_need_nothing_nor_sealed() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(2, &["a", "b"]));
+    let a = lab.serve("plan.csv", "");
+    a.move_to(&id(1), "stopped", "syncing");
+    let nobody = "[profiles.b]\nendpoint = \"http://127.0.0.1:1\"\ntoken_env = \"TOKEN_a\"\n";
+    lab.write("cutover.toml", &format!("{}{nobody}", profiles(&[("a", &a)])));
+    for more in [&["--exit-code"][..], &["--exit-code", "--json"], &["-o", "sealed.plan", "--as", "Ada"]] {
+        let ended = begin_only(&lab, &[&["plan", "plan.csv"], more].concat(), &[("a", TOKEN)]).end();
+        ended.exits(8).says("account `b` stopped");
+    }
+    assert!(!lab.path("sealed.plan").exists());
+}

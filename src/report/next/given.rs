@@ -31,28 +31,28 @@ pub(super) fn drop_what_is_over(given: &mut GivenByHand, at: Timestamp) -> bool 
 
 /// Returns what the next launch would be given, from the beginnings of launches and their stages, the last one first. A launch
 /// that began no stage sent nothing: what the launch before it was given still holds, except where the later one was given
-/// something else.
+/// something else. Only a `run` says anew all that holds: what it was not given is not meant any more.
 pub(super) fn passed_on(began: Vec<Event>) -> GivenByHand {
     let (mut passed_on, mut any_stage) = (GivenByHand::new(), false);
     for began in began {
-        let Some(given) = given_of(began.kind) else {
+        let Some((verb, given)) = given_of(began.kind) else {
             any_stage = true;
             continue;
         };
         for (name, value) in given {
             passed_on.entry(name).or_insert(value);
         }
-        if any_stage {
+        if any_stage || verb == "run" {
             break;
         }
     }
     passed_on
 }
 
-/// Returns what a launch was given; `None` for the beginning of a stage.
-fn given_of(began: EventKind) -> Option<GivenByHand> {
-    let EventKind::Run(RunEvent::LaunchBegan { given, .. }) = began else { return None };
-    Some(given)
+/// Returns the verb of a launch and what it was given; `None` for the beginning of a stage.
+fn given_of(began: EventKind) -> Option<(String, GivenByHand)> {
+    let EventKind::Run(RunEvent::LaunchBegan { verb, given, .. }) = began else { return None };
+    Some((verb, given))
 }
 
 #[cfg(test)]
@@ -100,6 +100,10 @@ mod tests {
         assert_eq!(flags_of(twice), " --rate 2 --window 22:00-04:00 --yes");
         let [began, run] = night();
         assert_eq!(flags_of(vec![stage(), stage(), launch("resume", &[("yes", "on")]), began, run]), " --yes");
+        // A run that was typed anew without them does not have the flags of the launches before it.
+        let [began, run] = night();
+        let plain = vec![launch("resume", &[("rate", "7")]), launch("run", &[("yes", "on")]), began, run];
+        assert_eq!(flags_of(plain), " --rate 7 --yes");
         assert_eq!(flags_of(Vec::new()), "");
     }
 }
