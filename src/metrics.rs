@@ -1,7 +1,7 @@
 //! Metrics of runs in Prometheus' text format: a file for a collector, and a page of `serve`.
 //!
 //! [`table`] has every metric once: its name, type, help, labels, and its values by [`figures`], which are read from the journal.
-//! [`exposition`] writes them. [`file`] is the file of a launch; [`former`] reads it back, so that another launch is told of as long as it
+//! [`exposition`] writes them. [`mod@file`] is the file of a launch; [`former`] reads it back, so that another launch is told of as long as it
 //! goes on. [`plans`] are the figures of every plan in a journal. Alert rules, a dashboard and the table in README.md are made from the
 //! same table (`samples`).
 //!

@@ -2,7 +2,7 @@
 //!
 //! A profile that names the place of its credentials uses just that. Otherwise the first place that has any counts, even if they
 //! are bad: token, key pair, user and password of the environment, or of files that stand for its variables
-//! ([`variables`](super::variables)); a profile's command; files; the container's identity; the machine's agency.
+//! ([`super::variables`]); a profile's command; files; the container's identity; the machine's agency.
 
 mod environment;
 mod fetched;
