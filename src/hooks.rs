@@ -3,7 +3,7 @@
 //! When a hook is due, and what follows from its end, is decided in `steering`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -15,6 +15,7 @@ use crate::exit::Exit;
 use crate::journal::read::sums::Tally;
 use crate::transport::secrets::Secrets;
 use crate::waves::hooks::{Hook, HookCall, HookEnd, HookOrigin};
+use crate::wording::shell::shell_path;
 use crate::wording::visible;
 
 pub(crate) mod covered;
@@ -95,7 +96,13 @@ impl Hooks {
         let command = command.expect("only hooks that are there are called");
         let (end, output, is_cut) = match covered::first_changed(&command.files, &command.folder) {
             Some(name) => {
-                let why = format!("`{name}` is not the file that it was when the plan was read");
+                let AboutRun { run, plan_path, .. } = &self.about;
+                let plan = shell_path(Path::new(plan_path));
+                let why = format!(
+                    "`{name}` is not the file that it was when the plan was read, so this is another plan, and run {run} \
+                     cannot go on with it: `cutover trust {plan}`, then `cutover run {plan} --new --yes` (with another \
+                     `--run-key` if it had one)"
+                );
                 (HookEnd::NotStarted { why }, String::new(), false)
             }
             None => self.start(command, self.document(call, facts).to_string().as_bytes(), stopped).await,
@@ -234,9 +241,8 @@ mod tests {
         hooks.commands[0].folder = PathBuf::new();
         hooks.commands[0].files = BTreeMap::from([("Cargo.toml".to_owned(), "00".to_owned())]);
         let ran = hooks.run(&call, &HookFacts::default(), std::future::pending()).await;
-        assert_eq!(
-            ran.end.to_string(),
-            "was not started: `Cargo.toml` is not the file that it was when the plan was read"
-        );
+        let why = "was not started: `Cargo.toml` is not the file that it was when the plan was read, so this is another plan, \
+                   and run r1 cannot go on with it";
+        assert!(ran.end.to_string().starts_with(why), "{ran:?}");
     }
 }

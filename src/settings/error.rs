@@ -142,9 +142,11 @@ impl SettingsError {
             SettingsError::Unlike { key, .. } => {
                 Some(format!("`--{}` says for this launch which holds", key.replace('_', "-")))
             }
-            SettingsError::NoStateFolder | SettingsError::NotOfAFolder(_) => {
-                Some("name the file with `--config FILE` instead".to_owned())
-            }
+            SettingsError::NoStateFolder => Some(
+                "set XDG_STATE_HOME or STATE_DIRECTORY to a folder of the user of the job, here and in the job"
+                    .to_owned(),
+            ),
+            SettingsError::NotOfAFolder(_) => Some("name the file with `--config FILE` instead".to_owned()),
             SettingsError::TablesShape { .. } | SettingsError::InTable { .. } => {
                 Some("samples/cutover.toml, or what `cutover init` writes, has an example of each".to_owned())
             }

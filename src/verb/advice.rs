@@ -122,7 +122,10 @@ impl CommandError {
                 if plan == Path::new("-") {
                     return "a plan with hooks has to be a file, which is read and then trusted".to_owned();
                 }
-                format!("read them, and the files that they run; then trust them: `cutover trust {}`", shell_path(plan))
+                format!(
+                    "read them, and the files that they run; then trust them, as the user of the job: `cutover trust {}`",
+                    shell_path(plan)
+                )
             }),
             CommandError::SealedApart => ErrorEntry::said(Usage, "name a file beside the plan (`-o`)"),
             CommandError::Approval(error) => entry_of_approval(error),
