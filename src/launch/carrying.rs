@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::runtime::Runtime;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::assembling::{Assembly, Lanes, Reopened, Work};
 use super::considering::GoAhead;
@@ -76,12 +76,14 @@ impl Launch {
         carried
     }
 
-    /// Stops a launch that has sent no change by the time at which it has to have begun.
+    /// Stops a launch that has sent no change by the time at which it has to have begun. That time is measured like a wait for a lock:
+    /// a clock that is set in between makes it neither shorter nor longer.
     fn give_up_in_time(&self, driver: &Arc<Driver>) -> impl Future<Output = ()> + use<> {
-        let (limit, clock, sent, driver) = (self.start_limit(), self.clock, self.sent.clone(), Arc::clone(driver));
+        let (limit, asked_at, sent, driver) =
+            (self.start_limit(), self.request.asked_at, self.sent.clone(), Arc::clone(driver));
         async move {
             let Some(limit) = limit else { return };
-            clock.sleep_until(limit.by).await;
+            sleep_until(asked_at + limit.within).await;
             if sent.n() == 0 {
                 // A journal that takes nothing more stops the run by itself.
                 _ = driver.give_up().await;

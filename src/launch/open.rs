@@ -18,7 +18,7 @@ use super::locked::{LockWaits, Met};
 use super::making::make_run;
 use super::planned::PlanToLaunch;
 use super::ready::{Prepared, Ready};
-use super::run_key::{NextLaunch, RunOfKey, find_pruned};
+use super::run_key::{self, NextLaunch, RunOfKey, find_pruned};
 use super::signals::Signals;
 use super::summing_up::Carried;
 use super::taking_up::RunToTakeUp;
@@ -231,14 +231,27 @@ fn found(
     unfinished: &Unfinished,
     runtime: &Runtime,
 ) -> Result<Found, CommandError> {
-    let (context, path) = (&prepared.context, &prepared.context.settings.journal);
+    let context = &prepared.context;
     let lanes: Vec<NewLane> = prepared.accounts.iter().map(Account::lane).collect();
     if let Some(run_key) = unfinished.run_key()
-        && path.exists()
+        && context.settings.journal.exists()
         && let Some(found) = ended_run(context, plan, &lanes, run_key)?
     {
         return Ok(found);
     }
+    locked_run(plan, prepared, unfinished, runtime)
+}
+
+/// Locks the accounts, and takes up the run of a plan or makes one. What was seen of a run before the locks were taken may not hold
+/// any more: another launch may have ended it since.
+fn locked_run(
+    plan: &PlanToLaunch<'_>,
+    prepared: &Prepared,
+    unfinished: &Unfinished,
+    runtime: &Runtime,
+) -> Result<Found, CommandError> {
+    let (context, path) = (&prepared.context, &prepared.context.settings.journal);
+    let lanes: Vec<NewLane> = prepared.accounts.iter().map(Account::lane).collect();
     let of_accounts = lock_all(context, &prepared.accounts)?;
     let look = || {
         let journal = Journal::open(path)?;
@@ -260,9 +273,9 @@ fn found(
         (journal.run(run)?, Some(begun), None)
     };
     let of_run = lock_of_run(&journal, &run)?;
-    // Read under the lock: without a lock of the account, a launch with the same key may have held the run in between.
+    // Read under the lock: a launch with the same key may have held the run, and ended it, in between.
     let now = journal.run(run.key)?;
-    if unfinished.run_key().is_some() && now.launches != run.launches {
+    if unfinished.run_key().is_some() && (now.launches != run.launches || run_key::has_ended(&journal, &now)?) {
         return Ok(Found::Again);
     }
     if begun.is_none() {
@@ -403,5 +416,27 @@ pub(crate) struct LaunchedApart {
 impl LaunchedApart {
     pub(crate) fn journal(&self) -> Result<Journal, JournalError> {
         Journal::open_to_read(&self.journal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::launch::request::LaunchRequest;
+    use crate::launch::tests::{args, context};
+
+    #[test]
+    fn a_run_that_its_holder_ended_before_the_locks_were_free_is_looked_at_again_and_not_launched() {
+        let folder = tempfile::tempdir().unwrap();
+        let (context, plan) = context(folder.path(), "sandbox");
+        let plan = PlanToLaunch::read(&context, &plan).unwrap();
+        let ready = || Ready::to_send(&plan, LaunchRequest::to_send("run", &args(&[])).unwrap()).unwrap();
+        let unfinished = Unfinished::OfKey("night".to_owned());
+        let Opened::ToLaunch(open) = ready().open(&unfinished).unwrap() else { panic!("nothing has ended") };
+        open.launch().unwrap();
+        let (plan, prepared) = ready().split();
+        let found = locked_run(plan, &prepared, &unfinished, &runtime().unwrap()).unwrap();
+        assert!(matches!(found, Found::Again));
+        assert!(matches!(ready().open(&unfinished).unwrap(), Opened::HasEnded(_)));
     }
 }

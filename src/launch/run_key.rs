@@ -78,6 +78,13 @@ impl RunOfKey {
     }
 }
 
+/// Tells whether a run has ended, so that the next launch with its key sends nothing. For a run whose lock this process holds.
+pub(super) fn has_ended(journal: &Journal, run: &RunRecord) -> Result<bool, JournalError> {
+    let n_unsettled = journal.count_unsettled(run.key)?;
+    let keyed = KeyedRun { is_held: false, is_running: run.running, n_unsettled, exit: exit_of(run)? };
+    Ok(matches!(keyed.next_launch(), NextLaunch::HasEnded(_)))
+}
+
 /// Returns the run of a key that was taken out of the journal, with its exit; an error if it was one of another plan or target.
 pub(super) fn find_pruned(
     journal: &Journal,

@@ -37,7 +37,7 @@ pub(super) fn context(folder: &Path, endpoint: &str) -> (Context, PlanArgs) {
     (Context { console, settings, layers, here: Here::default(), notices: Notices::default() }, args)
 }
 
-fn args(releases: &[&str]) -> LaunchArgs {
+pub(super) fn args(releases: &[&str]) -> LaunchArgs {
     LaunchArgs {
         yes: true,
         allow_irreversible: false,

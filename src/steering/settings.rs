@@ -34,6 +34,7 @@ pub(crate) struct SteeringSettings {
 pub(crate) struct StartLimit {
     /// Duration since the launch.
     pub(crate) within: Duration,
+    /// Time of day at its end, by which a wait for another time of day is judged beforehand.
     pub(crate) by: Timestamp,
 }
 

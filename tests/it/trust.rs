@@ -246,7 +246,7 @@ fn of_a_secret_s_file_one_line_is_sent_and_no_key() {
     lab.write("key", "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNz\n");
     lab.write("late", "x\n-----BEGIN CERTIFICATE-----\n");
     lab.write("long", &"x".repeat(16 * 1024 + 1));
-    lab.write("good", "sandbox-token\nand what somebody noted below\n");
+    lab.write("good", "sandbox-token\n");
     let pipe = Command::new("mkfifo").arg(lab.path("pipe")).status().unwrap();
     assert!(pipe.success());
     symlink("/dev/zero", lab.path("zeros")).unwrap();
@@ -279,6 +279,10 @@ fn of_a_secret_s_file_one_line_is_sent_and_no_key() {
         let mut serve = command(&lab, &["serve", "--token-file", file]);
         serve.env_remove("CUTOVER_SERVE_TOKEN");
         Launch::start(serve).end().exits(2).says(says);
+    }
+    lab.write("folded", "sandbox-token\nand what somebody noted below\n");
+    for profile in [of_a_token("folded"), of_a_password("folded")] {
+        plans(&profile).exits(2).says("the secret in `folded` has a line break in it");
     }
     assert!(sandbox.ledger().is_empty());
     plans(&of_a_token("good")).exits(0);
