@@ -67,6 +67,8 @@ const EXAMPLE_HOOKS: &str = r#"
 const EXAMPLE_RECEIVERS: &str = r#"
 # Who is told when a launch starts, when a wave waits for somebody, when the run halts, and how the launch ends. A run waits for
 # none of them. `cutover doctor --notify` sends a test to each.
+# They belong to one job: put them, like `metrics_file`, into a file of their own and start the job with --config. In /etc/cutover
+# or ~/.config/cutover, every launch tells them, also one by hand, and a ping then hides that the job did not run.
 #
 # [notify.ops]
 # kind = "webhook"

@@ -282,7 +282,8 @@ settings! {
             "metrics_file",
             Writes,
             "/var/lib/prometheus/node-exporter/cutover.prom",
-            "metrics of the launch for Prometheus, in a file of each job that node_exporter's textfile collector reads",
+            "metrics of the launch for Prometheus, where node_exporter's textfile collector reads them: a file for each job, so not \
+             set in settings that all jobs read",
         )
         .of_process()
         .flag(Launch, "FILE");

@@ -73,7 +73,7 @@ pub(crate) struct PlanArgs {
     /// Take state words that no edition of the API lists
     #[arg(long)]
     pub(crate) allow_unknown: bool,
-    /// Take a plan without rows: end with 0, and make no run
+    /// Take a plan with a header and no rows: end with 0, and make no run
     #[arg(long)]
     pub(crate) allow_empty: bool,
     /// Take warnings for errors
