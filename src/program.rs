@@ -25,7 +25,7 @@ use crate::settings::flags::verbs::Verb;
 use crate::settings::layers::Layers;
 use crate::settings::tips::Misread;
 use crate::verb::context::Context;
-use crate::verb::error::{CommandError, causes, whole_text};
+use crate::verb::error::{CommandError, causes, text_without_list, whole_text, whole_text_without_list};
 use crate::verb::here::Here;
 use crate::verb::notices::Notices;
 use crate::wording::sieve::Form;
@@ -113,7 +113,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ProcessEnd {
     }
     let error = ended.as_ref().err();
     let hint = error.and_then(|error| error.hint(&here));
-    notices.end(exit, error.map(whole_text).as_deref(), hint.as_deref());
+    notices.end(exit, error.map(whole_text_without_list).as_deref(), hint.as_deref());
     ProcessEnd::Exit(exit)
 }
 
@@ -218,19 +218,12 @@ fn log_file(
 
 /// Reports an error with its causes and the hint.
 fn complain(console: Console, error: &CommandError, here: &Here) {
-    let mut text = error.to_string();
     // With `--quiet` the list of problems was not printed, nor the place of a bug.
+    let mut text = if console.quiet { text_without_list(error) } else { error.to_string() };
     if console.quiet
         && let Some(panic) = console::first_panic()
     {
         text.extend([" (", panic, ")"]);
-    }
-    if let CommandError::Plan(PlanError::Problems { name, problems }) = error
-        && console.quiet
-        && let Some(first) = problems.shown().next()
-    {
-        text.push_str(", such as this: ");
-        text.push_str(&first.in_file(name));
     }
     console.fail(&text, &causes(error).collect::<Vec<_>>(), error.hint(here).as_deref());
 }

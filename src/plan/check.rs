@@ -113,6 +113,13 @@ impl RowChecker {
         self.lacks_target_state |= self.scope.has_bad_default;
     }
 
+    /// Reports a file that has nothing but blanks and comments. It is an error also where a plan may be empty: an export that broke off
+    /// looks like that, and one that found nothing has its header.
+    pub(crate) fn lacks_content(&mut self) {
+        let message = "the file is empty, not even a header (`--allow-empty` takes a header without rows)".to_owned();
+        self.problems.error(Position { line: 1, column: 1 }, message, None);
+    }
+
     pub(crate) fn allows_unknown(&self) -> bool {
         self.reading.allow_unknown
     }
@@ -206,7 +213,7 @@ impl RowChecker {
     pub(crate) fn finish(mut self, header: Position, terms: &Terms, waves_at: &[Position]) -> Total {
         self.problems.begin_file(0, None);
         if self.n_rows == 0 && self.problems.n_errors() == 0 && !self.reading.allow_empty {
-            self.problems.error(header, "the plan has no rows".to_owned(), None);
+            self.problems.error(header, "the plan has no rows (`--allow-empty` takes such a plan)".to_owned(), None);
         }
         let named = self.waves.in_order();
         for (wave, at) in terms.waves.iter().zip(waves_at).filter(|(wave, _)| !wave.name.is_empty()) {

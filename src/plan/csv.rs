@@ -28,9 +28,14 @@ pub(crate) fn read<R: Read, E>(
     checker: &mut RowChecker,
     each: &mut impl FnMut(Row) -> Result<(), E>,
 ) -> Result<(), ReadStop<E>> {
-    let Some(delimiter) = delimiter(text, &mut checker.problems)? else { return Ok(()) };
-    let mut records = Records::new(delimiter);
     let n_errors = checker.problems.n_errors();
+    let Some(delimiter) = delimiter(text, &mut checker.problems)? else {
+        if checker.problems.n_errors() == n_errors {
+            checker.lacks_content();
+        }
+        return Ok(());
+    };
+    let mut records = Records::new(delimiter);
     // Without a header, the rows cannot be read.
     if !records.next(text, &mut checker.problems)? || checker.problems.n_errors() > n_errors {
         return Ok(());

@@ -80,10 +80,19 @@ impl Problem {
     /// Formats the problem on one line: `plan.csv:17:9: error: unknown copystate "finishd" (did you mean "finished"?)`.
     #[must_use]
     pub fn in_file(&self, name: &str) -> String {
-        let Problem { severity, file, line, column, message, suggestion } = self;
+        self.told_in(name, &format!("{}: ", self.severity.name()))
+    }
+
+    /// Returns the same without its severity, for a sentence that says it.
+    pub(crate) fn in_a_sentence(&self, name: &str) -> String {
+        self.told_in(name, "")
+    }
+
+    fn told_in(&self, name: &str, severity: &str) -> String {
+        let Problem { severity: _, file, line, column, message, suggestion } = self;
         let name = file.as_deref().unwrap_or(name);
         let meant = suggestion.as_ref().map(|word| format!(" (did you mean \"{word}\"?)")).unwrap_or_default();
-        visible(&format!("{name}:{line}:{column}: {}: {message}{meant}", severity.name())).into_owned()
+        visible(&format!("{name}:{line}:{column}: {severity}{message}{meant}")).into_owned()
     }
 }
 

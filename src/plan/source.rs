@@ -14,6 +14,8 @@ pub(crate) mod below;
 
 use below::NotBelow;
 
+/// Name of standard input as a plan, in messages.
+pub(crate) const STDIN: &str = "<stdin>";
 /// Limit of a spooled stream in bytes: several million rows.
 const MOST_OF_A_STREAM: u64 = 1 << 30;
 /// Limit of a plan file in bytes: its terms, and rows that stand among them.
@@ -31,7 +33,7 @@ pub struct Source {
 impl Source {
     /// Opens the plan at `path`; `-` is standard input.
     pub fn open(path: &Path) -> Result<Self, PlanError> {
-        let name = if path == "-" { "<stdin>".to_owned() } else { path.display().to_string() };
+        let name = if path == "-" { STDIN.to_owned() } else { path.display().to_string() };
         let opened = if path == "-" { spool(io::stdin().lock()) } else { open(path) };
         match opened {
             Ok(file) => Ok(Self { file, name, extension: extension(path) }),

@@ -70,12 +70,15 @@ fn thirty_mistakes_are_told_in_thirty_lines() {
     assert_eq!(found.len(), 30);
 }
 
+const EMPTY: &str = "1:1: error: the file is empty, not even a header (`--allow-empty` takes a header without rows)";
+
 /// A plan of one header and one row, and the one line that is reported about it.
 const MISTAKES: &[(&str, &str)] = &[
     // The plan as a whole.
-    ("", "1:1: error: the plan has no rows"),
-    ("\n# nothing\n", "1:1: error: the plan has no rows"),
-    ("\nid,state\n", "2:1: error: the plan has no rows"),
+    ("", EMPTY),
+    ("\n# nothing\n", EMPTY),
+    (" ,;\n", EMPTY),
+    ("\nid,state\n", "2:1: error: the plan has no rows (`--allow-empty` takes such a plan)"),
     // The header.
     ("name,state\nweb,stopped\n", "1:1: error: a column \"source_id\" is needed"),
     (

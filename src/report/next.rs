@@ -231,6 +231,12 @@ impl NextCommands {
         }
     }
 
+    /// Lifts the pause of the run, also of one that no launch carries now.
+    #[must_use]
+    pub fn goes_on_after_pause(&self) -> String {
+        self.control(&["continue"])
+    }
+
     #[must_use]
     pub fn explain(&self, source_id: &str) -> String {
         self.written("explain", &[source_id], &flag("run", &self.run))

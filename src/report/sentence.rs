@@ -36,8 +36,9 @@ impl Summary {
     /// Returns the next thing to do with its command, on one line. Where the run needs nothing, the command shows how it stands.
     #[must_use]
     pub(crate) fn hint(&self) -> String {
-        match self.next_steps().into_iter().next() {
-            Some((_, next)) => format!("{}: `{}`", next.say, next.command),
+        match self.first_steps() {
+            Some((next, None)) => format!("{}: `{}`", next.say, next.command),
+            Some((next, Some(then))) => format!("{}: `{}`, then `{then}`", next.say, next.command),
             None => format!("`{}` shows the run", self.commands.status()),
         }
     }

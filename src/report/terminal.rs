@@ -6,6 +6,8 @@ use super::advice::step::Advice;
 use super::advice::{going_on, rows};
 use super::causes::{cause_text, example_of};
 use super::summary::{Summary, Unsettled};
+use crate::control::CONTROL;
+use crate::event::run::DrainReason;
 use crate::event::verdict::Verdict;
 use crate::journal::read::causes::Cause;
 use crate::ledger::standing::Phase;
@@ -15,6 +17,8 @@ use crate::wording::printout::Printout;
 
 /// Name of the step about rows on target that were not verified by choice.
 pub(crate) const UNPROVEN: &str = "unproven";
+/// Name of the steps about rows that were not begun.
+const PENDING: &str = "pending";
 const VERDICT_WIDTH: usize = 10;
 
 impl Summary {
@@ -63,6 +67,18 @@ impl Summary {
         Ok(())
     }
 
+    /// Returns the first thing to do; and the command that goes on after it, where the first only looks or lifts a pause.
+    pub(crate) fn first_steps(&self) -> Option<(Advice, Option<String>)> {
+        let mut steps = self.next_steps();
+        let goes_on = steps.iter().rfind(|(about, _)| *about == PENDING).map(|(_, advice)| advice.command.clone());
+        if steps.is_empty() {
+            return None;
+        }
+        let (_, first) = steps.swap_remove(0);
+        let is_half = first.command == self.commands.doctor() || first.command == self.commands.goes_on_after_pause();
+        Some((first, goes_on.filter(|_| is_half)))
+    }
+
     /// Returns what to do about rows that are not on target or not proven, once for each cause.
     pub(crate) fn next_steps(&self) -> Vec<(&'static str, Advice)> {
         let commands = &self.commands;
@@ -72,8 +88,13 @@ impl Summary {
             steps.extend(rows::next(Phase::InDoubt, None, commands, "").map(|next| ("in_doubt", next)));
         }
         if !commands.goes_on && self.unsettled.pending > 0 {
+            if self.ending.drained == Some(DrainReason::NotBegun)
+                && self.steering.paused.iter().any(|paused| paused.by.via == CONTROL)
+            {
+                steps.push((PENDING, going_on::lift_pause(commands)));
+            }
             let left = going_on::steps(self.exit.code, &self.ending, in_doubt, commands);
-            steps.extend(left.into_iter().map(|next| ("pending", next)));
+            steps.extend(left.into_iter().map(|next| (PENDING, next)));
         }
         if self.unproven > 0 {
             steps.push((UNPROVEN, rows::unproven(self.unproven, commands)));

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use entry::ErrorEntry;
 use hints::{
-    hint_of_altered, hint_of_control, hint_of_key, hint_of_owner, hint_of_planted, hint_of_rest, hint_of_skip,
-    hint_of_status, hint_of_way,
+    hint_of_altered, hint_of_control, hint_of_key, hint_of_owner, hint_of_planted, hint_of_problems, hint_of_rest,
+    hint_of_skip, hint_of_status, hint_of_way,
 };
 use journal_errors::{entry_of_journal, hint_of_pruned};
 
@@ -233,9 +233,7 @@ fn entry_of_settings(error: &SettingsError) -> ErrorEntry<'_> {
 
 fn entry_of_plan(error: &PlanError) -> ErrorEntry<'_> {
     match error {
-        PlanError::Problems { .. } => {
-            ErrorEntry::said(Exit::Usage, "correct the plan and run the same command again; nothing was sent")
-        }
+        PlanError::Problems { name, .. } => ErrorEntry::typed(Exit::Usage, |here| hint_of_problems(name, here)),
         PlanError::Unreadable { .. } => ErrorEntry::said(Exit::Usage, "`cutover init` writes an example plan"),
         PlanError::Unsupported { .. } => {
             ErrorEntry::said(Exit::Usage, "plans are read as CSV, TSV, JSON Lines and TOML; nothing was sent")

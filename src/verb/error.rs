@@ -285,6 +285,24 @@ pub(crate) fn causes(error: &CommandError) -> impl Iterator<Item = String> {
     std::iter::successors(std::error::Error::source(error), |cause| cause.source()).map(ToString::to_string)
 }
 
+/// Text of an error for whoever was not shown the list of a plan's problems: names the plan, and has the first of them.
+pub(crate) fn text_without_list(error: &CommandError) -> String {
+    if let CommandError::Plan(PlanError::Problems { name, problems }) = error
+        && let Some(first) = problems.shown().next()
+    {
+        let n_errors = problems.n_errors();
+        let first = first.in_a_sentence(name);
+        let begins = if n_errors == 1 { ": " } else { ", the first: " };
+        return format!("the plan `{}` has {}{begins}{first}", plain(name), count(n_errors as u64, "error"));
+    }
+    error.to_string()
+}
+
+/// An error and its causes on one line, for whoever sees nothing else of it.
+pub(crate) fn whole_text_without_list(error: &CommandError) -> String {
+    std::iter::once(text_without_list(error)).chain(causes(error)).collect::<Vec<_>>().join(": ")
+}
+
 /// An error and its causes on one line.
 pub(crate) fn whole_text(error: &CommandError) -> String {
     std::iter::once(error.to_string()).chain(causes(error)).collect::<Vec<_>>().join(": ")

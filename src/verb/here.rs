@@ -94,6 +94,11 @@ impl Here {
         format!("cutover {words}{}", self.way)
     }
 
+    /// Returns the command that checks the plan of this command.
+    pub(crate) fn checks(&self, plan: &Path) -> String {
+        format!("cutover check {}{}{}", shell_path(plan), self.reading, self.config)
+    }
+
     /// Returns the command that seals the plan of this launch.
     pub(crate) fn seals(&self, plan: &Path) -> String {
         self.asks(&format!("plan {}{} -o FILE", shell_path(plan), self.reading))

@@ -235,6 +235,9 @@ fn next(about: Occasion, summary: &Summary) -> Option<String> {
             (!words.is_empty()).then(|| summary.commands.control(&words))
         }
         Occasion::Halt | Occasion::Test => Some(summary.commands.status()),
-        Occasion::End => summary.next_steps().into_iter().next().map(|(_, advice)| advice.command),
+        Occasion::End => summary.first_steps().map(|(first, then)| match then {
+            Some(then) => format!("{} && {then}", first.command),
+            None => first.command,
+        }),
     }
 }

@@ -166,7 +166,7 @@ fn with_q_a_yes_is_silent_and_a_no_is_one_error() {
     let dead = ["doctor", "--endpoint", "http://127.0.0.1:1"];
     rusqlite::Connection::open(lab.path("cutover.db")).unwrap().execute("UPDATE row SET name = 'x'", []).unwrap();
     for (verb, code, says) in [
-        (&["check", "bad.csv"][..], 2, "the plan has 2 errors, such as this: bad.csv:2:6: error: unknown copystate"),
+        (&["check", "bad.csv"][..], 2, "the plan `bad.csv` has 2 errors, the first: bad.csv:2:6: unknown copystate"),
         (&["check", "none.csv"], 2, "could not read the plan"),
         (&["audit", "verify"], 7, "is not what it was"),
         (&dead, 8, "Connection refused"),

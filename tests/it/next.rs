@@ -255,6 +255,8 @@ fn a_wrong_token_and_a_dead_endpoint_are_dealt_with_before_going_on() {
     let text = said(&lab.cutover(&args).exits(8)) + &told(&lab, &[], &[]);
     assert!(text.contains("cutover doctor --endpoint http://127.0.0.1:1"), "{text}");
     type_all(&lab, &text, &[]);
+    let quiet = lab.cutover(&[&args[..], &["-q"]].concat()).exits(8).stderr;
+    assert!(quiet.contains("`cutover doctor ") && quiet.contains("`, then `cutover resume "), "{quiet}");
 }
 
 #[test]

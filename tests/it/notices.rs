@@ -353,6 +353,8 @@ fn an_end_before_there_is_a_run_is_told_too() {
     holder.kill();
     assert_eq!(hook.told().iter().filter(|about| *about == "start").count(), 1, "who is killed says nothing more");
     assert_eq!(told.len(), 9);
+    // Nobody was shown the list of what is wrong with the plan.
+    assert!(told[0].starts_with("the plan `broken.csv` has 1 error: broken.csv:"), "{}", told[0]);
     // What is read or rehearsed is nobody's news.
     let n_told = hook.came().len();
     lab.cutover(&["plan", "plan.csv", "--endpoint", &sandbox.url]).exits(0);
@@ -364,6 +366,8 @@ fn an_end_before_there_is_a_run_is_told_too() {
     assert_eq!(run("plan.csv", "http://127.0.0.1:9", &[]), 8);
     let end = hook.came().pop().unwrap().json();
     assert_eq!((&end["exit"]["code"], end["anchor"].is_string()), (&json!(8), true), "{end}");
+    let next = end["next"].as_str().unwrap();
+    assert!(next.starts_with("cutover doctor ") && next.contains(" && cutover resume "), "{next}");
 }
 
 #[test]

@@ -159,7 +159,7 @@ fn the_first_line_names_the_delimiter_is_the_header_or_is_said_to_be_none() {
             &["2:1: error: the first line is no header by `;`, and one by `,`"],
         ),
         ("p.csv", text("sep=\nid,state\nA,stopped\n"), &[], 2, &["1:1: error: this line names no delimiter"]),
-        ("p.csv", text("sep=;\n"), &[], 2, &["1:1: error: the plan has no rows"]),
+        ("p.csv", text("sep=;\n"), &[], 2, &["1:1: error: the file is empty, not even a header"]),
         ("p.csv", odd("no-header.csv"), &[], 2, &[NONE]),
         ("p.csv", text("A;stopped;syncing\nB;stopped;syncing\n"), &[], 2, &[NONE]),
         ("p.csv", text("web-1,A,stopped,name\n"), &[], 2, &[NONE]),
@@ -365,7 +365,7 @@ fn a_plan_is_read_in_its_encoding_or_called_what_it_is() {
             2,
             &["error: the plan `p.csv` is an HTML page: a log-in page"],
         ),
-        ("p.csv", Vec::new(), &[], 2, &["1:1: error: the plan has no rows"]),
+        ("p.csv", Vec::new(), &[], 2, &["1:1: error: the file is empty, not even a header"]),
     ]);
 }
 
@@ -403,7 +403,7 @@ fn what_is_no_file_is_said_to_be_none() {
         ("folder.csv", "Is a directory"),
         ("/dev/zero", "it is a device"),
         ("nowhere.csv", "No such file"),
-        ("/dev/null", "the plan has no rows"),
+        ("/dev/null", "the file is empty, not even a header"),
     ] {
         let ended = lab.cutover(&["check", plan]).exits(2);
         assert!(ended.stderr.contains(says), "{plan}: {}", ended.stderr);

@@ -298,6 +298,13 @@ fn what_cannot_begin_in_its_time_ends_and_has_sent_nothing() {
             "SELECT json_extract(detail, '$.reason') FROM event WHERE kind = 'drain_began' ORDER BY run DESC LIMIT 1";
         assert_eq!(lab.journal().text(drain), "not_begun");
     }
+    let launch = lab.begin(&sandbox, &["run", "plan.toml", "--new", "--start-within", "4s", "-q"]);
+    assert!(launch.reaches("wait_began"));
+    lab.cutover(&["control", "pause"]).exits(0);
+    let ended =
+        launch.end().exits(4).says("it is paused, so that no launch begins: lift that first: `cutover control ");
+    assert!(ended.stderr.contains(" continue`, then `cutover resume "), "{}", ended.stderr);
+    lab.cutover(&["control", "continue"]).exits(0);
     assert!(sandbox.changes().is_empty());
     // What has begun in time goes on for as long as it takes.
     let slow = ["run", "plan.csv", "--new", "--rate", "4", "--start-within", "1s"];
@@ -308,20 +315,34 @@ fn what_cannot_begin_in_its_time_ends_and_has_sent_nothing() {
 fn a_plan_without_rows_is_an_error_unless_it_may_be_empty() {
     let _machine = shared();
     let (lab, sandbox) = lab();
-    let empty = ["", "# nothing to do\n", "source_id,copystate,migrationcycle\n"];
-    for (n, text) in empty.into_iter().enumerate() {
-        let name = format!("empty{n}.csv");
-        lab.write(&name, text);
+    let header = "source_id,copystate,migrationcycle\n";
+    lab.write("empty.csv", header);
+    lab.write("empty.jsonl", "");
+    lab.write("empty.toml", "files = ['empty.csv']\n");
+    for name in ["empty.csv", "empty.jsonl", "empty.toml"] {
         for verb in ["check", "plan", "run", "rehearse"] {
             let at = if verb == "check" { vec![] } else { vec!["--endpoint", &sandbox.url] };
-            let args = |more: &[&'static str]| [&[verb, &name][..], &at, more].concat();
-            lab.cutover(&args(&[])).exits(2).says("the plan has no rows");
+            let args = |more: &[&'static str]| [&[verb, name][..], &at, more].concat();
+            lab.cutover(&args(&[])).exits(2).says("the plan has no rows (`--allow-empty` takes such a plan)");
             let ended = lab.cutover(&args(&["--allow-empty"])).exits(0);
-            assert_eq!((ended.stdout + &ended.stderr).lines().count(), 1, "{verb} {text:?}");
+            assert_eq!((ended.stdout + &ended.stderr).lines().count(), 1, "{verb} {name}");
             let quiet = lab.cutover(&args(&["--allow-empty", "-q"])).exits(0);
-            assert_eq!((quiet.stdout.as_str(), quiet.stderr.as_str()), ("", ""), "{verb} {text:?}");
+            assert_eq!((quiet.stdout.as_str(), quiet.stderr.as_str()), ("", ""), "{verb} {name}");
             let json = lab.cutover(&args(&["--allow-empty", "--json"])).exits(0);
             serde_json::from_str::<Value>(&json.stdout).unwrap();
+        }
+    }
+    // An export that broke off has not even a header.
+    lab.write("rows.csv", &plan(2, "stopped,syncing"));
+    lab.write("broken-off.toml", "files = ['rows.csv', 'broken-off.csv']\n");
+    for text in ["", " \n\n", "# nothing to do\n", "sep=;\n", ",,\n"] {
+        lab.write("broken-off.csv", text);
+        for verb in ["check", "run"] {
+            let at = if verb == "check" { vec![] } else { vec!["--endpoint", &sandbox.url] };
+            for name in ["broken-off.csv", "broken-off.toml"] {
+                let args = [&[verb, name, "--allow-empty"][..], &at].concat();
+                lab.cutover(&args).exits(2).says("broken-off.csv:1:1: error: the file is empty, not even a header");
+            }
         }
     }
     // Anything else that is wrong with it is an error all the same.
@@ -330,6 +351,6 @@ fn a_plan_without_rows_is_an_error_unless_it_may_be_empty() {
     assert!(!lab.path("cutover.db").exists() && sandbox.ledger().is_empty());
     // No key is used up.
     let slot = |plan: &str| call(&lab, &sandbox, &["run", plan, "--allow-empty", "--run-key", "night"]);
-    slot("empty2.csv").exits(0);
+    slot("empty.csv").exits(0);
     slot("plan.csv").exits(1);
 }

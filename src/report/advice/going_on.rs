@@ -58,6 +58,11 @@ pub(crate) fn steps(code: Option<u8>, ending: &Ending, in_doubt: bool, commands:
     }
 }
 
+/// Returns what comes before going on with a run that somebody paused: its pause holds for the next launch as well.
+pub(crate) fn lift_pause(commands: &NextCommands) -> Advice {
+    advice("it is paused, so that no launch begins: lift that first", commands.goes_on_after_pause())
+}
+
 fn refused(refusal: Refusal, commands: &NextCommands) -> Vec<Advice> {
     match refusal {
         Refusal::Irreversible => {

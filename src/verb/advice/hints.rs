@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::lock::Owner;
+use crate::plan::source::STDIN;
 use crate::report::next::flags::journal_flag;
 use crate::ssh::signature::SignatureError;
 use crate::verb::here::Here;
@@ -43,6 +44,14 @@ pub(super) fn hint_of_skip(id: &str, run: &str, here: &Here) -> String {
 
 pub(super) fn hint_of_status(run: &str, here: &Here) -> String {
     format!("`{}` shows where it stands", here.reads(&format!("status {}", shell_word(run))))
+}
+
+pub(super) fn hint_of_problems(plan: &str, here: &Here) -> String {
+    const AND_THEN: &str = "run the same command again; nothing was sent";
+    if plan == STDIN {
+        return format!("correct the plan and {AND_THEN}");
+    }
+    format!("`{}` lists all that is wrong with it; correct that and {AND_THEN}", here.checks(Path::new(plan)))
 }
 
 pub(super) fn hint_of_rest(run: &str, resume: &str, here: &Here) -> String {
