@@ -55,7 +55,7 @@ pub(crate) mod request;
 mod run_key;
 mod running_hooks;
 pub(crate) mod saving;
-mod signals;
+pub(crate) mod signals;
 mod summing_up;
 pub(crate) mod taking_up;
 #[cfg(test)]

@@ -15,6 +15,7 @@ use crate::console::log_file::{LogFile, ReopenSignal};
 use crate::console::{self, Console};
 use crate::diagnostics::{self, Depth};
 use crate::exit::{Exit, ProcessEnd};
+use crate::launch::signals::end_is_decided;
 use crate::plan::error::PlanError;
 use crate::report::failure::Failure;
 use crate::report::plugin::PluginAnswer;
@@ -99,6 +100,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ProcessEnd {
             error.exit()
         }
     };
+    end_is_decided(exit, &notices);
     if console.quiet && exit != Exit::Done && !console::has_results() && !console::has_failed() {
         // Whoever hears nothing takes it that all is well.
         console.fail(exit.meaning(), &[], None);
@@ -110,6 +112,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ProcessEnd {
             Err(error) => failure_of(error, &here),
         };
         exit = tell(&failure, exit);
+        end_is_decided(exit, &notices);
     }
     let error = ended.as_ref().err();
     let hint = error.and_then(|error| error.hint(&here));

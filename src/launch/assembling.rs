@@ -161,7 +161,7 @@ impl Assembly {
         };
         let last_words = LastWords { console: launch.console, status };
         let signals = signals.map_or_else(Signals::listen, Ok).map_err(CommandError::Start)?;
-        signals::watch(signals, stop, recorder.clone(), Arc::clone(&ended), last_words);
+        signals::watch(signals, stop, recorder.clone(), Arc::clone(&ended), launch.notices.clone(), last_words);
         let looking = launch.look_where_it_is(&recorder);
         let gates = lanes.clone();
         let exporting = launch.request.metrics.keep_up_to_date(move || paces(&gates));

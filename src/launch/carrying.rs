@@ -10,7 +10,7 @@ use super::considering::GoAhead;
 use super::halted::Halted;
 use super::inputs::Launch;
 use super::request::Consent;
-use super::signals::Signals;
+use super::signals::{self, Signals};
 use super::summing_up::Carried;
 use crate::clock::Clock;
 use crate::control::{By, Command};
@@ -46,6 +46,7 @@ impl Launch {
             let carried = self.begin_and_carry(&parts.work).await;
             self.end(parts, carried, started).await
         });
+        signals::end_is_decided(ended.as_ref().map_or_else(CommandError::exit, |carried| carried.exit), &self.notices);
         // A question without an answer still blocks a thread on standard input.
         runtime.shutdown_background();
         ended

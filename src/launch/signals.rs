@@ -1,13 +1,19 @@
 //! Signals: the first drains, the second aborts, the third exits at once.
 //!
 //! SIGHUP only drains, however often it comes: a closed terminal sends it twice, from the shell and from the system, and a service
-//! manager may send it right after its own signal.
+//! manager may send it right after its own signal. Once the end is decided, each ends the wait for notices, and the third leaves with
+//! the code that was decided.
+//!
+//! They come in a thread of their own, from the first time they are listened to until the process ends: with our handlers in place, one
+//! that nobody acts on would do nothing at all.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::console::{self, Console};
 use crate::engine::stop::Stop;
@@ -15,6 +21,7 @@ use crate::event::run::{DrainReason, RunEvent};
 use crate::exit::Exit;
 use crate::recorder::Recorder;
 use crate::report::failure::Failure;
+use crate::verb::notices::Notices;
 use crate::wording::sieve::Form;
 
 /// Time in which the last message has to be taken: whoever sends a third signal does not wait for the reader of a full pipe.
@@ -57,64 +64,141 @@ impl EndSignal {
 
 /// Signals that ask to end, from the moment at which they are listened to: from there on they do not end the process by themselves.
 pub(super) struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hang_up: Option<Signal>,
+    heard: UnboundedReceiver<EndSignal>,
+}
+
+/// State of the process's thread for signals.
+struct Hearing {
+    is_listening: bool,
+    /// Signals that came and were no SIGHUP.
+    n_asked: u32,
+    stage: LaunchStage,
+}
+
+/// Stage of a launch, by which a signal means something.
+enum LaunchStage {
+    /// It goes on. There are no last words until there is something to stop.
+    GoesOn { to: UnboundedSender<EndSignal>, last_words: Option<LastWords> },
+    /// Its end is decided.
+    Ended { exit: Exit, notices: Notices },
+    /// None was begun.
+    NotBegun,
+}
+
+static HEARING: Mutex<Hearing> = Mutex::new(Hearing { is_listening: false, n_asked: 0, stage: LaunchStage::NotBegun });
+
+fn hearing() -> MutexGuard<'static, Hearing> {
+    HEARING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Sets the exit that is decided: from here on, a signal no longer changes it.
+pub(crate) fn end_is_decided(exit: Exit, notices: &Notices) {
+    hearing().stage = LaunchStage::Ended { exit, notices: notices.clone() };
 }
 
 impl Signals {
-    /// Listens; within a runtime.
+    /// Listens for a launch that begins.
     pub(super) fn listen() -> std::io::Result<Self> {
-        let hang_up = if hang_ups_are_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())?, hang_up })
+        let mut hearing = hearing();
+        if !hearing.is_listening {
+            hear()?;
+            hearing.is_listening = true;
+        }
+        let (to, heard) = unbounded_channel();
+        hearing.n_asked = 0;
+        hearing.stage = LaunchStage::GoesOn { to, last_words: None };
+        Ok(Self { heard })
     }
 
     /// Waits for the next one. One that came while nobody waited is kept.
     pub(super) async fn next(&mut self) -> EndSignal {
-        tokio::select! {
-            Some(()) = self.interrupt.recv() => EndSignal::Interrupt,
-            Some(()) = self.terminate.recv() => EndSignal::Terminate,
-            Some(()) = next(&mut self.hang_up) => EndSignal::HangUp,
-            else => std::future::pending().await,
+        match self.heard.recv().await {
+            Some(signal) => signal,
+            None => std::future::pending().await,
         }
     }
 }
 
-/// Starts a task that acts on signals until the runtime ends. Once `ended` is true, a drain is not recorded.
+/// Starts the thread, once the handlers are in place.
+fn hear() -> std::io::Result<()> {
+    let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
+    let within = runtime.enter();
+    let mut hang_up = if hang_ups_are_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    drop(within);
+    let hear = async move {
+        loop {
+            came(tokio::select! {
+                Some(()) = interrupt.recv() => EndSignal::Interrupt,
+                Some(()) = terminate.recv() => EndSignal::Terminate,
+                Some(()) = next(&mut hang_up) => EndSignal::HangUp,
+                else => return,
+            });
+        }
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || runtime.block_on(hear)).map(drop)
+}
+
+/// Acts on a signal, or hands it to the launch that goes on.
+fn came(signal: EndSignal) {
+    let mut hearing = hearing();
+    let Hearing { n_asked, stage, .. } = &mut *hearing;
+    *n_asked += u32::from(signal != EndSignal::HangUp);
+    let is_third = signal != EndSignal::HangUp && *n_asked > 2;
+    match stage {
+        LaunchStage::GoesOn { last_words, .. } if is_third => {
+            let last_words = last_words.take();
+            drop(hearing);
+            leave(signal.exit(), last_words);
+        }
+        LaunchStage::Ended { exit, .. } if is_third => leave(*exit, None),
+        // Whoever does not listen any more has ended.
+        LaunchStage::GoesOn { to, .. } => _ = to.send(signal),
+        LaunchStage::Ended { notices, .. } => notices.wait_no_longer(),
+        LaunchStage::NotBegun => (),
+    }
+}
+
+/// Starts a task that acts on signals until the runtime ends. Once `ended` is true, they end the wait for notices alone.
 pub(super) fn watch(
     mut signals: Signals,
     stop: Stop,
     recorder: Recorder,
     ended: Arc<AtomicBool>,
+    notices: Notices,
     last_words: LastWords,
 ) {
+    if let LaunchStage::GoesOn { last_words: kept, .. } = &mut hearing().stage {
+        *kept = Some(last_words);
+    }
     tokio::spawn(async move {
         let mut n_asked = 0;
         loop {
             let reason = signals.next().await.reason();
+            if ended.load(Ordering::Relaxed) {
+                notices.wait_no_longer();
+                continue;
+            }
             let is_new = !stop.has_reason(reason);
             n_asked += u32::from(reason != DrainReason::HungUp);
             match (reason, n_asked) {
                 (DrainReason::HungUp, _) | (_, 1) if is_new => {
                     stop.drain(reason);
-                    if !ended.load(Ordering::Relaxed) {
-                        // Recorded for the audit; the drain does not wait for it.
-                        let recorder = recorder.clone();
-                        tokio::spawn(async move {
-                            let drain = RunEvent::DrainBegan { reason, why: None };
-                            _ = recorder.record_of_run(vec![drain]).await;
-                        });
-                    }
+                    // Recorded for the audit; the drain does not wait for it.
+                    let recorder = recorder.clone();
+                    tokio::spawn(async move {
+                        let drain = RunEvent::DrainBegan { reason, why: None };
+                        _ = recorder.record_of_run(vec![drain]).await;
+                    });
                 }
                 (DrainReason::HungUp, _) => (),
-                (_, 2) => stop.abort(),
-                _ => leave(reason, last_words),
+                _ => stop.abort(),
             }
         }
     });
 }
 
-async fn next(signal: &mut Option<Signal>) -> Option<()> {
+async fn next(signal: &mut Option<tokio::signal::unix::Signal>) -> Option<()> {
     match signal {
         Some(signal) => signal.recv().await,
         None => std::future::pending().await,
@@ -132,14 +216,15 @@ fn hang_ups_are_ignored() -> bool {
 
 /// Exits at once. Rows on the wire stay in doubt: the journal has their intents.
 #[expect(clippy::exit, reason = "the third signal means at once")]
-fn leave(reason: DrainReason, last_words: LastWords) -> ! {
-    let exit = if reason == DrainReason::Terminated { Exit::Terminated } else { Exit::Interrupted };
-    let (said, is_said) = mpsc::channel();
-    std::thread::spawn(move || {
-        last_words.say(exit);
-        _ = said.send(());
-    });
-    _ = is_said.recv_timeout(LAST_WORDS);
+fn leave(exit: Exit, last_words: Option<LastWords>) -> ! {
+    if let Some(last_words) = last_words {
+        let (said, is_said) = mpsc::channel();
+        std::thread::spawn(move || {
+            last_words.say(exit);
+            _ = said.send(());
+        });
+        _ = is_said.recv_timeout(LAST_WORDS);
+    }
     std::process::exit(exit.code().into())
 }
 

@@ -4,6 +4,7 @@
 //! end. Nothing waits for the thread until the launch has ended; then it has [`AT_THE_END`] for all that is left.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver as Results, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -21,6 +22,8 @@ const AT_THE_END: Duration = Duration::from_secs(10);
 /// Parts of it that are kept: for the records of the last tries, and then for those that nothing was heard of.
 const FOR_RECORDS: Duration = Duration::from_millis(1_500);
 const FOR_THE_MISSING: Duration = Duration::from_millis(500);
+/// Interval at which the wait looks for a signal that ends it.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Outcome of a notice at one receiver.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,8 +91,9 @@ impl Desk {
         }
     }
 
-    /// Sends the last notice, and waits until it and all before it are delivered or given up: ten seconds at most.
-    pub(crate) fn close(self, last: Notice) {
+    /// Sends the last notice, and waits until it and all before it are delivered or given up: ten seconds at most, and no longer than
+    /// until `is_enough`.
+    pub(crate) fn close(self, last: Notice, is_enough: &AtomicBool) {
         let Self { inbox, deadline, of_end, clerk, ended, results, .. } = self;
         let end = Instant::now() + AT_THE_END;
         let until = end - FOR_RECORDS;
@@ -98,25 +102,32 @@ impl Desk {
         _ = deadline.send(Some(until));
         let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut missing: HashSet<String> = of_end.into_iter().collect();
-        loop {
-            match results.recv_timeout((end - FOR_THE_MISSING).saturating_duration_since(Instant::now())) {
+        while !is_enough.load(Ordering::Relaxed) {
+            let left = (end - FOR_THE_MISSING).saturating_duration_since(Instant::now());
+            match results.recv_timeout(left.min(LOOK_EVERY)) {
                 Ok(Delivery { about: Occasion::End, receiver, .. }) => _ = missing.remove(&receiver),
                 Ok(_) => (),
                 Err(RecvTimeoutError::Disconnected) if missing.is_empty() => return,
+                Err(RecvTimeoutError::Timeout) if left > LOOK_EVERY => (),
                 Err(RecvTimeoutError::Disconnected | RecvTimeoutError::Timeout) => break,
             }
         }
+        let why = if is_enough.load(Ordering::Relaxed) {
+            "a signal ended the wait for it"
+        } else {
+            "nothing was heard of it in time"
+        };
         // A journal that is locked does not make the end later.
         let (sender, recorded) = channel::<()>();
         let recording = thread::Builder::new().spawn(move || {
             for receiver in missing.into_iter().filter(|receiver| is_first(&ended, receiver)) {
-                let problem = Some("nothing was heard of it in time".to_owned());
+                let problem = Some(why.to_owned());
                 clerk(&Delivery { receiver, about: Occasion::End, tries: TRIES, problem });
             }
             drop(sender);
         });
         if recording.is_ok() {
-            _ = recorded.recv_timeout(end.saturating_duration_since(Instant::now()));
+            _ = recorded.recv_timeout(end.saturating_duration_since(Instant::now()).min(FOR_THE_MISSING));
         }
     }
 }

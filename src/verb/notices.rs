@@ -4,6 +4,7 @@
 //! run they are about once it has one.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -35,6 +36,8 @@ struct Shared {
     verb: &'static str,
     /// `None` once the end was told, or is not to be told.
     desk: Mutex<Option<Desk>>,
+    /// Nobody waits any longer for the last notices.
+    is_enough: AtomicBool,
     subject: Mutex<Option<Subject>>,
     credentials_of_run: OfRun,
 }
@@ -64,7 +67,13 @@ impl Notices {
             if let Err(error) = &desk {
                 console.warn(&format!("nobody is told of this launch: {error}"));
             }
-            Shared { verb, desk: Mutex::new(desk.ok()), subject: Mutex::default(), credentials_of_run }
+            Shared {
+                verb,
+                desk: Mutex::new(desk.ok()),
+                is_enough: AtomicBool::new(false),
+                subject: Mutex::default(),
+                credentials_of_run,
+            }
         });
         Self(Some(shared))
     }
@@ -107,20 +116,28 @@ impl Notices {
         }
     }
 
+    /// Ends the wait for the last notices, also one that is yet to come.
+    pub(crate) fn wait_no_longer(&self) {
+        if let Some(shared) = &self.0 {
+            shared.is_enough.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Tells of the end of the process, and waits until all is delivered or given up, for ten seconds at most.
     pub(crate) fn end(&self, exit: Exit, error: Option<&str>, hint: Option<&str>) {
         let Some(shared) = &self.0 else { return };
         let Some(desk) = shared.desk().take() else { return };
         let subject = shared.subject().clone();
         let end = NoticeExit { code: exit.code(), name: exit.name(), reason: None };
-        desk.close(if let Some(subject) = subject {
+        let last = if let Some(subject) = subject {
             subject.notice(Occasion::End, shared.verb, error, Some(end))
         } else {
             let without_error =
                 if exit == Exit::Done { "nothing was to do, and no run was made" } else { exit.meaning() };
             let text = error.map_or_else(|| without_error.to_owned(), plain);
             Notice { exit: Some(end), next: hint.map(plain), ..Notice::new(Occasion::End, shared.verb, text) }
-        });
+        };
+        desk.close(last, &shared.is_enough);
     }
 }
 

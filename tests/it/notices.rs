@@ -296,6 +296,29 @@ fn somebody_who_is_waited_for_hears_of_it_with_the_command_that_works_and_each_o
 }
 
 #[test]
+fn a_signal_after_the_end_ends_the_wait_for_notices_and_changes_nothing_of_the_end() {
+    let _machine = shared();
+    for signal in ["INT", "HUP"] {
+        let (lab, sandbox) = three_rows();
+        let hook = Hook::that(Does::Hangs);
+        lab.write(
+            "cutover.toml",
+            &(settings(&[("ops", &hook.url)])
+                + "on = ['end']
+"),
+        );
+        let mut launch = lab.begin(&sandbox, &["run", "plan.csv"]);
+        assert!(launch.reaches("launch_ended"));
+        assert_eq!(hook.next().json()["about"], "end");
+        assert!(launch.is_running());
+        let began = Instant::now();
+        launch.signal(signal);
+        launch.end().exits(0).says("a signal ended the wait for it");
+        assert!(began.elapsed() < Duration::from_secs(4), "{signal}: {:?}", began.elapsed());
+    }
+}
+
+#[test]
 fn an_end_before_there_is_a_run_is_told_too() {
     let _machine = shared();
     let lab = Lab::new();
