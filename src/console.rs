@@ -13,10 +13,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 mod journald;
 mod level;
+mod line_queue;
 pub(crate) mod log_file;
 mod record;
 
 use level::Level;
+use line_queue::{LineQueue, Way};
 use log_file::LogFile;
 use record::{Record, lines};
 
@@ -128,7 +130,7 @@ impl Console {
     fn list(self, level: Level, write: impl Fn(&mut Printout<'_>) -> io::Result<()>) {
         self.log(&Record::new(level, &write));
         if !self.quiet {
-            put(&lines(width_of(&io::stderr()), write), level);
+            pass(Way::InPerson, lines(width_of(&io::stderr()), write), level);
         }
     }
 
@@ -147,19 +149,28 @@ impl Console {
                 LogFormat::Text => record.for_people(width_of(&io::stderr())),
                 LogFormat::Json => record.as_json(),
             };
-            put(&text, record.level);
+            pass(Way::for_level(record.level), text, record.level);
         }
     }
 
-    /// Appends to the log file, if there is one. The first failure is told even with `--quiet`: the file is there to be read later, and
-    /// a hole in it cannot be filled.
+    /// Appends to the log file, if there is one.
     fn log(self, record: &Record<'_>) {
         let Some(log) = self.log else { return };
-        let failed = log.append(&match self.format {
+        let text = self.for_log(record);
+        TO_LOG.pass(Way::for_level(record.level), move || self.append(log, &text));
+    }
+
+    fn for_log(self, record: &Record<'_>) -> String {
+        match self.format {
             LogFormat::Text => record.for_a_log(),
             LogFormat::Json => record.as_json(),
-        });
-        if let Some(error) = failed {
+        }
+    }
+
+    /// Appends lines. The first failure is told even with `--quiet`: the file is there to be read later, and a hole in it cannot be
+    /// filled.
+    fn append(self, log: &LogFile, text: &str) {
+        if let Some(error) = log.append(text) {
             let path = log.path().display();
             let warning =
                 format!("the log file `{path}` cannot be written ({error}): what is told may be missing there");
@@ -167,11 +178,53 @@ impl Console {
         }
     }
 
+    /// Has messages written by threads from here on, all but errors: diagnostics come from whoever carries the rows, and wait for no
+    /// reader. Where that is not possible, they are written as before.
+    pub(crate) fn queue(self) {
+        _ = TO_ERRORS.start(move |n| {
+            let write = |out: &mut Printout<'_>| writeln!(out, "{}", dropped(n));
+            let record = Record::new(Level::Warning, &write);
+            put(
+                &match self.format {
+                    LogFormat::Text => record.for_people(width_of(&io::stderr())),
+                    LogFormat::Json => record.as_json(),
+                },
+                Level::Warning,
+            );
+        });
+        if let Some(log) = self.log {
+            _ = TO_LOG.start(move |n| {
+                let write = |out: &mut Printout<'_>| writeln!(out, "{}", dropped(n));
+                self.append(log, &self.for_log(&Record::new(Level::Warning, &write)));
+            });
+        }
+    }
+
     /// Asks on the terminal: the cursor stays behind the question.
     pub(crate) fn ask(self, question: &str) {
         self.note(question);
-        put(&format!("\n{} ", visible(question)), Level::Info);
+        pass(Way::InPerson, format!("\n{} ", visible(question)), Level::Info);
     }
+}
+
+/// Messages on their way to standard error.
+static TO_ERRORS: LineQueue = LineQueue::new();
+
+/// Messages on their way to the log file.
+static TO_LOG: LineQueue = LineQueue::new();
+
+fn dropped(n: u64) -> String {
+    format!("{n} diagnostics are missing here: they came faster than they were taken")
+}
+
+/// Waits until all messages are written, for a second each at standard error and the log file.
+pub(crate) fn flush() {
+    TO_LOG.flush();
+    TO_ERRORS.flush();
+}
+
+fn pass(way: Way, text: String, level: Level) {
+    TO_ERRORS.pass(way, move || put(&text, level));
 }
 
 /// Writes to standard error; an error is ignored, because there is nobody left to tell.
@@ -252,6 +305,7 @@ impl Write for Results {
 
 /// Writes to standard output. A reader that has seen enough (`| head`) is no error.
 fn give<E: From<io::Error>>(write: impl FnOnce(&mut dyn Write) -> Result<(), E>) -> Result<(), E> {
+    TO_ERRORS.flush();
     let mut results = Results { out: io::stdout().lock(), reader_left: false };
     let mut out = io::BufWriter::new(&mut results);
     let written = write(&mut out).and_then(|()| Ok(out.flush()?));

@@ -34,6 +34,12 @@ use crate::wording::sieve::Form;
 /// Runs the program on its arguments, the first of which is its name.
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ProcessEnd {
+    let end = start(args);
+    console::flush();
+    end
+}
+
+fn start(args: impl IntoIterator<Item = OsString>) -> ProcessEnd {
     let reopen = ReopenSignal::take();
     // Without it, a limit is an end without a word at whatever is written next.
     let outlived = outlive_limits();
@@ -81,6 +87,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ProcessEnd {
             }
         };
         console::tell_of_panics(console);
+        if depth != Depth::Messages {
+            console.queue();
+        }
         diagnostics::start(depth, move |diagnostic| console.diagnose(diagnostic));
         console.note(&format!("cutover {}, process {}", env!("CARGO_PKG_VERSION"), std::process::id()));
         layers.warnings().iter().for_each(|warning| console.warn(warning));

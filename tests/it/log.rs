@@ -194,6 +194,33 @@ fn the_signal_of_whoever_rotates_logs_ends_no_process_and_is_not_ignored_by_its_
 }
 
 #[test]
+fn nobody_has_to_take_the_diagnostics_for_the_run_to_go_on() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(300, "stopped,syncing"));
+    // The pipe is open, and nobody reads from it.
+    let mut command = lab.command(&[&RUN[..], &["-vv", "--no-progress", "--log-file", "run.log"]].concat());
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let until = Instant::now() + Duration::from_mins(1);
+    let ended = loop {
+        match child.try_wait().unwrap() {
+            Some(status) => break status,
+            None if Instant::now() > until => {
+                _ = child.kill();
+                panic!("it waits for a reader of its diagnostics");
+            }
+            None => std::thread::sleep(Duration::from_millis(20)),
+        }
+    };
+    assert_eq!(ended.code(), Some(0));
+    let mut text = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+    let log = read(&lab, "run.log");
+    assert!(log.len() > text.len() && log.contains("ends with 0"), "more was told than a pipe holds");
+    assert_eq!(lab.journal().tally()["applied"], 300);
+}
+
+#[test]
 fn levels_in_the_log_are_those_of_the_matter() {
     let _machine = shared();
     let lab = Lab::new();
