@@ -1,7 +1,7 @@
 //! Diagnostics: decisions and requests of a process, told with `-v` and `-vv`, for whoever looks for the reason of what it does. The only
 //! room that knows `tracing`.
 //!
-//! What a later launch depends on is an event, and is in the journal; nothing here is stored but in a log file that somebody asked for.
+//! Nothing here is stored but in a log file that somebody asked for: what a later launch depends on is an event, in the journal.
 //! While nobody asked, a diagnostic costs the comparison of a level: its text is made by a closure that is not called.
 
 use std::fmt;
@@ -14,7 +14,7 @@ use tracing::{Event, Level, Metadata, Subscriber, span};
 /// Diagnostics that are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Depth {
-    /// None.
+    /// No diagnostics.
     Messages,
     Decisions,
     DecisionsAndRequests,

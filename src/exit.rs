@@ -60,7 +60,7 @@ impl Exit {
         }
     }
 
-    /// Returns the ending with this code; `None` if none has it.
+    /// Returns the exit with this code, in which each end by a signal has its own; `None` if none has it.
     #[must_use]
     pub fn from_code(code: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|exit| exit.code() == code)
@@ -123,12 +123,6 @@ impl Exit {
             | Exit::Interrupted
             | Exit::Terminated => false,
         }
-    }
-
-    /// Returns the exit with this code, in which each end by a signal has its own.
-    #[must_use]
-    pub fn with_code(code: u8) -> Option<Exit> {
-        Exit::ALL.into_iter().find(|exit| exit.code() == code)
     }
 
     /// Returns the words with which the sentence about an unfinished run begins; `None` for a finished one, of which the counts say
@@ -397,10 +391,10 @@ mod tests {
     #[test]
     fn a_stored_code_is_read_back_as_the_exit_that_it_was() {
         for exit in Exit::ALL {
-            assert_eq!(Exit::with_code(exit.code()), Some(exit));
+            assert_eq!(Exit::from_code(exit.code()), Some(exit));
             assert_eq!(exit.headline().is_none(), exit.is_finished(), "{exit:?}");
         }
-        assert_eq!(Exit::with_code(9), None);
+        assert_eq!(Exit::from_code(9), None);
     }
 
     #[test]

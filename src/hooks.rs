@@ -1,6 +1,6 @@
 //! Hooks as they are run: their commands, the document that they read, and the part of their output that is kept.
 //!
-//! When a hook is due, and what follows from its end, is decided in `steering`.
+//! `steering` decides when a hook is due, and what follows from its end.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

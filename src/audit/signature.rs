@@ -24,10 +24,10 @@ pub struct Signed<'a> {
 
 const FIRST: &str = "cutover.head.v1";
 const SECOND: &str = "cutover.head.v2";
-/// As the second, of a journal from which runs were taken out: it names the last tombstone.
+/// Form of a journal from which runs were taken out: the second, and the last tombstone.
 const THIRD: &str = "cutover.head.v3";
 
-/// What a head says of a run, which is in the journal or was taken out.
+/// Statement of a head about a run, which is in the journal or was taken out.
 struct HeadOf {
     run: String,
     plan_digest: String,

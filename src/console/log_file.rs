@@ -1,10 +1,10 @@
 //! Log file: all that is told, whatever standard error shows of it.
 //!
-//! It is appended to, and opened again at SIGUSR1, so that it may be moved away meanwhile. One that can no longer be written does not
-//! stop anything: what a later launch depends on is in the journal.
+//! Lines are appended. SIGUSR1 has it opened again, so that it may be moved away meanwhile. A file that can no longer be written does
+//! not stop anything: what a later launch depends on is in the journal.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::{mem, thread};
@@ -15,7 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::files::beside::check_is_no_journal;
 use crate::files::folder::folder_of;
 use crate::files::mode::private_mode;
-use crate::files::open::open_to_append;
+use crate::files::open::{open_itself, open_to_append};
 
 /// SIGUSR1, from the moment at which it is taken: from there to the end of the process it ends nothing. Whoever rotates logs sends it to
 /// all processes of this name, also to those without a log file. Children have its default again, since a handler is reset on exec.
@@ -36,6 +36,9 @@ impl ReopenSignal {
         Ok(Self { runtime, asked })
     }
 }
+
+/// Bytes of a file by which a log is known.
+const LONGEST_START: u64 = 4096;
 
 /// Open log file.
 #[derive(Debug)]
@@ -62,7 +65,9 @@ impl LogFile {
         let path = std::path::absolute(path)?;
         let mode = mode_of(journal);
         check_is_no_journal(&path)?;
-        let state = State { file: open_to_append(&path, mode)?, is_cut: false, has_failed: false };
+        let file = open_to_append(&path, mode)?;
+        check_begins_as_a_log(&path, &file)?;
+        let state = State { file, is_cut: false, has_failed: false };
         Ok(Self { path, mode, state: Mutex::new(state) })
     }
 
@@ -115,8 +120,54 @@ impl LogFile {
     }
 }
 
+/// Refuses a plain file that begins with anything but a line of a log, such as the plan: lines behind it would destroy it.
+fn check_begins_as_a_log(path: &Path, file: &File) -> io::Result<()> {
+    if !file.metadata()?.is_file() {
+        return Ok(());
+    }
+    let mut start = Vec::new();
+    open_itself(path)?.take(LONGEST_START).read_to_end(&mut start)?;
+    if begins_as_a_log(&start) {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::AlreadyExists, "something else than a log is there"))
+}
+
+/// Tells whether a file may have been begun by a log, also by one whose first line was cut off.
+fn begins_as_a_log(start: &[u8]) -> bool {
+    let first = String::from_utf8_lossy(start.split(|byte| *byte == b'\n').next().unwrap_or_default());
+    if first.is_empty() {
+        return start.is_empty();
+    }
+    let is_of_time = |(i, c): (usize, char)| if i == 4 { c == '-' } else { c.is_ascii_digit() };
+    if first.starts_with('{') {
+        first.contains("\"level\":")
+    } else {
+        first.chars().take(7).enumerate().all(is_of_time)
+    }
+}
+
 /// Mode of the journal, or the one in which it will be made.
 fn mode_of(journal: &Path) -> u32 {
     use std::os::unix::fs::MetadataExt as _;
     std::fs::metadata(journal).map_or_else(|_| private_mode(folder_of(journal)), |found| found.mode() & 0o666)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_is_known_by_its_first_line_and_nothing_else_is_one() {
+        for log in
+            ["", "2026-1", "2026-11-28T02:00:00.000Z info run=- x\nany", "{\"account\":\"a\",\"level\":\"info\"}\n"]
+        {
+            assert!(begins_as_a_log(log.as_bytes()), "{log}");
+        }
+        for other in ["source_id,copystate\n", "\n2026-11-28", "rate = 5", "{\"source_id\":\"a\"}\n", "20261128t020000"]
+        {
+            assert!(!begins_as_a_log(other.as_bytes()), "{other}");
+        }
+        assert!(!begins_as_a_log(&[0xff, 0xfe, b'2', 0]));
+    }
 }

@@ -45,7 +45,7 @@ impl Summary {
 
     /// Returns what ended the last launch before its rows were settled; `None` while a launch goes on.
     fn stopped_early(&self) -> Option<&'static str> {
-        if self.running.is_some() { None } else { self.exit.code.and_then(Exit::with_code)?.headline() }
+        if self.running.is_some() { None } else { self.exit.code.and_then(Exit::from_code)?.headline() }
     }
 
     fn counts_in_words(&self) -> String {

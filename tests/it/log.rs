@@ -257,7 +257,7 @@ fn a_log_that_cannot_be_written_stops_nothing_and_one_that_cannot_be_opened_is_a
     assert!(std::process::Command::new("mkfifo").arg(lab.path("pipe.log")).status().unwrap().success());
     std::fs::create_dir(lab.path("folder.log")).unwrap();
     let size = |name: &str| std::fs::metadata(lab.path(name)).map(|found| found.len()).ok();
-    for bad in ["none/run.log", "link.log", "second.log", "pipe.log", "folder.log", "loud.db"] {
+    for bad in ["none/run.log", "link.log", "second.log", "pipe.log", "folder.log", "loud.db", "plan.csv"] {
         let before = size(bad);
         let ended = lab.cutover(&[&RUN[..], &["--log-file", bad, "--journal", "new.db"]].concat()).exits(2);
         let ended = ended.says(&format!("error: the log file `{bad}` cannot be opened"));

@@ -17,7 +17,7 @@ use crate::verb::meant::goes_on;
 pub(super) enum Stays {
     /// A launch holds it.
     GoesOn,
-    /// It ended within the time that was asked for.
+    /// End within the time that was asked for.
     IsYoung,
     /// Rows have no verdict: they are pending or in doubt.
     IsUnfinished,

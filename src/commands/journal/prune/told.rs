@@ -23,7 +23,7 @@ use crate::wording::amounts::{bytes, count};
 use crate::wording::plain::{plain, shown};
 use crate::wording::printout::Printout;
 
-/// What became of one run.
+/// Fate of one run.
 pub(super) enum Outcome {
     Young,
     Left { tombstone: Box<Tombstone> },
