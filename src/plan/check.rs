@@ -16,6 +16,7 @@ use crate::plan::ids::{oddity, within};
 use crate::plan::problem::{Position, Problems, WarningKind, quoted, spelt_out};
 use crate::plan::state_words::{column_of, objection, unprovable};
 use crate::waves::Terms;
+use crate::wording::amounts::bounded;
 
 /// Looks up the position of a column's value; the position of the row for `None`, and for a column that the file does not have.
 pub(crate) type Positions<'a> = &'a dyn Fn(Option<Column>) -> Position;
@@ -168,14 +169,14 @@ impl RowChecker {
         let mut cells = scope.complete(cells);
         let n_errors = self.problems.n_errors();
         self.n_lines = self.n_lines_before.saturating_add(at(None).line);
-        self.check_wave_and_target(&scope, &mut cells, at);
+        let has_its_place = self.has_its_place(&scope, &mut cells, at);
         let source_id = self.source_id(&cells, at);
         let wants = self.state(&cells, [Column::Copystate, Column::Migrationcycle], at);
         let expects = self.state(&cells, [Column::ExpectCopystate, Column::ExpectMigrationcycle], at);
         self.warn_of_sheet_errors(&cells, at);
         self.check_there_is_a_target(&cells, at);
         self.check_it_can_be_said(&wants, at);
-        if self.lacks_target_state || self.problems.n_errors() > n_errors {
+        if self.lacks_target_state || !has_its_place || self.problems.n_errors() > n_errors {
             return None;
         }
         let source_id = source_id?;
@@ -235,37 +236,48 @@ impl RowChecker {
         }
     }
 
-    fn check_wave_and_target<'a>(&mut self, scope: &'a FileScope, cells: &mut Cells<'a>, at: Positions<'_>) {
+    /// Checks that the row is in a wave and in an account that the plan has; an error of many rows is told once.
+    fn has_its_place<'a>(&mut self, scope: &'a FileScope, cells: &mut Cells<'a>, at: Positions<'_>) -> bool {
         let wave = cells.get(Column::Wave);
+        let mut is_misplaced = false;
         if let Some(own) = &scope.wave {
             if let Some(named) = wave.filter(|named| named != own) {
                 let message =
                     format!("these are rows of the wave {}, and this one names {}", quoted(own), quoted(named));
-                self.problems.error(at(Some(Column::Wave)), message, None);
+                self.problems.error_of_rows(at(Some(Column::Wave)), message, None);
+                is_misplaced = true;
             }
             cells.known[Column::Wave as usize] = Some(own);
         } else if scope.is_plan_file {
-            match wave {
-                None if scope.waves.is_empty() => (),
+            let is_known = |named| scope.waves.iter().any(|wave| wave == named);
+            let message = match wave {
+                None if scope.waves.is_empty() => None,
                 None => {
-                    let message = "the row names no wave, and the plan has waves".to_owned();
-                    self.problems.error(at(Some(Column::Wave)), message, None);
+                    let waves = listed(&scope.waves);
+                    Some(format!("the row names no wave, and the plan has waves: a column `wave` names one of {waves}"))
                 }
-                Some(named) if scope.waves.iter().any(|wave| wave == named) => (),
-                Some(named) => {
-                    let near = words::nearest(named, scope.waves.iter().map(String::as_str));
-                    let message = format!("the plan has no wave {}", quoted(named));
-                    self.problems.error(at(Some(Column::Wave)), message, near);
+                Some(named) if is_known(named) => None,
+                Some(named) if scope.waves.is_empty() => {
+                    let named = quoted(named);
+                    Some(format!("the plan has no wave {named}: a table `[[waves]]` with that `name` makes it"))
                 }
+                Some(named) => Some(format!("the plan has no wave {}: it has {}", quoted(named), listed(&scope.waves))),
+            };
+            if let Some(message) = message {
+                let near = wave.and_then(|named| words::nearest(named, scope.waves.iter().map(String::as_str)));
+                self.problems.error_of_rows(at(Some(Column::Wave)), message, near);
+                is_misplaced = true;
             }
         }
         if let Some(named) = cells.get(Column::Target).filter(|_| !scope.targets.is_empty())
             && !scope.targets.iter().any(|target| target == named)
         {
             let near = words::nearest(named, scope.targets.iter().map(String::as_str));
-            let message = format!("the plan has no target {}", quoted(named));
-            self.problems.error(at(Some(Column::Target)), message, near);
+            let message = format!("the plan has no target {}: it has {}", quoted(named), listed(&scope.targets));
+            self.problems.error_of_rows(at(Some(Column::Target)), message, near);
+            is_misplaced = true;
         }
+        !is_misplaced
     }
 
     fn source_id(&mut self, cells: &Cells<'_>, at: Positions<'_>) -> Option<SourceId> {
@@ -410,4 +422,9 @@ impl RowChecker {
             self.problems.warning(WarningKind::NeverShown, at(Some(column)), message, None);
         }
     }
+}
+
+/// Lists names that the plan file defines.
+fn listed(names: &[String]) -> String {
+    bounded(&names.iter().map(|name| quoted(name)).collect::<Vec<_>>())
 }

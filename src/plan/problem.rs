@@ -157,6 +157,8 @@ pub struct Problems {
     n_errors: usize,
     n_warnings: usize,
     of_kinds: BTreeMap<WarningKind, OfKind>,
+    /// Number of rows with each error that was added by [`Problems::error_of_rows`].
+    n_rows: BTreeMap<String, u64>,
     strict: bool,
     /// File that is read now and its number; `None` and 0 for the plan itself.
     file: Option<String>,
@@ -230,6 +232,20 @@ impl Problems {
         keep(&mut self.errors, self.n_file, problem);
     }
 
+    /// Adds an error that many rows may have for one cause: one with the same message is told once, at the first of these rows, and the
+    /// others are counted.
+    pub(crate) fn error_of_rows(&mut self, at: Position, message: String, suggestion: Option<&str>) {
+        if let Some(n_rows) = self.n_rows.get_mut(&message) {
+            *n_rows += 1;
+            return;
+        }
+        // The limit bounds the memory: what is not shown need not be told once.
+        if self.n_rows.len() < Self::MOST_SHOWN {
+            self.n_rows.insert(message.clone(), 1);
+        }
+        self.error(at, message, suggestion);
+    }
+
     /// Adds a warning. One with a suggestion is never merged with others: it is mostly a slip, and each is different.
     pub(crate) fn warning(&mut self, kind: WarningKind, at: Position, message: String, suggestion: Option<&str>) {
         if self.strict {
@@ -270,6 +286,13 @@ impl Problems {
             // Makes room, so that these summaries, at most one for each kind, are not cut off.
             self.warnings.truncate(Self::MOST_SHOWN - 1);
             keep(&mut self.warnings, n_file, problem);
+        }
+        for (_, problem) in &mut self.errors {
+            if let Some(n_more) =
+                self.n_rows.get(&problem.message).filter(|n_rows| **n_rows > 1).map(|n_rows| n_rows - 1)
+            {
+                problem.message.extend([" (and ", &count(n_more, "more row"), " like it)"]);
+            }
         }
         for kept in [&mut self.errors, &mut self.warnings] {
             kept.sort_by_key(|(n_file, problem)| (*n_file, problem.line, problem.column));

@@ -395,6 +395,64 @@ fn a_report_of_ours_is_a_plan() {
 }
 
 #[test]
+fn a_wave_or_target_that_the_plan_does_not_have_is_told_once_with_those_that_it_has() {
+    const FILES: &str = "files = [\"rows.csv\"]\n";
+    let _machine = shared();
+    let lab = Lab::new();
+    let rows = |column: &str, value: &str| {
+        plan(40, "stopped,syncing")
+            .replace("syncing\n", &format!("syncing,{value}\n"))
+            .replace("cycle\n", &format!("cycle,{column}\n"))
+    };
+    let waves = "[[waves]]\nname = \"pilot\"\n[[waves]]\nname = \"rest\"\n";
+    let cases = [
+        (
+            FILES,
+            waves.to_owned(),
+            rows("wave", "all"),
+            "2:26: error: the plan has no wave \"all\": it has \"pilot\", \"rest\" (and 39 more rows like it)",
+        ),
+        (
+            FILES,
+            waves.to_owned(),
+            rows("wave", "pilott"),
+            "2:26: error: the plan has no wave \"pilott\": it has \"pilot\", \"rest\" (and 39 more rows like it) (did you mean \"pilot\"?)",
+        ),
+        (
+            FILES,
+            waves.to_owned(),
+            plan(40, "stopped,syncing"),
+            "2:1: error: the row names no wave, and the plan has waves: a column `wave` names one of \"pilot\", \"rest\" (and 39 more rows like it)",
+        ),
+        (
+            FILES,
+            String::new(),
+            rows("wave", "all"),
+            "2:26: error: the plan has no wave \"all\": a table `[[waves]]` with that `name` makes it (and 39 more rows like it)",
+        ),
+        (
+            FILES,
+            "[targets.a]\n[targets.b]\n".to_owned(),
+            rows("target", "zeus"),
+            "2:26: error: the plan has no target \"zeus\": it has \"a\", \"b\" (and 39 more rows like it)",
+        ),
+        (
+            "",
+            "[[waves]]\nname = \"pilot\"\nfiles = [\"rows.csv\"]\n".to_owned(),
+            rows("wave", "all"),
+            "2:26: error: these are rows of the wave \"pilot\", and this one names \"all\" (and 39 more rows like it)",
+        ),
+    ];
+    for (files, terms, rows, says) in cases {
+        lab.write("rows.csv", &rows);
+        lab.write("plan.toml", &format!("{files}{terms}"));
+        let told = lab.cutover(&["check", "plan.toml"]).exits(2).says("error: the plan has 1 error\n");
+        let errors: Vec<&str> = told.stderr.lines().filter(|line| line.starts_with("rows.csv:")).collect();
+        assert_eq!(errors, [format!("rows.csv:{says}")], "{}", told.stderr);
+    }
+}
+
+#[test]
 fn what_is_no_file_is_said_to_be_none() {
     let _machine = shared();
     let lab = Lab::new();
