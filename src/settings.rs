@@ -323,6 +323,6 @@ mod tests {
     fn a_bad_value_is_an_error_that_says_where_it_stands() {
         let error = Settings::from_resolved(&resolved(&[("rate", "fast".to_owned())])).unwrap_err();
         let text = error.to_string();
-        assert!(text.starts_with("`rate` given as a flag: `fast` is not a rate"), "{text}");
+        assert!(text.starts_with("`--rate`: `fast` is not a rate"), "{text}");
     }
 }

@@ -61,6 +61,9 @@ pub(crate) fn since(text: &str) -> Result<Since, String> {
     text.parse().map_err(|bad: BadSince| bad.to_string())
 }
 
+/// Longest duration that can be given.
+const LONGEST: Duration = Duration::from_hours(7 * 24);
+
 /// Parses `30s`, `500ms`, `2m`, `1h30m`; a bare number is seconds. Refuses zero, and more than a week.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let bad = || format!("`{text}` is not a duration such as 30s, 500ms or 2m");
@@ -70,10 +73,12 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         let span: jiff::SignedDuration = text.parse().map_err(|_| bad())?;
         Duration::try_from(span).map_err(|_| bad())?
     };
-    if parsed.is_zero() || parsed > Duration::from_hours(7 * 24) {
-        return Err(format!("`{text}` is not between nothing and a week"));
-    }
-    Ok(parsed)
+    let size = match parsed {
+        Duration::ZERO => "short",
+        _ if parsed > LONGEST => "long",
+        _ => return Ok(parsed),
+    };
+    Err(format!("`{text}` is too {size}: a duration is more than 0s and at most 168h, which is a week"))
 }
 
 /// Parses a value that `off` lifts: `None` cancels what the plan or an earlier launch set.
@@ -92,8 +97,18 @@ mod tests {
         assert_eq!(duration("2m"), Ok(Duration::from_mins(2)));
         assert_eq!(duration("1h30m"), Ok(Duration::from_mins(90)));
         assert_eq!(duration("1.5"), Ok(Duration::from_millis(1500)));
-        for bad in ["0", "-3s", "soon", "30 fortnights", "8d", ""] {
-            assert!(duration(bad).is_err(), "{bad}");
+        assert_eq!(duration("168h"), Ok(LONGEST));
+        for (bad, why) in [
+            ("0", "`0` is too short: a duration is more than 0s and at most 168h, which is a week"),
+            ("0s", "`0s` is too short"),
+            ("169h", "`169h` is too long"),
+            ("-3s", "`-3s` is not a duration such as 30s, 500ms or 2m"),
+            ("soon", "is not a duration"),
+            ("30 fortnights", "is not a duration"),
+            ("8d", "is not a duration"),
+            ("", "is not a duration"),
+        ] {
+            assert!(duration(bad).is_err_and(|problem| problem.contains(why)), "{bad}");
         }
     }
 }

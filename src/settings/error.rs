@@ -13,7 +13,7 @@ use crate::wording::shell::{shell_path, shell_word};
 /// A setting that cannot be used, and where it stands.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SettingsError {
-    #[error("`{key}` {origin}: {problem}")]
+    #[error("{}: {problem}", place_of_value(key, origin))]
     Value { key: &'static str, origin: Origin, problem: String },
     #[error("could not read the settings file `{}`", path.display())]
     Unreadable {
@@ -166,6 +166,20 @@ fn unknown_key(key: &str, suggestion: Option<&str>) -> String {
         return format!(" `{key}`{}", suggest(suggestion));
     }
     format!(" of {}, which is like none and not repeated here", count(key.chars().count() as u64, "character"))
+}
+
+/// Names a value as whoever set it did: by the flag that was typed, else by its key and the place where that stands.
+fn place_of_value(key: &str, origin: &Origin) -> String {
+    match origin {
+        Origin::Flag => format!("`--{}`", key.replace('_', "-")),
+        Origin::Environment(_)
+        | Origin::Plan(_)
+        | Origin::Begun(_)
+        | Origin::Profile { .. }
+        | Origin::File(_)
+        | Origin::StateDirectory
+        | Origin::Default => format!("`{key}` {origin}"),
+    }
 }
 
 fn suggest(suggestion: Option<&str>) -> String {

@@ -1,6 +1,7 @@
 //! Arguments that start nothing: a request for help or version, or an error. An unknown flag gets a tip: a similar flag, or the
 //! verbs that take it.
 
+use std::error::Error as _;
 use std::ffi::OsString;
 use std::{fmt, io};
 
@@ -25,8 +26,8 @@ impl Misread {
     pub(crate) fn from_error(error: &clap::Error, args: &[OsString]) -> Self {
         let seen: Vec<OsString> = args.iter().map(|arg| visible(&arg.to_string_lossy()).into_owned().into()).collect();
         let again = Flags::try_parse_from(&seen).err().filter(|again| again.kind() == error.kind());
-        // If the error is about those very characters, only its kind can be told.
-        let error = again.unwrap_or_else(|| Flags::command().error(error.kind(), told_by_kind(error.kind())));
+        // If the error is about those very characters, it is told without clap's own text.
+        let error = again.unwrap_or_else(|| Flags::command().error(error.kind(), told_by_kind(error)));
         let error = tipped(error, &seen);
         Self { rendered: error.render(), error }
     }
@@ -49,8 +50,18 @@ impl fmt::Display for Misread {
     }
 }
 
-fn told_by_kind(kind: ErrorKind) -> String {
-    kind.as_str().unwrap_or("the arguments cannot be read").to_owned()
+/// Tells an error with its value spelled out: which argument it is about, and the problem, as far as they are known.
+fn told_by_kind(error: &clap::Error) -> String {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(visible(text).into_owned()),
+        Some(_) | None => None,
+    };
+    match (text(ContextKind::InvalidValue), text(ContextKind::InvalidArg), error.source()) {
+        (Some(value), Some(arg), Some(problem)) => {
+            format!("invalid value '{value}' for '{arg}': {}", visible(&problem.to_string()))
+        }
+        (_, _, _) => error.kind().as_str().unwrap_or("the arguments cannot be read").to_owned(),
+    }
 }
 
 /// Splits a line where its style changes; `style` is the one that it begins with, and becomes the one that it ends with.
@@ -143,6 +154,13 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn a_value_that_is_bad_by_its_control_characters_is_told_with_its_flag() {
+        let text = told("cutover run plan.csv --run-key a\tb\n\u{1b}[1m");
+        let says = "invalid value 'a\\tb\\n\\u{1b}[1m' for '--run-key <KEY>': has characters that do not print";
+        assert!(text.contains(says), "{text}");
     }
 
     #[test]

@@ -17,11 +17,13 @@ use crate::event::outcome::Outcome;
 use crate::exit::Exit;
 use crate::inventory::InventoryError;
 use crate::lock::LockError;
+use crate::model::words::nearest;
 use crate::plan::error::PlanError;
 use crate::settings::error::SettingsError;
 use crate::settings::names::RUN_KEY;
 use crate::transport::client::TransportError;
-use crate::wording::amounts::count;
+use crate::wording::amounts::{bounded, count};
+use crate::wording::plain::plain;
 use crate::wording::shell::{shell_path, shell_word};
 
 mod entry;
@@ -159,9 +161,12 @@ impl CommandError {
             CommandError::UnknownWave { known, .. } if known.is_empty() => {
                 ErrorEntry::said(Usage, "only a plan file in TOML has waves to release")
             }
-            CommandError::UnknownWave { known, .. } => {
-                ErrorEntry::typed(Usage, |_| format!("there are: {}", known.join(", ")))
-            }
+            CommandError::UnknownWave { name, known } => ErrorEntry::typed(Usage, |_| {
+                let near = nearest(name, known.iter().map(String::as_str));
+                let meant = near.map_or_else(String::new, |near| format!("did you mean `{}`? ", plain(near)));
+                let quoted: Vec<String> = known.iter().map(|wave| format!("`{}`", plain(wave))).collect();
+                format!("{meant}there are: {}", bounded(&quoted))
+            }),
             CommandError::ReportFormat(_) => {
                 ErrorEntry::said(Usage, "end it with .csv, .html, .json, .md, .xlsx, or .xml for JUnit")
             }
@@ -349,7 +354,7 @@ mod tests {
             })
         };
         let wave = |known: &[&str]| CommandError::UnknownWave {
-            name: "b".into(),
+            name: "pilott".into(),
             known: known.iter().map(|name| (*name).to_owned()).collect(),
         };
         let no_credentials = |target| CommandError::NoCredentials { target, endpoint: "https://sms.example".into() };
@@ -368,7 +373,8 @@ mod tests {
                 ),
             ),
             (wave(&[]), Exit::Usage, Some("only a plan file in TOML has waves to release")),
-            (wave(&["a", "c"]), Exit::Usage, Some("there are: a, c")),
+            (wave(&["a", "c"]), Exit::Usage, Some("there are: `a`, `c`")),
+            (wave(&["pilot", "c"]), Exit::Usage, Some("did you mean `pilot`? there are: `pilot`, `c`")),
             (
                 no_credentials(Some("east".into())),
                 Exit::Credentials,

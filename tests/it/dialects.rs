@@ -159,7 +159,7 @@ fn a_dialect_that_is_none_is_a_usage_error() {
     lab.write("plan.csv", &plan(1, "stopped,syncing"));
     lab.cutover(&["check", "plan.csv", "--dialect", "2027-01"])
         .exits(2)
-        .says("`dialect` given as a flag: `2027-01` is none of auto, 2025-11, 2026-01");
+        .says("`--dialect`: `2027-01` is none of auto, 2025-11, 2026-01");
     let mut command = lab.command(&["check", "plan.csv"]);
     command.env("CUTOVER_DIALECT", "new");
     crate::lab::launch::Launch::start(command)

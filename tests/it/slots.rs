@@ -312,6 +312,30 @@ fn what_cannot_begin_in_its_time_ends_and_has_sent_nothing() {
 }
 
 #[test]
+fn a_bad_key_or_duration_is_told_with_its_flag_its_value_and_what_it_may_be() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(1, "stopped,syncing"));
+    let range = "a duration is more than 0s and at most 168h, which is a week";
+    for (flag, value, says) in [
+        ("--start-within", "0s", format!("error: `--start-within`: `0s` is too short: {range}\n")),
+        ("--start-within", "200h", format!("error: `--start-within`: `200h` is too long: {range}\n")),
+        ("--if-locked", "wait=0s", format!("error: `--if-locked`: `0s` is too short: {range}\n")),
+        ("--verify-timeout", "0", format!("error: `--verify-timeout`: `0` is too short: {range}\n")),
+        ("--timeout", "soon", "error: `--timeout`: `soon` is not a duration such as 30s, 500ms or 2m\n".to_owned()),
+        ("--run-key", "", "invalid value '' for '--run-key <KEY>': is empty\n".to_owned()),
+        (
+            "--run-key",
+            "a\tb",
+            "invalid value 'a\\tb' for '--run-key <KEY>': has characters that do not print".to_owned(),
+        ),
+    ] {
+        lab.cutover(&["run", "plan.csv", "--yes", "--endpoint", "sandbox", flag, value]).exits(2).says(&says);
+    }
+    assert!(!lab.path("cutover.db").exists());
+}
+
+#[test]
 fn a_plan_without_rows_is_an_error_unless_it_may_be_empty() {
     let _machine = shared();
     let (lab, sandbox) = lab();
