@@ -5,14 +5,19 @@ use jiff::Timestamp;
 
 use super::holder::Holder;
 use super::next::given::YES;
+use super::runs::not_told;
 use super::summary::Summary;
+use crate::control::{CONTROL, Paused, Waits};
 use crate::exit::PluginState;
 use crate::ledger::waiting::WaitsFor;
 use crate::wording::amounts::count;
 use crate::wording::plain::{plain, shortened};
+use crate::wording::times::time;
 
 /// Longest text before the figures, in columns: monitoring systems cut lines off, some at a few kilobytes.
 const LONGEST: usize = 1_000;
+/// Longest text about whoever paused a run, with the reason, in columns: the command that ends the pause stands behind it.
+const LONGEST_GIVER: usize = 200;
 
 /// Answer about all the runs that were asked about.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,11 +90,11 @@ impl Condition {
         }
     }
 
-    fn words(&self) -> String {
+    fn words(&self, summary: &Summary) -> String {
         match self {
             Condition::GoesOn { may_ask, waits_for, n_stopped } => {
                 let asked = may_ask.then(|| "it looks at the servers, or asks whether to go on".to_owned());
-                let waits = waits_for.iter().map(|waits_for| waiting(*waits_for).to_owned());
+                let waits = waits_for.iter().flat_map(|waits_for| waiting(*waits_for, summary));
                 let stopped = (*n_stopped > 0).then(|| format!("{} stopped", count(*n_stopped as u64, "account")));
                 let all: Vec<String> = asked.into_iter().chain(waits).chain(stopped).collect();
                 if all.is_empty() { "goes on".to_owned() } else { format!("goes on: {}", all.join(", ")) }
@@ -107,14 +112,26 @@ impl Condition {
     }
 }
 
-fn waiting(waits_for: WaitsFor) -> &'static str {
+/// Says what a run waits for, by whom and why, and the command that ends it: who reads this is not at the run's terminal.
+fn waiting(waits_for: WaitsFor, Summary { steering, commands, .. }: &Summary) -> Vec<String> {
+    let paused = |ends: String, is_it: fn(&str) -> bool| {
+        let those = steering.paused.iter().filter(move |paused| is_it(&paused.by.via));
+        let told = those.map(|Paused { by, since }| {
+            let by = shortened(&plain(&by.to_string()), LONGEST_GIVER);
+            format!("paused since {} by {by} ({ends} lets it go on)", time(*since))
+        });
+        told.collect()
+    };
     match waits_for {
-        WaitsFor::Approval => "waits for a wave to be released",
-        WaitsFor::Soak => "waits out a soak time",
-        WaitsFor::Window => "waits for the window to open",
-        WaitsFor::Pause => "paused by an operator",
-        WaitsFor::PauseFile => "paused by a file",
-        WaitsFor::Quota => "waits for the quota",
+        WaitsFor::Approval | WaitsFor::Soak | WaitsFor::Window => {
+            let told = steering.waits.iter().map(|Waits { cause, stage, until, .. }| {
+                format!("waits {}", plain(&commands.waiting(*cause, stage, *until, None)))
+            });
+            told.collect()
+        }
+        WaitsFor::Pause => paused(format!("`{}`", commands.goes_on_after_pause()), |via| via == CONTROL),
+        WaitsFor::PauseFile => paused("removing the file".to_owned(), |via| via != CONTROL),
+        WaitsFor::Quota => vec!["waits for the quota".to_owned()],
     }
 }
 
@@ -142,10 +159,11 @@ fn line(state: PluginState, text: &str) -> String {
 
 fn line_about(summary: &Summary, condition: &Condition) -> String {
     let (run, plan, unsettled) = (plain(&summary.run), plain(&summary.plan.path), summary.n_unsettled());
-    let (words, on_target, rows) = (condition.words(), summary.on_target, summary.plan.rows);
+    let (words, on_target, rows) = (condition.words(summary), summary.on_target, summary.plan.rows);
     format!(
-        "run {run} of {plan} {words}; {on_target} of {} on target, {unsettled} unsettled",
-        count(rows.into(), "row")
+        "run {run} of {plan} {words}; {on_target} of {} on target, {unsettled} unsettled{}",
+        count(rows.into(), "row"),
+        not_told(summary.undelivered.len() as u64)
     )
 }
 
@@ -168,6 +186,11 @@ fn figures(runs: &[(Summary, Condition)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::{By, Wait};
+    use crate::report::lab::night;
+    use crate::report::next::NextCommands;
+    use crate::report::steering::SteeringOf;
+    use crate::waves::{Part, Stage};
 
     const CARRIES: Condition = Condition::GoesOn { may_ask: false, waits_for: Vec::new(), n_stopped: 0 };
 
@@ -179,21 +202,50 @@ mod tests {
         Condition::Ended { code, name: name.to_owned(), reason: reason.map(str::to_owned) }
     }
 
+    /// Summary of a run that an operator and a file pause, and that waits for this.
+    fn summary(cause: Wait) -> Summary {
+        let night = night::night();
+        let (journal, run) = night.open();
+        let paused = |via: &str, reason: Option<&str>| {
+            let (user, host, reason) = (Some("ada".to_owned()), "bridge".to_owned(), reason.map(str::to_owned));
+            let by = By { user, host, reason, via: via.to_owned(), ..By::default() };
+            Paused { by, since: Timestamp::UNIX_EPOCH }
+        };
+        let stage = Stage { wave_no: 1, wave: Some("pilot".to_owned()), part: Part::Canary };
+        let waits = Waits { cause, stage, since: Timestamp::UNIX_EPOCH, until: None };
+        let paused = vec![paused(CONTROL, Some("phone\ncall")), paused("/flag", None)];
+        Summary {
+            steering: SteeringOf { paused, waits: Some(waits), ..SteeringOf::default() },
+            commands: NextCommands::for_tests("r1", &[]),
+            ..Summary::from_journal(&journal, &run, &night.path()).unwrap()
+        }
+    }
+
     #[test]
     fn each_condition_has_its_state() {
         use PluginState::{Critical, Ok, Unknown, Warning};
+        const PAUSED: &str = "paused since 1970-01-01T00:00:00.000Z by ada@bridge: phone\\ncall (`cutover control r1 continue` \
+                              lets it go on)";
         for (condition, state, words) in [
             (CARRIES, Ok, "goes on"),
-            (waits(WaitsFor::Soak), Ok, "goes on: waits out a soak time"),
+            (waits(WaitsFor::Soak), Ok, "goes on: waits out the soak time before the canary of wave `pilot`"),
             (waits(WaitsFor::Window), Ok, "goes on: waits for the window to open"),
             (waits(WaitsFor::Quota), Ok, "goes on: waits for the quota"),
-            (waits(WaitsFor::Approval), Warning, "goes on: waits for a wave to be released"),
-            (waits(WaitsFor::Pause), Warning, "goes on: paused by an operator"),
-            (waits(WaitsFor::PauseFile), Warning, "goes on: paused by a file"),
+            (
+                waits(WaitsFor::Approval),
+                Warning,
+                "goes on: waits for approval of wave `pilot`: `cutover control r1 release pilot` gives it",
+            ),
+            (waits(WaitsFor::Pause), Warning, &format!("goes on: {PAUSED}")),
+            (
+                waits(WaitsFor::PauseFile),
+                Warning,
+                "goes on: paused since 1970-01-01T00:00:00.000Z by ada@bridge with /flag (removing the file lets it go on)",
+            ),
             (
                 Condition::GoesOn { may_ask: false, waits_for: vec![WaitsFor::Window, WaitsFor::Pause], n_stopped: 2 },
                 Warning,
-                "goes on: waits for the window to open, paused by an operator, 2 accounts stopped",
+                &format!("goes on: waits for the window to open, {PAUSED}, 2 accounts stopped"),
             ),
             (
                 Condition::GoesOn { may_ask: false, waits_for: Vec::new(), n_stopped: 1 },
@@ -215,7 +267,11 @@ mod tests {
             (Condition::NotBegun, Critical, "was made and never begun"),
             (Condition::OutOfSight, Unknown, "has not ended, and from this machine nobody can tell whether it goes on"),
         ] {
-            assert_eq!((condition.state(), condition.words().as_str()), (state, words));
+            let waits = |what| matches!(&condition, Condition::GoesOn { waits_for, .. } if waits_for.contains(&what));
+            let stage_waits = [(WaitsFor::Soak, Wait::Soak), (WaitsFor::Window, Wait::Window)];
+            let cause =
+                stage_waits.into_iter().find(|(what, _)| waits(*what)).map_or(Wait::Approval, |(_, cause)| cause);
+            assert_eq!((condition.state(), condition.words(&summary(cause)).as_str()), (state, words));
         }
     }
 

@@ -18,9 +18,9 @@ use crate::wording::plain::{padded, plain, shortened};
 use crate::wording::printout::Printout;
 use crate::wording::times::{serialize_time, time};
 
-/// Width of a plan's name on a terminal that has no room for the longest.
-const PLAN_WIDTH: usize = 24;
-/// Width of the columns beside a run's id and its plan.
+/// Width of a plan's name, and of a run key, on a terminal that has no room for the longest.
+const NAME_WIDTH: usize = 24;
+/// Width of the columns beside a run's id, its plan and its key.
 const BESIDE: usize = 100;
 
 /// Runs of a journal that fit a filter. They are read one at a time: a journal of years has many.
@@ -31,11 +31,40 @@ pub struct RunList<'j> {
 }
 
 /// Number of the runs in a list, and the widths of its columns.
-#[derive(Default)]
 struct Extent {
     n_runs: u64,
     run: usize,
     plan: usize,
+    /// `None` if no run has a key: then there is no such column.
+    run_key: Option<usize>,
+}
+
+impl Extent {
+    /// Makes room for a run.
+    fn hold(&mut self, run: &str, plan: &str, run_key: Option<&str>) {
+        self.n_runs += 1;
+        self.run = self.run.max(plain(run).width());
+        self.plan = self.plan.max(plain(plan).width());
+        if let Some(run_key) = run_key {
+            self.run_key = Some(self.run_key.unwrap_or("key".len()).max(plain(run_key).width()));
+        }
+    }
+
+    /// Width of all columns.
+    fn whole(&self) -> usize {
+        self.run + BESIDE + self.plan + self.run_key.map_or(0, |width| width + "  ".len())
+    }
+
+    /// Cuts the names that are longest.
+    fn cut(self) -> Self {
+        Self { plan: NAME_WIDTH.min(self.plan), run_key: self.run_key.map(|width| width.min(NAME_WIDTH)), ..self }
+    }
+
+    /// Returns the column of the key, with the space before it; nothing where there is no such column.
+    fn column_of_key(&self, run_key: &str) -> String {
+        let column = |width| format!("  {}", padded(&shortened(&plain(run_key), width), width));
+        self.run_key.map_or_else(String::new, column)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -81,14 +110,6 @@ impl RunLine {
         self.started_at.map_or_else(String::new, time)
     }
 
-    /// Says that notices about it were not delivered; nothing if all were.
-    fn not_told(&self) -> String {
-        match self.undelivered {
-            0 => String::new(),
-            n => format!("; {} not delivered", count(n, "notice")),
-        }
-    }
-
     pub(crate) fn took(&self) -> String {
         let so_far = if self.running { " so far" } else { "" };
         format!("{}{so_far}", duration(self.elapsed_ms))
@@ -127,16 +148,14 @@ impl<'j> RunList<'j> {
     pub fn write_text(&self, zone: &Zone, out: &mut Printout<'_>) -> Result<u64, ReportError> {
         self.journal.at_one_instant(|| {
             let extent = self.extent()?;
-            let beside = extent.run + BESIDE;
-            match extent.n_runs {
+            let n_runs = extent.n_runs;
+            let fitting = if out.has_room_for(extent.whole()) { extent } else { extent.cut() };
+            match n_runs {
                 0 => (),
-                _ if out.has_room_for(beside + extent.plan) => self.write_table(&extent, zone, out)?,
-                _ if out.has_room_for(beside + PLAN_WIDTH) => {
-                    self.write_table(&Extent { plan: PLAN_WIDTH, ..extent }, zone, out)?;
-                }
+                _ if out.has_room_for(fitting.whole()) => self.write_table(&fitting, zone, out)?,
                 _ => self.write_in_two_lines(zone, out)?,
             }
-            Ok(extent.n_runs)
+            Ok(n_runs)
         })
     }
 
@@ -159,48 +178,56 @@ impl<'j> RunList<'j> {
     }
 
     fn extent(&self) -> Result<Extent, JournalError> {
-        let mut extent = Extent { n_runs: 0, run: "run".len(), plan: "plan".len() };
-        self.journal.for_each_run_name(&self.filter, &self.running, |run, plan| {
-            extent.n_runs += 1;
-            extent.run = extent.run.max(plain(run).width());
-            extent.plan = extent.plan.max(plain(plan).width());
-        })?;
+        let mut extent = Extent { n_runs: 0, run: "run".len(), plan: "plan".len(), run_key: None };
+        let hold = |run: &str, plan: &str, run_key: Option<&str>| extent.hold(run, plan, run_key);
+        self.journal.for_each_run_name(&self.filter, &self.running, hold)?;
         Ok(extent)
     }
 
     fn write_table(&self, extent: &Extent, zone: &Zone, out: &mut Printout<'_>) -> Result<(), ReportError> {
-        let Extent { run: run_width, plan: plan_width, n_runs: _ } = *extent;
+        let Extent { run: run_width, plan: plan_width, n_runs: _, run_key: _ } = *extent;
+        let key = extent.column_of_key("key");
         writeln!(
             out,
-            "{:<run_width$}  {:<plan_width$}  {:>8}  {:>9}  {:>9}  {:<17}  {:<26}  took",
+            "{:<run_width$}  {:<plan_width$}{key}  {:>8}  {:>9}  {:>9}  {:<17}  {:<26}  took",
             "run", "plan", "rows", "on target", "unsettled", "ended", "started"
         )?;
         self.for_each(|run| {
             Ok(writeln!(
                 out,
-                "{}  {}  {:>8}  {:>9}  {:>9}  {:<17}  {:<26}  {}",
+                "{}  {}{}  {:>8}  {:>9}  {:>9}  {:<17}  {:<26}  {}",
                 padded(&plain(&run.run), run_width),
                 padded(&shortened(&plain(&run.plan), plan_width), plan_width),
+                extent.column_of_key(run.run_key.as_deref().unwrap_or("-")),
                 run.rows,
                 run.on_target,
                 run.unsettled,
                 run.ended(),
                 run.started_at.map_or_else(|| "-".to_owned(), |at| zone.shows(at)),
-                run.took() + &run.not_told()
+                run.took() + &not_told(run.undelivered)
             )?)
         })
     }
 
     fn write_in_two_lines(&self, zone: &Zone, out: &mut Printout<'_>) -> Result<(), ReportError> {
         self.for_each(|run| {
-            let told = |at| format!("; {}, {}{}", zone.shows(at), run.took(), run.not_told());
+            let told = |at| format!("; {}, {}{}", zone.shows(at), run.took(), not_told(run.undelivered));
             let started = run.started_at.map_or_else(String::new, told);
             let RunLine { on_target, unsettled, .. } = run;
             let rows = count(u64::from(run.rows), "row");
-            writeln!(out, "{}  {}", plain(&run.run), plain(&run.plan))?;
+            let run_key = run.run_key.as_deref().map_or_else(String::new, |key| format!("  (key {})", plain(key)));
+            writeln!(out, "{}  {}{run_key}", plain(&run.run), plain(&run.plan))?;
             writeln!(out, "  {rows}, {on_target} on target, {unsettled} unsettled; {}{started}", run.ended())?;
             Ok(())
         })
+    }
+}
+
+/// Says, behind other facts about a run, that so many notices about it were not delivered; nothing if all were.
+pub(super) fn not_told(undelivered: u64) -> String {
+    match undelivered {
+        0 => String::new(),
+        n => format!("; {} not delivered", count(n, "notice")),
     }
 }
 

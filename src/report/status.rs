@@ -42,11 +42,11 @@ pub fn write_text(summary: &Summary, holder: Holder, zone: &Zone, out: &mut Prin
     summary.write_causes(out)?;
     match (&summary.running, holder) {
         (Some(_), Holder::Alive) => {
-            let (say, words) = steering(&summary.steering);
+            let (say, command) = steering(summary);
             out.heading("What to do next")?;
             writeln!(out, "  {say}")?;
-            if !words.is_empty() {
-                writeln!(out, "               {}", summary.commands.control(&words))?;
+            if let Some(command) = command {
+                writeln!(out, "               {command}")?;
             }
         }
         (Some(_), Holder::Unknown) => summary.write_next("What to do next, if it no longer runs", out)?,
@@ -57,20 +57,27 @@ pub fn write_text(summary: &Summary, holder: Holder, zone: &Zone, out: &mut Prin
     summary.write_footer(zone, out)
 }
 
-/// Returns what a person may do about a run that goes on, and the words of the control command that is most likely wanted.
-pub(crate) fn steering(steering: &SteeringOf) -> (&'static str, Vec<&str>) {
+/// Returns what a person may do about a run that goes on, and the command that is most likely wanted. Whoever types what is proposed
+/// disturbs no run that does well.
+pub(crate) fn steering(Summary { steering, commands, .. }: &Summary) -> (&'static str, Option<String>) {
     let SteeringOf { paused, waits, .. } = steering;
     let unreleased = waits.as_ref().filter(|waits| waits.cause == Wait::Approval);
     let wave = unreleased.and_then(|waits| waits.stage.wave.as_deref());
     match (paused.iter().any(|paused| paused.by.via == CONTROL), wave) {
-        (true, _) => ("it is paused: let it go on, or steer it: rate N, skip ID, drain", vec!["continue"]),
+        (true, _) => {
+            ("it is paused: let it go on, or steer it: rate N, skip ID, drain", Some(commands.goes_on_after_pause()))
+        }
         (false, _) if !paused.is_empty() => {
-            ("it is paused by a file: remove that, or steer it: rate N, skip ID, drain", Vec::new())
+            ("it is paused by a file: remove that, or steer it: rate N, skip ID, drain", None)
         }
-        (false, Some(wave)) => {
-            ("it waits for a wave to be released: release it, or steer it: skip ID, drain", vec!["release", wave])
-        }
-        (false, None) => ("wait, or steer it: pause, rate N, skip ID, drain", vec!["pause"]),
+        (false, Some(wave)) => (
+            "it waits for a wave to be released: release it, or steer it: skip ID, drain",
+            Some(commands.control(&["release", wave])),
+        ),
+        (false, None) => (
+            "nothing: it goes on by itself; watch it, or steer it: pause, rate N, skip ID, drain",
+            Some(commands.watch()),
+        ),
     }
 }
 

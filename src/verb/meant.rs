@@ -31,8 +31,6 @@ pub(crate) enum Otherwise {
 struct Candidate {
     goes_on: bool,
     is_open: bool,
-    /// True if its launches were refused before anything began: another run is preferred.
-    is_refused: bool,
 }
 
 /// Result of the choice, by index among the candidates.
@@ -56,13 +54,11 @@ fn choose(candidates: &[Candidate], otherwise: Otherwise) -> Choice {
         [one] => return Choice::GoesOn(one),
         [_, _, ..] => return Choice::Several(going),
     }
-    let first = |fits: fn(&Candidate) -> bool| all().find(|(_, run)| fits(run)).map(|(i, _)| i);
     let unfinished = match otherwise {
-        Otherwise::Unfinished => first(|run| run.is_open && !run.is_refused).or_else(|| first(|run| run.is_open)),
+        Otherwise::Unfinished => all().find(|(_, run)| run.is_open).map(|(i, _)| Choice::Unfinished(i)),
         Otherwise::LaunchedLast => None,
     };
-    let last = || first(|run| !run.is_refused).or_else(|| first(|_| true));
-    unfinished.map(Choice::Unfinished).or_else(|| last().map(Choice::LaunchedLast)).unwrap_or(Choice::Nothing)
+    unfinished.unwrap_or(if candidates.is_empty() { Choice::Nothing } else { Choice::LaunchedLast(0) })
 }
 
 /// Returns the run that is named, or that is meant without a name, and says which it is and why.
@@ -90,7 +86,7 @@ pub(crate) fn run_to_change(
 }
 
 /// Returns the runs that a monitoring system asks about: the one that is named, else all that go on, of the named plan or of any, else
-/// the one launched last, refused or not. At least one.
+/// the one launched last. At least one.
 pub(crate) fn runs_to_check(
     context: &Context,
     journal: &Journal,
@@ -143,10 +139,7 @@ fn chosen(
         // Decided by a lock and by nothing that is stored, so that no check is needed.
         Choice::Nothing | Choice::Several(_) | Choice::GoesOn(_) => (),
     }
-    let refused = (0..at).find(|before| candidates[*before].is_refused).map(|before| &runs[places[before]].run);
-    let refused = refused.map_or_else(String::new, |refused| {
-        format!("; run {} was refused before it began, and is meant only by its name", plain(&refused.id))
-    });
+    let refused = told_if_refused(places[at..].iter().map(|place| &runs[*place]));
     let run = runs.swap_remove(places[at]).run;
     context.console.say(&format!("run {}: {}{refused}", plain(&run.id), why(&choice, of_plan)));
     Ok(run)
@@ -204,6 +197,18 @@ fn why(choice: &Choice, of_plan: Option<&str>) -> String {
     }
 }
 
+/// Says that the first of these runs was refused before it began, and names the last one before it that was not: it may be the one
+/// that somebody has in mind who names none.
+fn told_if_refused<'a>(mut launched: impl Iterator<Item = &'a Launched>) -> String {
+    match (launched.next(), launched.find(|earlier| !earlier.is_refused)) {
+        (Some(Launched { is_refused: true, .. }), Some(earlier)) => {
+            format!("; it was refused before it began, and the run before it is {}", plain(&earlier.run.id))
+        }
+        (Some(Launched { is_refused: true, .. }), None) => "; it was refused before it began".to_owned(),
+        (Some(Launched { is_refused: false, .. }) | None, _) => String::new(),
+    }
+}
+
 /// Returns the runs that were launched after the chosen one, and those made after it, whatever launch time is stored for them.
 fn passed_over(runs: &[Launched], at: usize) -> Vec<&RunRecord> {
     let meant = runs[at].run.key.number();
@@ -212,8 +217,8 @@ fn passed_over(runs: &[Launched], at: usize) -> Vec<&RunRecord> {
 }
 
 fn candidate(journal: &Path, launched: &Launched) -> Candidate {
-    let Launched { run, is_open, is_refused } = launched;
-    Candidate { goes_on: goes_on(journal, run), is_open: *is_open, is_refused: *is_refused }
+    let Launched { run, is_open, is_refused: _ } = launched;
+    Candidate { goes_on: goes_on(journal, run), is_open: *is_open }
 }
 
 /// Tells whether a launch holds the run. Only if the lock cannot be tested, the journal decides.
@@ -255,15 +260,14 @@ fn told(Named { source_id, name }: &Named) -> String {
 mod tests {
     use super::*;
 
-    const ENDED: Candidate = Candidate { goes_on: false, is_open: false, is_refused: false };
+    const ENDED: Candidate = Candidate { goes_on: false, is_open: false };
     const OPEN: Candidate = Candidate { is_open: true, ..ENDED };
-    const REFUSED: Candidate = Candidate { is_refused: true, ..OPEN };
     const GOING: Candidate = Candidate { goes_on: true, ..OPEN };
     /// A run whose last row has its verdict, and whose launch is about to end.
     const ENDING: Candidate = Candidate { goes_on: true, ..ENDED };
 
     #[test]
-    fn what_goes_on_is_meant_then_what_was_launched_last_and_what_was_refused_only_when_there_is_nothing_else() {
+    fn what_goes_on_is_meant_and_else_what_was_launched_last() {
         use Choice::{GoesOn, LaunchedLast, Nothing, Several, Unfinished};
         // The runs, the one launched last first; the choice for most verbs; and that for verbs that go on with a run.
         let cases: &[(&[Candidate], Choice, Choice)] = &[
@@ -275,10 +279,6 @@ mod tests {
             (&[ENDED, GOING, OPEN], GoesOn(1), GoesOn(1)),
             (&[OPEN, ENDED, ENDING], GoesOn(2), GoesOn(2)),
             (&[GOING, ENDED, ENDING], Several(vec![0, 2]), Several(vec![0, 2])),
-            (&[REFUSED], LaunchedLast(0), Unfinished(0)),
-            (&[REFUSED, ENDED], LaunchedLast(1), Unfinished(0)),
-            (&[REFUSED, REFUSED, ENDED, OPEN], LaunchedLast(2), Unfinished(3)),
-            (&[REFUSED, GOING], GoesOn(1), GoesOn(1)),
         ];
         for (runs, last, unfinished) in cases {
             assert_eq!(choose(runs, Otherwise::LaunchedLast), *last, "{runs:?}");

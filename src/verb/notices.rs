@@ -247,10 +247,7 @@ fn with_summary(notice: Notice, summary: &Summary, exit: Option<NoticeExit>) -> 
 fn next(about: Occasion, summary: &Summary) -> Option<String> {
     match about {
         Occasion::Start => Some(summary.commands.watch()),
-        Occasion::Waiting => {
-            let (_, words) = status::steering(&summary.steering);
-            (!words.is_empty()).then(|| summary.commands.control(&words))
-        }
+        Occasion::Waiting => status::steering(summary).1,
         Occasion::Halt | Occasion::Test => Some(summary.commands.status()),
         Occasion::End => summary.first_steps().map(|(first, then)| match then {
             Some(then) => format!("{} && {then}", first.command),

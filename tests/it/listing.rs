@@ -133,6 +133,48 @@ fn whole_names_go_into_a_pipe() {
 }
 
 #[test]
+fn runs_with_a_key_are_listed_with_it() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(1, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    lab.launch(&sandbox, &["run", "plan.csv"]).exits(0);
+    let columns = |line: &str| {
+        line.split("  ").map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let told = lab.cutover(&["runs"]).exits(0).stdout;
+    assert_eq!(columns(told.lines().next().unwrap())[..3], ["run", "plan", "rows"], "{told}");
+    lab.launch(&sandbox, &["run", "plan.csv", "--run-key", "night of 28/11"]).exits(0);
+    let told = lab.cutover(&["runs"]).exits(0).stdout;
+    let keys: Vec<String> = told.lines().map(|line| columns(line)[2].clone()).collect();
+    assert_eq!(keys, ["key", "night of 28/11", "-"], "{told}");
+}
+
+#[test]
+fn without_a_name_the_run_launched_last_is_meant_also_if_it_was_refused() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("good.csv", &plan(2, "stopped,syncing"));
+    lab.write("plan.csv", &plan(5, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    lab.launch(&sandbox, &["run", "good.csv"]).exits(0);
+    lab.launch(&sandbox, &["run", "plan.csv", "--max-changes", "1"]).exits(3);
+    let [good, refused] = ["good.csv", "plan.csv"]
+        .map(|plan| lab.journal().text(&format!("SELECT id FROM run WHERE plan_path = '{plan}'")));
+    let says = format!(
+        "run {refused}: the one launched last; no run is going on; it was refused before it began, and the run before it is {good}\n"
+    );
+    let told = lab.cutover(&["status"]).exits(0).says(&says).stdout;
+    assert!(told.starts_with("Refused: 0 of 5 rows are on target"), "{told}");
+    lab.cutover(&["explain", "vm-00004"]).exits(0).says(&says);
+    lab.cutover(&["report", "--format", "csv"]).exits(0).says(&says);
+    lab.launch(&sandbox, &["resume"]).exits(0).says(&format!("run {refused}: the unfinished one launched last; "));
+    let told =
+        lab.cutover(&["status"]).exits(0).says(&format!("run {refused}: the one launched last; no run is going on\n"));
+    assert!(told.stdout.starts_with("All 5 rows are on target"), "{}", told.stdout);
+}
+
+#[test]
 fn a_run_is_named_by_its_id_its_key_or_its_plan() {
     let _machine = shared();
     let lab = Lab::new();

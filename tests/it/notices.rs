@@ -245,6 +245,8 @@ fn whatever_a_receiver_does_the_run_does_not_notice() {
     let runs: Value = serde_json::from_str(&lab.cutover(&["runs", "--json"]).stdout).unwrap();
     assert_eq!(runs["runs"][0]["undelivered"], 24);
     assert!(lab.cutover(&["runs"]).stdout.contains("; 24 notices not delivered"));
+    let line = lab.cutover(&["status", "--check"]).stdout;
+    assert!(line.contains(" unsettled; 24 notices not delivered | rows="), "{line}");
     let status = lab.cutover(&["status"]).stdout;
     // The last ten are listed, and the one that hangs is the last of all.
     assert!(status.contains("`hangs`, notice `end`, 3 tries until"), "{status}");

@@ -56,8 +56,13 @@ fn a_monitoring_system_is_told_in_its_own_codes_where_a_run_stands() {
     let launch = lab.begin(&sandbox, &["run", "large.csv", "--rate", "10"]);
     assert!(launch.reaches("attempt_ended"));
     check(&lab, &[], 0, "OK", "of large.csv goes on; ");
-    lab.cutover(&["control", "pause"]).exits(0);
-    check(&lab, &[], 1, "WARNING", "of large.csv goes on: paused by an operator; ");
+    let status = lab.cutover(&["status"]).exits(0).stdout;
+    let run = lab.journal().text("SELECT id FROM run ORDER BY run DESC LIMIT 1");
+    assert!(status.contains("  nothing: it goes on by itself; watch it, or steer it: "), "{status}");
+    assert!(status.contains(&format!("  cutover status {run} --watch\n")) && !status.contains(" pause\n"), "{status}");
+    lab.cutover(&["control", "pause", "--reason", "phone call"]).exits(0);
+    check(&lab, &[], 1, "WARNING", "of large.csv goes on: paused since ");
+    check(&lab, &[], 1, "WARNING", &format!(": phone call (`cutover control {run} continue` lets it go on); "));
     launch.kill();
     check(&lab, &[], 2, "CRITICAL", "of large.csv was cut off");
     lab.cutover(&["control", "continue"]).exits(0);
@@ -93,7 +98,9 @@ fn a_wave_that_nobody_released_waits_for_a_person() {
     let sandbox = lab.serve("rows.csv", "");
     let launch = lab.begin(&sandbox, &["run", "plan.toml"]);
     assert!(launch.reaches("wait_began"));
-    check(&lab, &[], 1, "WARNING", "of plan.toml goes on: waits for a wave to be released");
+    let run = lab.journal().text("SELECT id FROM run");
+    let waits = format!("waits for approval of wave `pilot`: `cutover control {run} release pilot` gives it; ");
+    check(&lab, &[], 1, "WARNING", &format!("of plan.toml goes on: {waits}"));
     lab.cutover(&["control", "release", "pilot"]).exits(0);
     launch.end().exits(0);
     check(&lab, &[], 0, "OK", "ended with 0");

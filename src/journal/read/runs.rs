@@ -100,16 +100,17 @@ impl Journal {
         self.for_each_fitting(RUN, filter, running, |columns| each(run_record(columns).map_err(JournalError::from)?))
     }
 
-    /// Reads id and plan of the runs that fit, in the same order.
+    /// Reads id, plan and key of the runs that fit, in the same order.
     pub fn for_each_run_name(
         &self,
         filter: &RunFilter,
         running: &RunningByLock,
-        mut each: impl FnMut(&str, &str),
+        mut each: impl FnMut(&str, &str, Option<&str>),
     ) -> Result<(), JournalError> {
-        self.for_each_fitting("id, plan_path", filter, running, |columns| {
+        self.for_each_fitting("id, plan_path, run_key", filter, running, |columns| {
             let [id, plan]: [String; 2] = [columns.get(0)?, columns.get(1)?];
-            each(&id, &plan);
+            let run_key: Option<String> = columns.get(2)?;
+            each(&id, &plan, run_key.as_deref());
             Ok(())
         })
     }
