@@ -30,7 +30,7 @@ mod sources;
 mod status;
 mod trust;
 
-/// Carries out one verb. `run --dry-run` is `plan`.
+/// Carries out one verb.
 pub(crate) fn dispatch(context: &Context, verb: Verb) -> Result<ProcessEnd, CommandError> {
     let exit = match verb {
         Verb::Init { dir } => init::init(context, &dir),
@@ -40,7 +40,9 @@ pub(crate) fn dispatch(context: &Context, verb: Verb) -> Result<ProcessEnd, Comm
             let n_changes = plan::plan(context, &plan, seal.as_ref())?;
             return Ok(if exit_code && n_changes > 0 { ProcessEnd::ToChange } else { ProcessEnd::Exit(Exit::Done) });
         }
-        Verb::Run { plan, dry_run: true, .. } => plan::plan(context, &plan, None).map(|_| Exit::Done),
+        Verb::Run { plan, new, run_key, dry_run: true, .. } => {
+            run::dry_run(context, &plan, run::RunChoice { new, run_key })
+        }
         Verb::Approve { file, name, key } => approve::approve(context, &file, &name, key.as_deref()),
         Verb::Run { plan, launch, new, run_key, dry_run: false, .. } => {
             run::run(context, &plan, &launch, run::RunChoice { new, run_key })

@@ -18,7 +18,7 @@
 //! | end | `Launch::end` | `concluding`, `ending` | the exit is decided and recorded, parts are taken down |
 //! | sum up | `Launch::sum_up` | `summing_up` | report and summary, from the journal alone |
 //!
-//! Around all of these, `exporting` keeps the metrics file, which also tells of a launch that a step refuses.
+//! `foreseen` tells what the step *open* would find, for `run --dry-run`. Around all of these, `exporting` keeps the metrics file, which also tells of a launch that a step refuses.
 //!
 //! The verbs differ in these:
 //!
@@ -40,6 +40,7 @@ mod difference;
 mod ending;
 pub(crate) mod exporting;
 mod faults;
+pub(crate) mod foreseen;
 mod given;
 mod halted;
 pub(crate) mod holding;

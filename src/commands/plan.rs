@@ -4,6 +4,7 @@ use sealing::SealTo;
 
 use crate::exit::Exit;
 use crate::launch::approvals::must_look;
+use crate::launch::open::LaunchedApart;
 use crate::launch::planned::PlanToLaunch;
 use crate::launch::ready::Ready;
 use crate::launch::request::{Consent, LaunchRequest};
@@ -22,16 +23,22 @@ pub(super) fn plan(context: &Context, args: &PlanArgs, seal: Option<&SealTo<'_>>
     let request = LaunchRequest::new("plan", Consent::OnlyShown);
     let plan = PlanToLaunch::read(context, args)?;
     if plan.is_empty() {
-        plan.nothing_to_do()?;
+        plan.nothing_to_do("")?;
         return Ok(0);
     }
     plan.tell_what_holds();
-    let launched = Ready::to_look(&plan, request)?.open_apart()?.launch()?;
-    if launched.exit != Exit::Done {
-        return Err(CommandError::Stopped { exit: launched.exit, reason: launched.reason.unwrap_or_default() });
-    }
+    let launched = shown(Ready::to_look(&plan, request)?)?;
     if let Some(seal) = seal {
         sealing::seal(&plan, &launched, seal)?;
     }
     Ok(launched.n_changes)
+}
+
+/// Shows the difference of a plan that is ready to be looked at.
+pub(super) fn shown(ready: Ready<&PlanToLaunch<'_>>) -> Result<LaunchedApart, CommandError> {
+    let launched = ready.open_apart()?.launch()?;
+    if launched.exit != Exit::Done {
+        return Err(CommandError::Stopped { exit: launched.exit, reason: launched.reason.unwrap_or_default() });
+    }
+    Ok(launched)
 }

@@ -23,7 +23,7 @@ pub(super) fn rehearse(context: &Context, args: &PlanArgs, from_live: bool) -> R
     let request = LaunchRequest::new("rehearse", Consent::Asked { yes: true, irreversible: true });
     let plan = PlanToLaunch::read(context, args)?;
     if plan.is_empty() {
-        return plan.nothing_to_do();
+        return plan.nothing_to_do("");
     }
     let live = from_live.then(|| live_states(&plan)).transpose()?;
     let launched = Ready::to_rehearse(&plan, request, live.as_ref())?.open_rehearsal(live)?.launch()?;

@@ -2,17 +2,20 @@
 
 use std::ffi::OsString;
 
+use super::plan;
 use crate::exit::Exit;
 use crate::launch::exporting::with_metrics;
+use crate::launch::foreseen::Foreseen;
 use crate::launch::planned::PlanToLaunch;
 use crate::launch::ready::Ready;
-use crate::launch::request::LaunchRequest;
+use crate::launch::request::{Consent, LaunchRequest};
 use crate::launch::unfinished::Unfinished;
 use crate::settings::flags::arguments::{LaunchArgs, PlanArgs};
 use crate::settings::names::RUN_KEY;
 use crate::settings::parse::run_key;
 use crate::verb::context::Context;
 use crate::verb::error::CommandError;
+use crate::verb::results::nothing_done;
 
 /// Choice of the run by `--new` and `--run-key`.
 pub(super) struct RunChoice {
@@ -33,11 +36,31 @@ pub(super) fn run(
         let plan = PlanToLaunch::read(context, args)?;
         plan.tell_name(&metrics);
         if plan.is_empty() {
-            return plan.nothing_to_do();
+            plan.must_fit_key(&unfinished)?;
+            return plan.nothing_to_do(&request.no_report());
         }
         plan.tell_what_holds();
         Ready::to_send(&plan, request)?.open(&unfinished)?.launch()
     })
+}
+
+/// Shows what `run` would do: the run that it would make or go on with, and the difference as `plan` shows it.
+pub(super) fn dry_run(context: &Context, args: &PlanArgs, choice: RunChoice) -> Result<Exit, CommandError> {
+    let unfinished = choice.unfinished(std::env::var_os(RUN_KEY))?;
+    let plan = PlanToLaunch::read(context, args)?;
+    if plan.is_empty() {
+        plan.must_fit_key(&unfinished)?;
+        return plan.nothing_to_do("");
+    }
+    plan.tell_what_holds();
+    let ready = Ready::to_look(&plan, LaunchRequest::new("plan", Consent::OnlyShown))?;
+    match ready.foresee(&unfinished)? {
+        Foreseen::SendsNothing(text) => nothing_done(context.console, &text),
+        Foreseen::Sends(text) => {
+            context.console.say(&text);
+            plan::shown(ready).map(|_| Exit::Done)
+        }
+    }
 }
 
 impl RunChoice {

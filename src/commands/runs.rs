@@ -31,7 +31,7 @@ pub(super) fn runs(context: &Context, args: &RunsArgs) -> Result<Exit, CommandEr
         let none = match n_pruned {
             _ if is_chosen => "no run in the journal is like that",
             0 => "the journal holds no run yet",
-            _ => "the journal holds no run",
+            _ => "the journal holds no run any more",
         };
         context.console.say(none);
     }

@@ -52,12 +52,21 @@ pub(super) fn status(
     }
 }
 
-/// Answers a monitoring system in one line: about the run that is named, else about all that go on, else about the one launched last.
+/// Answers a monitoring system in one line: about the run that is named, else about all that go on, else about the one launched last;
+/// where those are in archives, about the last of them.
 pub(super) fn check(context: &Context, run: Option<&str>) -> Result<PluginState, CommandError> {
     let journal = journal::to_read(context)?;
-    let runs = meant::runs_to_check(context, &journal, run)?;
-    let runs = runs.iter().map(|run| condition_of(&journal, run.key)).collect::<Result<Vec<_>, CommandError>>()?;
-    let answer = PluginAnswer::new(&runs);
+    let answer = match meant::runs_to_check(context, &journal, run) {
+        Ok(runs) => {
+            let runs = runs.iter().map(|run| condition_of(&journal, run.key));
+            PluginAnswer::new(&runs.collect::<Result<Vec<_>, CommandError>>()?)
+        }
+        // Taking a run out of the journal changes nothing about how it ended.
+        Err(CommandError::Journal(JournalError::Pruned(last) | JournalError::AllPruned(last))) => {
+            PluginAnswer::of_pruned(&last)
+        }
+        Err(error) => return Err(error),
+    };
     print(|out| Ok(writeln!(out, "{}", answer.line)?))?;
     Ok(answer.state)
 }

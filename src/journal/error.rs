@@ -83,6 +83,9 @@ pub enum JournalError {
     Illegal(#[from] IllegalStep),
     #[error("the journal holds no run yet")]
     NoRuns,
+    /// Every run was taken out; the one that was made last.
+    #[error("the journal holds no run any more, and the last was this: {}", told_of_pruned(.0))]
+    AllPruned(Box<Tombstone>),
     #[error("the journal has no run `{0}`")]
     UnknownRun(String),
     #[error("{}", told_of_pruned(.0))]
@@ -194,6 +197,7 @@ impl JournalError {
             | JournalError::Full(_)
             | JournalError::FailingDisk(_)
             | JournalError::NoRuns
+            | JournalError::AllPruned(_)
             | JournalError::UnknownRun(_)
             | JournalError::Pruned(_)
             | JournalError::AmbiguousRun { .. }

@@ -71,6 +71,9 @@ pub struct PrunedPlan {
     pub path: String,
     pub digest: String,
     pub rows: u32,
+    /// Digest of the sealed plan that the run was made from, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealing: Option<String>,
 }
 
 /// Ending of a run that was taken out.

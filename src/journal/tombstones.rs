@@ -76,6 +76,19 @@ impl Journal {
         statement.query_row([], |row| row.get(0)).map_err(JournalError::from)
     }
 
+    /// Returns the tombstone of the run that was made last of those that fit; `None` if none does.
+    pub(crate) fn last_pruned(&self, fits: impl Fn(&PrunedRecord) -> bool) -> Result<Option<Tombstone>, JournalError> {
+        let mut statement = self.conn.prepare_cached(&format!("SELECT {COLUMNS} FROM tombstone ORDER BY run DESC"))?;
+        let mut found = statement.query([])?;
+        while let Some(row) = found.next()? {
+            let tombstone = Columns::read(row)?.tombstone()?;
+            if fits(&tombstone.run) {
+                return Ok(Some(tombstone));
+            }
+        }
+        Ok(None)
+    }
+
     /// Returns what a tombstone says of a run.
     pub fn pruned_record(&self, run: &RunRecord) -> Result<PrunedRecord, JournalError> {
         let tally = self.tally(run.key)?;
@@ -88,7 +101,12 @@ impl Journal {
             id: run.id.clone(),
             number: run.key.number(),
             run_key: run.run_key.clone(),
-            plan: PrunedPlan { path: run.plan_path.clone(), digest: run.plan_digest.clone(), rows: run.n_rows },
+            plan: PrunedPlan {
+                path: run.plan_path.clone(),
+                digest: run.plan_digest.clone(),
+                rows: run.n_rows,
+                sealing: run.sealing().map(str::to_owned),
+            },
             endpoint: run.endpoint.clone(),
             account: run.account.clone(),
             made_at: run.created_at,

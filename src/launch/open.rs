@@ -18,7 +18,7 @@ use super::locked::{LockWaits, Met};
 use super::making::make_run;
 use super::planned::PlanToLaunch;
 use super::ready::{Prepared, Ready};
-use super::run_key::{self, NextLaunch, RunOfKey, find_pruned};
+use super::run_key::{self, Slot};
 use super::signals::Signals;
 use super::summing_up::Carried;
 use super::taking_up::RunToTakeUp;
@@ -50,7 +50,7 @@ pub(crate) enum Opened {
     /// The run of its key has ended: nothing is launched, and its summary is told.
     HasEnded(Box<EndedRun>),
     /// The run of its key has ended so and was taken out of the journal, in which its tombstone is.
-    WasPruned(Console, Box<Tombstone>, Exit),
+    WasPruned(Box<PrunedRun>),
     /// Another launch holds a lock, and this one was told to do nothing then. In words.
     Skipped(Console, String),
 }
@@ -61,10 +61,7 @@ impl Opened {
         match self {
             Opened::ToLaunch(open) => open.launch(),
             Opened::HasEnded(ended) => ended.sum_up(),
-            Opened::WasPruned(console, tombstone, Exit::Done) => {
-                nothing_done(console, &format!("{}; nothing is sent", JournalError::Pruned(tombstone)))
-            }
-            Opened::WasPruned(_, tombstone, exit) => Err(CommandError::EndedAndPruned { exit, tombstone }),
+            Opened::WasPruned(pruned) => pruned.sum_up(),
             Opened::Skipped(console, text) => nothing_done(console, &text),
         }
     }
@@ -79,6 +76,24 @@ pub(crate) struct Open {
     locks: (Lock, Vec<Lock>),
     /// Signals, if they are listened to already.
     signals: Option<Signals>,
+}
+
+/// A run of a key that has ended so and is in an archive, and what becomes of the report of the launch that came after that. In words.
+pub(crate) struct PrunedRun {
+    console: Console,
+    tombstone: Box<Tombstone>,
+    exit: Exit,
+    no_report: String,
+}
+
+impl PrunedRun {
+    fn sum_up(self) -> Result<Exit, CommandError> {
+        let Self { console, tombstone, exit, no_report } = self;
+        if exit == Exit::Done {
+            return nothing_done(console, &format!("{}; nothing is sent{no_report}", JournalError::Pruned(tombstone)));
+        }
+        Err(CommandError::EndedAndPruned { exit, tombstone, no_report })
+    }
 }
 
 /// A run of a key that has ended, and the launch that came after that.
@@ -138,7 +153,8 @@ impl Ready<&PlanToLaunch<'_>> {
                 Ok(Found::WasPruned(tombstone, exit)) => {
                     prepared.request.metrics.leave_as_it_is();
                     prepared.context.notices.tell_nobody();
-                    return Ok(Opened::WasPruned(console, tombstone, exit));
+                    let no_report = prepared.request.no_report();
+                    return Ok(Opened::WasPruned(Box::new(PrunedRun { console, tombstone, exit, no_report })));
                 }
                 Ok(Found::Again) | Err(CommandError::Journal(JournalError::KeyTaken { .. })) => continue,
                 Err(CommandError::Lock(held)) => held,
@@ -296,23 +312,20 @@ fn ended_run(
     let mut journal = Journal::open(&context.settings.journal)?;
     beforehand::runs(&journal)?;
     close_cut_off(context, &mut journal)?;
-    match RunOfKey::find(&journal, run_key, &plan.checked, lanes)? {
-        Some(RunOfKey { run, next_launch: NextLaunch::HasEnded(exit) }) => {
+    match Slot::find(&journal, run_key, &plan.checked, lanes)? {
+        Slot::HasEnded(run, exit) => {
             beforehand::run(&journal, &run, CheckFor::Launch)?;
             Ok(Some(Found::HasEnded(Box::new(run), exit)))
         }
-        Some(RunOfKey { next_launch: NextLaunch::GoesOn, .. }) => Ok(None),
-        None => {
-            let pruned = find_pruned(&journal, run_key, &plan.checked, lanes)?;
-            Ok(pruned.map(|(tombstone, exit)| Found::WasPruned(Box::new(tombstone), exit)))
-        }
+        Slot::WasPruned(tombstone, exit) => Ok(Some(Found::WasPruned(tombstone, exit))),
+        Slot::GoesOn(_) | Slot::Free => Ok(None),
     }
 }
 
 fn skipped(prepared: &Prepared, text: String) -> Opened {
     prepared.request.metrics.leave_as_it_is();
     prepared.context.notices.tell_nobody();
-    Opened::Skipped(prepared.context.console, text)
+    Opened::Skipped(prepared.context.console, text + &prepared.request.no_report())
 }
 
 fn has_ended(prepared: Prepared, run: RunRecord, exit: Exit) -> Opened {

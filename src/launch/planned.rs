@@ -47,12 +47,12 @@ impl<'a> PlanToLaunch<'a> {
         metrics.of_plan(&self.checked.terms, self.source.name());
     }
 
-    /// Ends a verb that has no row to deal with.
-    pub(crate) fn nothing_to_do(&self) -> Result<Exit, CommandError> {
+    /// Ends a verb that has no row to deal with. `besides` follows the reason.
+    pub(crate) fn nothing_to_do(&self, besides: &str) -> Result<Exit, CommandError> {
         let name = plain(self.source.name());
         nothing_done(
             self.context.console,
-            &format!("the plan `{name}` has no rows: nothing is to do, and no run is made"),
+            &format!("the plan `{name}` has no rows: nothing is to do, and no run is made{besides}"),
         )
     }
 

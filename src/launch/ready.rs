@@ -128,6 +128,11 @@ impl Ready<RunToTakeUp> {
 }
 
 impl<From> Ready<From> {
+    /// Returns the plan or run, and the accounts.
+    pub(super) fn parts(&self) -> (&From, &[Account]) {
+        (&self.from, &self.prepared.accounts)
+    }
+
     /// Returns the plan or run, and the rest. For [`open`](super::open) alone.
     pub(super) fn split(self) -> (From, Prepared) {
         (self.from, self.prepared)

@@ -14,6 +14,7 @@ use crate::report::next::given::{self, GivenByHand};
 use crate::settings::flags::arguments::{LaunchArgs, ShowArgs};
 use crate::verb::error::{CommandError, bad_destination};
 use crate::waves::{Part, Terms};
+use crate::wording::plain::shown;
 
 /// Flags of a launch, and those that its verb stands for.
 pub(crate) struct LaunchRequest {
@@ -138,6 +139,15 @@ impl LaunchRequest {
     /// Adds the display: progress, event lines.
     pub(crate) fn shown(self, ShowArgs { events, no_progress }: &ShowArgs) -> Self {
         Self { events: *events, progress: !no_progress, ..self }
+    }
+
+    /// Says, behind the reason for which there is no run to report, that no report is written: a file that is there would be taken for a
+    /// new one. Nothing if none was asked for.
+    pub(crate) fn no_report(&self) -> String {
+        self.report.as_ref().map_or_else(String::new, |(_, path)| {
+            let old = if path.exists() { ", and what is there is of before" } else { "" };
+            format!("; no report is written to `{}`{old}", shown(path))
+        })
     }
 
     /// Refuses a report at the path of the plan.

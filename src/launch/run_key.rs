@@ -13,7 +13,7 @@
 use crate::exit::Exit;
 use crate::journal::new_run::{NewLane, Places};
 use crate::journal::read::runs::RunRecord;
-use crate::journal::tombstone::Tombstone;
+use crate::journal::tombstone::{PrunedRecord, Tombstone};
 use crate::journal::{Journal, JournalError};
 use crate::lock;
 use crate::plan::checked::Checked;
@@ -54,27 +54,41 @@ impl KeyedRun {
 }
 
 /// Run that a key stands for.
-pub(super) struct RunOfKey {
-    pub(super) run: RunRecord,
-    pub(super) next_launch: NextLaunch,
+pub(super) enum Slot {
+    /// No run has the key, and none had it.
+    Free,
+    GoesOn(RunRecord),
+    HasEnded(RunRecord, Exit),
+    /// The run has ended with this, and is in an archive.
+    WasPruned(Box<Tombstone>, Exit),
 }
 
-impl RunOfKey {
-    /// Finds the run with this key; an error if it is one of another plan or target.
+impl Slot {
+    /// Finds the run with this key, in the journal or in an archive; an error if it is one of another plan, target or seal.
     pub(super) fn find(
         journal: &Journal,
         run_key: &str,
         checked: &Checked,
         lanes: &[NewLane],
-    ) -> Result<Option<Self>, CommandError> {
-        let Some(run) = journal.run_by_key(run_key)? else { return Ok(None) };
-        if let Some(how) = difference(journal, &run, checked, lanes)? {
-            return Err(CommandError::KeyOfAnother { run_key: run_key.to_owned(), run: plain(&run.id), how });
+    ) -> Result<Self, CommandError> {
+        if let Some(run) = journal.run_by_key(run_key)? {
+            MadeFrom::of_run(&run).must_be(run_key, checked, lanes)?;
+            let is_held = lock::is_held(&lock::of_run(journal.path(), &run.id)) == Some(true);
+            let n_unsettled = journal.count_unsettled(run.key)?;
+            let keyed = KeyedRun { is_held, is_running: run.running, n_unsettled, exit: exit_of(&run)? };
+            return Ok(match keyed.next_launch() {
+                NextLaunch::GoesOn => Slot::GoesOn(run),
+                NextLaunch::HasEnded(exit) => Slot::HasEnded(run, exit),
+            });
         }
-        let is_held = lock::is_held(&lock::of_run(journal.path(), &run.id)) == Some(true);
-        let n_unsettled = journal.count_unsettled(run.key)?;
-        let keyed = KeyedRun { is_held, is_running: run.running, n_unsettled, exit: exit_of(&run)? };
-        Ok(Some(Self { next_launch: keyed.next_launch(), run }))
+        let Some(tombstone) = journal.tombstone_by_key(run_key)? else { return Ok(Slot::Free) };
+        MadeFrom::of_tombstone(&tombstone.run).must_be(run_key, checked, lanes)?;
+        let exit = tombstone.run.exit.as_ref().and_then(|exit| Exit::from_code(exit.code));
+        let exit = exit.ok_or_else(|| {
+            let run = plain(&tombstone.run.id);
+            JournalError::Damaged(format!("the tombstone of run {run} has no exit of a launch"))
+        })?;
+        Ok(Slot::WasPruned(Box::new(tombstone), exit))
     }
 }
 
@@ -85,54 +99,60 @@ pub(super) fn has_ended(journal: &Journal, run: &RunRecord) -> Result<bool, Jour
     Ok(matches!(keyed.next_launch(), NextLaunch::HasEnded(_)))
 }
 
-/// Returns the run of a key that was taken out of the journal, with its exit; an error if it was one of another plan or target.
-pub(super) fn find_pruned(
-    journal: &Journal,
-    run_key: &str,
-    checked: &Checked,
-    lanes: &[NewLane],
-) -> Result<Option<(Tombstone, Exit)>, CommandError> {
-    let Some(tombstone) = journal.tombstone_by_key(run_key)? else { return Ok(None) };
-    let (run, Places { endpoint, account }) = (&tombstone.run, Places::from_lanes(lanes));
-    let how = if run.plan.digest != checked.digest.to_string() {
-        format!("which had another plan: it was made from `{}` as {}", plain(&run.plan.path), plain(&run.plan.digest))
-    } else if (&run.endpoint, &run.account) != (&endpoint, &account) {
-        format!("which had another target: account `{}` at {}", plain(&run.account), plain(&run.endpoint))
-    } else {
-        let code = run.exit.as_ref().map(|exit| exit.code);
-        let unknown =
-            || JournalError::Damaged(format!("the tombstone of run {} has no exit of a launch", plain(&run.id)));
-        let exit = code.and_then(Exit::from_code).ok_or_else(unknown)?;
-        return Ok(Some((tombstone, exit)));
-    };
-    Err(CommandError::KeyOfAnother { run_key: run_key.to_owned(), run: plain(&run.id), how })
-}
-
 fn exit_of(run: &RunRecord) -> Result<Option<Exit>, JournalError> {
     let unknown =
         |code| JournalError::Damaged(format!("run {} ended with {code}, which no launch does", plain(&run.id)));
     run.exit_code.map(|code| Exit::from_code(code).ok_or_else(|| unknown(code))).transpose()
 }
 
-/// Returns the difference of a run from a launch of this plan at these accounts; `None` if it is one of both.
-fn difference(
-    journal: &Journal,
-    run: &RunRecord,
-    checked: &Checked,
-    lanes: &[NewLane],
-) -> Result<Option<String>, JournalError> {
-    let digest = checked.digest.to_string();
-    let sealing = checked.seal.as_ref().map(|seal| seal.digest.as_str());
-    let how = if run.plan_digest != digest {
-        format!("which has another plan: it was made from `{}` as {}", plain(&run.plan_path), plain(&run.plan_digest))
-    } else if !journal.of_plan(&digest, lanes)?.iter().any(|same| same.key == run.key) {
-        format!("which has another target: account `{}` at {}", plain(&run.account), plain(&run.endpoint))
-    } else if run.sealing() != sealing {
-        "which was made from another seal of the plan".to_owned()
-    } else {
-        return Ok(None);
-    };
-    Ok(Some(how))
+/// Plan, target and seal that a run was made from.
+struct MadeFrom<'r> {
+    run: &'r str,
+    plan: &'r str,
+    digest: &'r str,
+    endpoint: &'r str,
+    account: &'r str,
+    sealing: Option<&'r str>,
+}
+
+impl<'r> MadeFrom<'r> {
+    fn of_run(run: &'r RunRecord) -> Self {
+        Self {
+            run: &run.id,
+            plan: &run.plan_path,
+            digest: &run.plan_digest,
+            endpoint: &run.endpoint,
+            account: &run.account,
+            sealing: run.sealing(),
+        }
+    }
+
+    fn of_tombstone(run: &'r PrunedRecord) -> Self {
+        Self {
+            run: &run.id,
+            plan: &run.plan.path,
+            digest: &run.plan.digest,
+            endpoint: &run.endpoint,
+            account: &run.account,
+            sealing: run.plan.sealing.as_deref(),
+        }
+    }
+
+    /// Refuses the key for a launch of another plan, at other accounts, or of another seal.
+    fn must_be(&self, run_key: &str, checked: &Checked, lanes: &[NewLane]) -> Result<(), CommandError> {
+        let Self { run, plan, digest, endpoint, account, sealing } = *self;
+        let places = Places::from_lanes(lanes);
+        let how = if digest != checked.digest.to_string() {
+            format!("which has another plan: it was made from `{}` as {}", plain(plan), plain(digest))
+        } else if (endpoint, account) != (&places.endpoint, &places.account) {
+            format!("which has another target: account `{}` at {}", plain(account), plain(endpoint))
+        } else if sealing != checked.seal.as_ref().map(|seal| seal.digest.as_str()) {
+            "which was made from another seal of the plan".to_owned()
+        } else {
+            return Ok(());
+        };
+        Err(CommandError::KeyOfAnother { run_key: run_key.to_owned(), run: plain(run), how })
+    }
 }
 
 #[cfg(test)]

@@ -114,10 +114,10 @@ impl RowChecker {
         self.lacks_target_state |= self.scope.has_bad_default;
     }
 
-    /// Reports a file that has nothing but blanks and comments. It is an error also where a plan may be empty: an export that broke off
-    /// looks like that, and one that found nothing has its header.
-    pub(crate) fn lacks_content(&mut self) {
-        let message = "the file is empty, not even a header (`--allow-empty` takes a header without rows)".to_owned();
+    /// Reports a file without content. It is an error also where a plan may be empty: an export that broke off looks like that, and one
+    /// that found nothing says so. `instead` is how a plan without rows is written in the file's notation.
+    pub(crate) fn lacks_content(&mut self, lacks: &str, instead: &str) {
+        let message = format!("the file is empty, {lacks} (`--allow-empty` takes {instead})");
         self.problems.error(Position { line: 1, column: 1 }, message, None);
     }
 

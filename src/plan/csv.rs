@@ -31,7 +31,7 @@ pub(crate) fn read<R: Read, E>(
     let n_errors = checker.problems.n_errors();
     let Some(delimiter) = delimiter(text, &mut checker.problems)? else {
         if checker.problems.n_errors() == n_errors {
-            checker.lacks_content();
+            checker.lacks_content("not even a header", "a header without rows");
         }
         return Ok(());
     };

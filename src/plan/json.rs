@@ -26,11 +26,14 @@ pub(crate) fn read<R: Read, E>(
     each: &mut impl FnMut(Row) -> Result<(), E>,
 ) -> Result<(), ReadStop<E>> {
     let mut keys = JsonKeys::default();
+    let mut has_content = !above.is_empty();
     for Comment { line, text } in above {
         warn_of_comment(text, *line, &mut checker.problems);
     }
     loop {
-        match text.next(&mut checker.problems)? {
+        let next = text.next(&mut checker.problems)?;
+        has_content |= !matches!(next, NextLine::End);
+        match next {
             NextLine::Content => (),
             NextLine::Comment { len } => {
                 warn_of_comment(&text.unread()[..len], text.line(), &mut checker.problems);
@@ -57,6 +60,9 @@ pub(crate) fn read<R: Read, E>(
             checker.problems.error(Position { line, column: 1 }, message, None);
             break;
         }
+    }
+    if !has_content {
+        checker.lacks_content("with no line at all", "a comment line, such as `# no rows`");
     }
     Ok(())
 }

@@ -134,6 +134,9 @@ fn read_plan_file<E>(
         *files = covered::files(command, source.folder());
     }
     checker.under(&file.terms, file.defaults, file.has_bad_default);
+    if file.rows.is_empty() && checker.problems.n_errors() == 0 {
+        checker.lacks_content("or names no rows: it has neither `files` nor `rows`", "`rows = []`");
+    }
     for RowsAt { wave, what } in file.rows {
         let mut unsealed = |row| each(Planned { row, sealed: None });
         match what {

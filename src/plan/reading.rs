@@ -12,7 +12,7 @@ use crate::model::state::{PairCompletion, SeenState};
 pub struct Reading {
     /// Accepts state words that no edition of the API lists.
     pub allow_unknown: bool,
-    /// Accepts a plan without rows, but no delimited file without a header.
+    /// Accepts a plan without rows, but no file without content.
     pub allow_empty: bool,
     /// Accepts files of rows that are not below the plan's own folder.
     pub allow_outside: bool,

@@ -9,6 +9,7 @@ use super::runs::not_told;
 use super::summary::Summary;
 use crate::control::{CONTROL, Paused, Waits};
 use crate::exit::PluginState;
+use crate::journal::tombstone::{PrunedExit, Tombstone};
 use crate::ledger::waiting::WaitsFor;
 use crate::wording::amounts::count;
 use crate::wording::plain::{plain, shortened};
@@ -103,13 +104,17 @@ impl Condition {
             Condition::OutOfSight => {
                 "has not ended, and from this machine nobody can tell whether it goes on".to_owned()
             }
-            Condition::Ended { code, name, reason } => {
-                let reason = reason.as_deref().map_or_else(String::new, |reason| format!(": {}", plain(reason)));
-                format!("ended with {code} ({}){reason}", plain(name))
-            }
-            Condition::NotBegun => "was made and never begun".to_owned(),
+            Condition::Ended { code, name, reason } => ended(*code, name, reason.as_deref()),
+            Condition::NotBegun => NOT_BEGUN.to_owned(),
         }
     }
+}
+
+const NOT_BEGUN: &str = "was made and never begun";
+
+fn ended(code: u8, name: &str, reason: Option<&str>) -> String {
+    let reason = reason.map_or_else(String::new, |reason| format!(": {}", plain(reason)));
+    format!("ended with {code} ({}){reason}", plain(name))
 }
 
 /// Says what a run waits for, by whom and why, and the command that ends it: who reads this is not at the run's terminal.
@@ -146,6 +151,30 @@ impl PluginAnswer {
         Self { state, line: format!("{} | {}", line(state, &told.join("; ")), figures(runs)) }
     }
 
+    /// Answers about a run that was taken out of the journal, as its tombstone has it, which does not have its time.
+    pub(crate) fn of_pruned(Tombstone { run, archive, pruned_at, .. }: &Tombstone) -> Self {
+        let (state, words) = match &run.exit {
+            Some(PrunedExit { code, name, reason }) => {
+                let state = if *code == 0 { PluginState::Ok } else { PluginState::Critical };
+                (state, ended(*code, name, reason.as_deref()))
+            }
+            None => (PluginState::Critical, NOT_BEGUN.to_owned()),
+        };
+        let (rows, on_target) = (u64::from(run.plan.rows), run.on_target);
+        let unsettled: u64 = ["pending", "in_doubt"].iter().filter_map(|name| run.verdicts.get(*name)).sum();
+        let not_on_target = rows.saturating_sub(on_target + unsettled);
+        let text = format!(
+            "run {} of {} {words}; {on_target} of {} on target, {unsettled} unsettled; taken out of the journal {pruned_at:.0}, and its \
+             evidence is in the archive {}",
+            plain(&run.id),
+            plain(&run.plan.path),
+            count(rows, "row"),
+            plain(&archive.name)
+        );
+        let figures = figures_of_rows(rows, on_target, not_on_target, unsettled);
+        Self { state, line: format!("{} | {figures}", line(state, &text)) }
+    }
+
     /// Answers that nothing can be said, because of this.
     pub(crate) fn unknown(why: &str) -> Self {
         Self { state: PluginState::Unknown, line: line(PluginState::Unknown, &plain(why)) }
@@ -170,17 +199,21 @@ fn line_about(summary: &Summary, condition: &Condition) -> String {
 /// Figures, added up over the runs; the time is that of the longest.
 fn figures(runs: &[(Summary, Condition)]) -> String {
     let sum = |of: fn(&Summary) -> u64| runs.iter().map(|(summary, _)| of(summary)).sum::<u64>();
-    let rows = sum(|summary| summary.plan.rows.into());
     let elapsed = runs.iter().map(|(summary, _)| summary.elapsed_s).fold(0.0, f64::max);
+    let of_rows = figures_of_rows(
+        sum(|summary| summary.plan.rows.into()),
+        sum(|summary| summary.on_target),
+        sum(Summary::n_need_a_look),
+        sum(Summary::n_unsettled),
+    );
+    format!("{of_rows} elapsed={elapsed:.3}s")
+}
+
+fn figures_of_rows(rows: u64, on_target: u64, not_on_target: u64, unsettled: u64) -> String {
     let of_rows = |name: &str, n: u64| format!("{name}={n};;;0;{rows}");
-    let figures = [
-        format!("rows={rows}"),
-        of_rows("on_target", sum(|summary| summary.on_target)),
-        of_rows("not_on_target", sum(Summary::n_need_a_look)),
-        of_rows("unsettled", sum(Summary::n_unsettled)),
-        format!("elapsed={elapsed:.3}s"),
-    ];
-    figures.join(" ")
+    let parts =
+        [of_rows("on_target", on_target), of_rows("not_on_target", not_on_target), of_rows("unsettled", unsettled)];
+    format!("rows={rows} {}", parts.join(" "))
 }
 
 #[cfg(test)]
@@ -198,7 +231,7 @@ mod tests {
         Condition::GoesOn { may_ask: false, waits_for: vec![waits_for], n_stopped: 0 }
     }
 
-    fn ended(code: u8, name: &str, reason: Option<&str>) -> Condition {
+    fn has_ended(code: u8, name: &str, reason: Option<&str>) -> Condition {
         Condition::Ended { code, name: name.to_owned(), reason: reason.map(str::to_owned) }
     }
 
@@ -257,12 +290,12 @@ mod tests {
                 Warning,
                 "goes on: it looks at the servers, or asks whether to go on",
             ),
-            (ended(0, "done", None), Ok, "ended with 0 (done)"),
-            (ended(1, "not_on_target", None), Critical, "ended with 1 (not_on_target)"),
-            (ended(3, "refused", Some("too many")), Critical, "ended with 3 (refused): too many"),
-            (ended(4, "halted", Some("the window closed")), Critical, "ended with 4 (halted): the window closed"),
-            (ended(5, "credentials", None), Critical, "ended with 5 (credentials)"),
-            (ended(130, "interrupted", None), Critical, "ended with 130 (interrupted)"),
+            (has_ended(0, "done", None), Ok, "ended with 0 (done)"),
+            (has_ended(1, "not_on_target", None), Critical, "ended with 1 (not_on_target)"),
+            (has_ended(3, "refused", Some("too many")), Critical, "ended with 3 (refused): too many"),
+            (has_ended(4, "halted", Some("the window closed")), Critical, "ended with 4 (halted): the window closed"),
+            (has_ended(5, "credentials", None), Critical, "ended with 5 (credentials)"),
+            (has_ended(130, "interrupted", None), Critical, "ended with 130 (interrupted)"),
             (Condition::CutOff, Critical, "was cut off: its launch did not end by itself"),
             (Condition::NotBegun, Critical, "was made and never begun"),
             (Condition::OutOfSight, Unknown, "has not ended, and from this machine nobody can tell whether it goes on"),

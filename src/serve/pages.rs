@@ -53,6 +53,7 @@ impl From<JournalError> for PageError {
             JournalError::UnknownRun(_)
             | JournalError::AmbiguousRun { .. }
             | JournalError::Pruned(_)
+            | JournalError::AllPruned(_)
             | JournalError::NoRuns => PageError::NoRun(error),
             JournalError::Absent(_)
             | JournalError::Unopenable { .. }

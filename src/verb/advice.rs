@@ -91,7 +91,9 @@ impl CommandError {
             CommandError::KeyOfAnother { run, .. } => ErrorEntry::typed(Usage, move |here| {
                 format!("another slot has another key; `{}` shows that run", here.reads(&format!("status {run}")))
             }),
-            CommandError::EndedAndPruned { exit, tombstone } => ErrorEntry::typed(*exit, |_| hint_of_pruned(tombstone)),
+            CommandError::EndedAndPruned { exit, tombstone, .. } => {
+                ErrorEntry::typed(*exit, |_| hint_of_pruned(tombstone))
+            }
             CommandError::BadRunKey { .. } => ErrorEntry::typed(Usage, |_| {
                 format!("a cron table sets variables as they stand: give the key as `--run-key`, or `unset {RUN_KEY}`")
             }),

@@ -81,8 +81,8 @@ pub(crate) enum CommandError {
     #[error("the run key `{}` is that of run {run}, {how}; nothing was sent", plain(run_key))]
     KeyOfAnother { run_key: String, run: String, how: String },
     /// The run of the key ended so, and is in an archive.
-    #[error("{}; nothing was sent", JournalError::Pruned(tombstone.clone()))]
-    EndedAndPruned { exit: Exit, tombstone: Box<Tombstone> },
+    #[error("{}; nothing was sent{no_report}", JournalError::Pruned(tombstone.clone()))]
+    EndedAndPruned { exit: Exit, tombstone: Box<Tombstone>, no_report: String },
     #[error("`{}` {problem}", RUN_KEY)]
     BadRunKey { problem: String },
     #[error("`--new` begins a run that is no slot's, and `{}` names one", RUN_KEY)]

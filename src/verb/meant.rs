@@ -101,7 +101,7 @@ pub(crate) fn runs_to_check(
     let of_plan_alone = runs.filter(|run| of_plan.is_none_or(|plan| is_of_plan(run, plan)));
     let (going, others): (Vec<RunRecord>, Vec<RunRecord>) = of_plan_alone.partition(|run| goes_on(journal.path(), run));
     let runs = if going.is_empty() { others.into_iter().take(1).collect() } else { going };
-    if runs.is_empty() { Err(no_run(of_plan)) } else { Ok(runs) }
+    if runs.is_empty() { Err(no_run(journal, of_plan)?.into()) } else { Ok(runs) }
 }
 
 fn chosen(
@@ -126,7 +126,7 @@ fn chosen(
         .unzip();
     let choice = choose(&candidates, otherwise);
     let at = match &choice {
-        Choice::Nothing => return Err(no_run(of_plan)),
+        Choice::Nothing => return Err(no_run(journal, of_plan)?.into()),
         Choice::Several(at) => {
             let several = at.iter().map(|at| &runs[places[*at]].run);
             let told = several.map(|run| format!("{} ({})", plain(&run.id), plain(&run.plan_path)));
@@ -168,14 +168,24 @@ fn by_id_or_key(context: &Context, journal: &Journal, named: &str) -> Result<Opt
 
 /// Tells whether this is the path of the run's plan, the name of its file, or the plan's own name.
 fn is_of_plan(run: &RunRecord, name: &str) -> bool {
-    let file = Path::new(&run.plan_path).file_name();
     let of_terms = run.settings.pointer("/plan/name").and_then(serde_json::Value::as_str);
-    run.plan_path == name || file == Some(OsStr::new(name)) || of_terms == Some(name)
+    is_path_or_file(&run.plan_path, name) || of_terms == Some(name)
 }
 
-fn no_run(named: Option<&str>) -> CommandError {
-    let error = named.map_or(JournalError::NoRuns, |named| JournalError::UnknownRun(named.to_owned()));
-    error.into()
+fn is_path_or_file(path: &str, name: &str) -> bool {
+    path == name || Path::new(path).file_name() == Some(OsStr::new(name))
+}
+
+/// Returns the error about a run that is not there, of this plan or of any: those that there were may be in archives.
+fn no_run(journal: &Journal, of_plan: Option<&str>) -> Result<JournalError, JournalError> {
+    let last =
+        journal.last_pruned(|run| of_plan.is_none_or(|plan| is_path_or_file(&run.plan.path, plan)))?.map(Box::new);
+    Ok(match (of_plan, last) {
+        (None, None) => JournalError::NoRuns,
+        (None, Some(last)) => JournalError::AllPruned(last),
+        (Some(plan), None) => JournalError::UnknownRun(plan.to_owned()),
+        (Some(_), Some(last)) => JournalError::Pruned(last),
+    })
 }
 
 /// Says by which rule the run was chosen, of the runs of a plan or of all.

@@ -153,7 +153,7 @@ fn the_key_of_a_run_that_is_in_an_archive_is_still_used_up_and_ends_with_its_cod
     let document: Value = serde_json::from_str(&told.stdout).unwrap();
     assert_eq!(document["exit"]["code"], 0);
     // Another plan under the key is still an error.
-    slot("good.csv", "bad", &[]).exits(2).says("which had another plan");
+    slot("good.csv", "bad", &[]).exits(2).says("which has another plan");
     assert_eq!((n_runs(&lab), sandbox.ledger().len()), (0, n_asked));
 }
 
@@ -341,9 +341,11 @@ fn a_plan_without_rows_is_an_error_unless_it_may_be_empty() {
     let (lab, sandbox) = lab();
     let header = "source_id,copystate,migrationcycle\n";
     lab.write("empty.csv", header);
-    lab.write("empty.jsonl", "");
+    lab.write("empty.tsv", &header.replace(',', "\t"));
+    lab.write("empty.jsonl", "# no rows\n");
     lab.write("empty.toml", "files = ['empty.csv']\n");
-    for name in ["empty.csv", "empty.jsonl", "empty.toml"] {
+    lab.write("rowless.toml", "rows = []\n");
+    for name in ["empty.csv", "empty.tsv", "empty.jsonl", "empty.toml", "rowless.toml"] {
         for verb in ["check", "plan", "run", "rehearse"] {
             let at = if verb == "check" { vec![] } else { vec!["--endpoint", &sandbox.url] };
             let args = |more: &[&'static str]| [&[verb, name][..], &at, more].concat();
@@ -369,6 +371,27 @@ fn a_plan_without_rows_is_an_error_unless_it_may_be_empty() {
             }
         }
     }
+    // It is no plan without rows in any other notation, either.
+    let header = "1:1: error: the file is empty, not even a header (`--allow-empty` takes a header without rows)";
+    let line = "1:1: error: the file is empty, with no line at all (`--allow-empty` takes a comment line, such as `# no rows`)";
+    let rows = "1:1: error: the file is empty, or names no rows: it has neither `files` nor `rows` (`--allow-empty` takes `rows = []`)";
+    lab.write("of-lines.toml", "files = ['rows.csv', 'e.jsonl']\n");
+    for (name, text, plan, says) in [
+        ("e.tsv", "", "e.tsv", header),
+        ("e.jsonl", "", "e.jsonl", line),
+        ("e.jsonl", "\n \n", "e.jsonl", line),
+        ("e.ndjson", "", "e.ndjson", line),
+        ("e.jsonl", "", "of-lines.toml", line),
+        ("e.toml", "", "e.toml", rows),
+        ("e.toml", "# a plan\n", "e.toml", rows),
+        ("e.toml", "name = \"night\"\n", "e.toml", rows),
+    ] {
+        lab.write(name, text);
+        for verb in ["check", "plan", "run", "rehearse"] {
+            let at = if verb == "check" { vec![] } else { vec!["--endpoint", &sandbox.url] };
+            lab.cutover(&[&[verb, plan, "--allow-empty"][..], &at].concat()).exits(2).says(&format!("{name}:{says}\n"));
+        }
+    }
     // Anything else that is wrong with it is an error all the same.
     lab.write("broken.csv", "source,state\n");
     lab.cutover(&["run", "broken.csv", "--allow-empty", "--endpoint", &sandbox.url]).exits(2);
@@ -377,4 +400,132 @@ fn a_plan_without_rows_is_an_error_unless_it_may_be_empty() {
     let slot = |plan: &str| call(&lab, &sandbox, &["run", plan, "--allow-empty", "--run-key", "night"]);
     slot("empty.csv").exits(0);
     slot("plan.csv").exits(1);
+    // A key that is used by then is that of another plan, also after its run is in an archive.
+    let n_asked = sandbox.ledger().len();
+    for _ in 0..2 {
+        slot("empty.csv").exits(2).says("the run key `night` is that of run ").says(", which has another plan");
+        lab.cutover(&[
+            "run",
+            "empty.csv",
+            "--allow-empty",
+            "--run-key",
+            "night",
+            "--dry-run",
+            "--endpoint",
+            &sandbox.url,
+        ])
+        .exits(2)
+        .says(", which has another plan");
+        lab.cutover(&["journal", "prune", "--keep", "0d", "--archive", "old"]).exits(0);
+    }
+    assert_eq!(sandbox.ledger().len(), n_asked);
+}
+
+#[test]
+fn without_a_run_to_report_a_line_says_that_no_report_is_written() {
+    let _machine = shared();
+    let (lab, sandbox) = lab();
+    lab.write("empty.csv", "source_id,copystate,migrationcycle\n");
+    let report = |args: &[&str], file| call(&lab, &sandbox, &[args, &["--report", file]].concat()).exits(0);
+    let empty = ["run", "empty.csv", "--allow-empty"];
+    report(&empty, "new.csv").says("and no run is made; no report is written to `new.csv`\n");
+    lab.write("old.csv", "of yesterday");
+    let told = report(&empty, "old.csv");
+    let line = "the plan `empty.csv` has no rows: nothing is to do, and no run is made; no report is written to `old.csv`, and what \
+                is there is of before\n";
+    assert_eq!((told.stdout.as_str(), told.stderr.as_str()), ("", line));
+    let holding = holder(&lab, &sandbox, &[]);
+    let skipped = report(&["run", "plan.csv", "--if-locked", "skip"], "old.csv");
+    assert!(
+        skipped.stderr.contains("; nothing was sent; no report is written to `old.csv`, and what"),
+        "{}",
+        skipped.stderr
+    );
+    release(&lab, holding);
+    lab.write("good.csv", &plan(2, "stopped,syncing"));
+    let slot = ["run", "good.csv", "--run-key", "night"];
+    report(&slot, "good.html");
+    assert!(lab.path("good.html").exists());
+    lab.cutover(&["journal", "prune", "--keep", "0d", "--archive", "archives"]).exits(0);
+    report(&slot, "later.html").says("; nothing is sent; no report is written to `later.html`\n");
+    assert_eq!(std::fs::read_to_string(lab.path("old.csv")).unwrap(), "of yesterday");
+    assert!(!lab.path("new.csv").exists() && !lab.path("later.html").exists());
+}
+
+#[test]
+fn a_dry_run_says_which_run_a_launch_would_make_or_go_on_with_and_changes_nothing() {
+    let _machine = shared();
+    let (lab, sandbox) = lab();
+    lab.write("other.csv", &plan(3, "stopped,syncing"));
+    let dry = |plan: &str, more: &[&str]| {
+        let args = ["run", plan, "--dry-run", "--endpoint", &sandbox.url];
+        lab.cutover(&[&args[..], more].concat())
+    };
+    let slot =
+        |plan: &str, key: &str, more: &[&str]| call(&lab, &sandbox, &[&["run", plan, "--run-key", key], more].concat());
+    let events = || lab.journal().value("SELECT (SELECT count(*) FROM event) || ' ' || (SELECT count(*) FROM run)");
+    let shown = |ended: Ended, says: &str| {
+        let ended = ended.exits(0).says(says);
+        assert!(ended.stdout.starts_with("10 rows: "), "{}", ended.stdout);
+    };
+    shown(dry("plan.csv", &["--run-key", "night"]), "a launch with the key `night`, which is free, makes a new run\n");
+    shown(dry("plan.csv", &[]), "a launch makes a new run\n");
+    assert!(!lab.path("cutover.db").exists());
+
+    slot("plan.csv", "night", &["--consecutive-failures", "1", "--concurrency", "1"]).exits(4);
+    let (run, before) = (lab.journal().text("SELECT id FROM run"), events());
+    let left = lab.journal().count("SELECT count(*) FROM row WHERE verdict IS NULL");
+    let rows = format!("run {run}: {} rows settled, which stay as they are, {left} left\n", 10 - left);
+    let goes_on = format!("a launch with the key `night` goes on with {rows}");
+    shown(dry("plan.csv", &["--run-key", "night"]), &goes_on);
+    shown(dry("plan.csv", &[]), &format!("a launch goes on with {rows}"));
+    shown(dry("plan.csv", &["--new"]), "a launch makes a new run\n");
+    shown(dry("plan.csv", &["--run-key", "day"]), "with the key `day`, which is free, makes a new run\n");
+    let of_another = |says: &str| dry("other.csv", &["--run-key", "night"]).exits(2).says(says);
+    of_another(&format!("the run key `night` is that of run {run}, which has another plan"));
+    assert_eq!(events(), before);
+
+    slot("plan.csv", "night", &[]).exits(1);
+    let (n_asked, before) = (sandbox.ledger().len(), events());
+    let ended = format!(
+        "run {run} of this key has ended: a launch with the key `night` sends nothing and ends with 1 (not_on_target)"
+    );
+    let told = dry("plan.csv", &["--run-key", "night"]).exits(0);
+    assert_eq!((told.stdout.as_str(), told.stderr.as_str()), ("", format!("{ended}\n").as_str()));
+    let document: Value =
+        serde_json::from_str(&dry("plan.csv", &["--run-key", "night", "--json"]).exits(0).stdout).unwrap();
+    assert_eq!((&document["exit"]["code"], document["message"].as_str()), (&0.into(), Some(ended.as_str())));
+    of_another("which has another plan");
+    assert_eq!((sandbox.ledger().len(), events()), (n_asked, before), "nothing is asked or written");
+
+    lab.cutover(&["journal", "prune", "--keep", "0d", "--archive", "old"]).exits(0);
+    dry("plan.csv", &["--run-key", "night"])
+        .exits(0)
+        .says("was taken out of the journal")
+        .says("a launch with the key `night` sends nothing and ends with 1 (not_on_target)");
+    of_another("which has another plan");
+    assert_eq!((sandbox.ledger().len(), n_runs(&lab)), (n_asked, 0));
+
+    let holding = lab.begin(&sandbox, &["run", "other.csv", "--run-key", "held", "--rate", "1", "--preflight", "off"]);
+    assert!(holding.reaches("attempt_started"));
+    dry("other.csv", &["--run-key", "held"]).exits(0).says(" left; another launch holds it now\n");
+    holding.kill();
+}
+
+#[test]
+fn a_key_is_that_of_a_seal_also_after_its_run_is_in_an_archive() {
+    let _machine = shared();
+    let (lab, sandbox) = lab();
+    lab.write("good.csv", &plan(2, "stopped,syncing"));
+    let seal = |name: &str| lab.cutover(&["plan", "good.csv", "-o", name, "--endpoint", &sandbox.url]).exits(0);
+    let slot = |plan: &str| call(&lab, &sandbox, &["run", plan, "--run-key", "night"]);
+    seal("first.plan");
+    slot("first.plan").exits(0);
+    seal("second.plan");
+    for _ in 0..2 {
+        slot("second.plan").exits(2).says("which was made from another seal of the plan; nothing was sent");
+        slot("good.csv").exits(2).says("which was made from another seal of the plan");
+        slot("first.plan").exits(0);
+        lab.cutover(&["journal", "prune", "--keep", "0d", "--archive", "old"]).exits(0);
+    }
 }

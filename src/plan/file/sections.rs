@@ -168,12 +168,10 @@ impl<'a> Section<'a> {
         array.iter().filter_map(text).collect()
     }
 
-    /// Reads rows in the plan file itself.
+    /// Reads rows in the plan file itself; `None` without the key, so that an empty list is told from none.
     pub(super) fn rows(&mut self, key: &'static str) -> Option<Vec<InlineRow>> {
+        self.get(key)?;
         let tables = self.sections(key);
-        if tables.is_empty() {
-            return None;
-        }
         let row = |section: Section<'a>| {
             let cell = |(name, value): (&'a Spanned<std::borrow::Cow<'a, str>>, &'a Spanned<DeValue<'a>>)| {
                 let at = section.position(value.span().start);

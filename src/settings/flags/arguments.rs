@@ -73,7 +73,7 @@ pub(crate) struct PlanArgs {
     /// Take state words that no edition of the API lists
     #[arg(long)]
     pub(crate) allow_unknown: bool,
-    /// Take a plan with a header and no rows: end with 0, and make no run
+    /// Take a plan without rows: end with 0, and make no run. A file without content, not even a header, is an error all the same
     #[arg(long)]
     pub(crate) allow_empty: bool,
     /// Take warnings for errors
@@ -126,7 +126,8 @@ pub(crate) struct LaunchArgs {
     /// Release a wave that needs approval, before it asks; may be given again
     #[arg(long, value_name = "WAVE")]
     pub(crate) approve: Vec<String>,
-    /// Write a report at the end; the extension names the format (.csv, .html, .json, .md, .xlsx, or .xml for JUnit)
+    /// Write a report at the end; the extension names the format (.csv, .html, .json, .md, .xlsx, or .xml for JUnit). Without a run to
+    /// report (a plan without rows, a launch that is skipped) none is written, and a line says so
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
     #[command(flatten)]

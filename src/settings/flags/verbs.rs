@@ -88,7 +88,7 @@ pub(crate) enum Verb {
         /// Start afresh, even if an unfinished run of this plan is there
         #[arg(long)]
         new: bool,
-        /// Only show what would happen, as `plan` does
+        /// Only show what would happen, as `plan` does, and the run that would be made or gone on with
         #[arg(long)]
         dry_run: bool,
         /// Names the slot of a schedule, such as "$(date +%F)" [variable: `CUTOVER_RUN_KEY`]: the first launch with a key makes

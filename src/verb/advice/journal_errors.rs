@@ -40,7 +40,9 @@ pub(crate) fn entry_of_journal(error: &JournalError) -> ErrorEntry<'_> {
         JournalError::NoRuns => ErrorEntry::said(Usage, "`cutover run PLAN` makes one").of_setting(PLACE),
         JournalError::UnknownRun(_) => ErrorEntry::typed(Usage, hint_of_runs).of_setting(PLACE),
         JournalError::AmbiguousRun { .. } | JournalError::KeyTaken { .. } => ErrorEntry::typed(Usage, hint_of_runs),
-        JournalError::Pruned(tombstone) => ErrorEntry::typed(Usage, |_| hint_of_pruned(tombstone)),
+        JournalError::Pruned(tombstone) | JournalError::AllPruned(tombstone) => {
+            ErrorEntry::typed(Usage, |_| hint_of_pruned(tombstone))
+        }
         JournalError::NotAJournal => {
             ErrorEntry::said(Integrity, "name another file with `--journal PATH`").of_setting(PLACE)
         }
