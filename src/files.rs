@@ -9,6 +9,7 @@
 pub(crate) mod beside;
 pub(crate) mod folder;
 pub(crate) mod identity;
+pub(crate) mod left;
 pub(crate) mod mode;
 pub(crate) mod open;
 mod stream;

@@ -17,8 +17,13 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
 
 /// Makes a private folder in `parent` for this process, which is removed with the value.
 pub(crate) fn private_folder_in(parent: &Path) -> io::Result<TempDir> {
+    private_folder_named(".cutover-", parent)
+}
+
+/// Makes a private folder like [`private_folder_in`], whose name begins so.
+pub(crate) fn private_folder_named(prefix: &str, parent: &Path) -> io::Result<TempDir> {
     let private = std::fs::Permissions::from_mode(0o700);
-    tempfile::Builder::new().prefix(".cutover-").permissions(private).tempdir_in(parent)
+    tempfile::Builder::new().prefix(prefix).permissions(private).tempdir_in(parent)
 }
 
 /// Makes a folder for one user, and its missing parents.

@@ -10,8 +10,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest as _, Sha256};
-
+use crate::files::sum::sha256;
 use crate::journal::chain::hex;
 
 /// Beginning of a journal. source: <https://www.sqlite.org/fileformat2.html>, 1.3
@@ -123,14 +122,7 @@ fn is_content(path: &Path) -> bool {
 }
 
 fn digest(path: &Path) -> io::Result<String> {
-    let mut hash = Sha256::new();
-    let (mut file, mut piece) = (File::open(path)?, vec![0; 1 << 16]);
-    loop {
-        match file.read(&mut piece)? {
-            0 => return Ok(hex(&hash.finalize())),
-            n_read => hash.update(&piece[..n_read]),
-        }
-    }
+    sha256(&mut File::open(path)?).map(|(hash, _)| hex(&hash))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Making of a journal that is complete before it has its name: a process that is killed meanwhile leaves nothing in the way, and a
 //! journal that is found is whole. A file that SQLite makes by itself has a half-written change beside it for a while.
 //!
-//! It is made in memory and written to a file that has no name yet, which then gets its own, unless somebody was faster. Where a
-//! file system has no such files, one under a name of its own is renamed.
+//! The whole of it is made in memory and written to a file that has no name yet, which then gets its own, unless somebody was
+//! faster. Where a file system has no such files, one under a name of its own is renamed.
 //!
 //! source: open(2) (`O_TMPFILE`), renameat2(2) (`RENAME_NOREPLACE`)
 
@@ -10,8 +10,8 @@ use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
 
 use rusqlite::{Connection, MAIN_DB};
 use rustix::fs::{AtFlags, CWD, FlockOperation, OFlags, RenameFlags};
@@ -20,6 +20,7 @@ use super::beside::beside;
 use super::error::JournalError;
 use super::schema;
 use crate::files;
+use crate::files::left::Left;
 
 /// Makes an empty journal, if nothing is there; replaces nothing.
 pub(super) fn make(path: &Path) -> io::Result<()> {
@@ -79,7 +80,7 @@ fn place_unnamed(path: &Path, folder: &Path, journal: &[u8]) -> io::Result<()> {
 /// Places it by way of a file with a random name. One that is left by a killed process is removed by the next maker there.
 fn place_renamed(path: &Path, folder: &Path, journal: &[u8]) -> io::Result<()> {
     let prefix = prefix(path);
-    take_away_left(folder, &prefix);
+    Left::Files.remove_from(folder, &prefix);
     // New, and for its owner alone; removed with the value unless it was renamed.
     let file = tempfile::Builder::new().prefix(&prefix).tempfile_in(folder)?;
     // The lock marks it as in use.
@@ -95,28 +96,10 @@ fn prefix(path: &Path) -> OsString {
     prefix
 }
 
-fn take_away_left(folder: &Path, prefix: &OsString) {
-    let names = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let begins = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default();
-        name.as_encoded_bytes().starts_with(prefix.as_encoded_bytes())
-    };
-    for path in names.filter(begins) {
-        if files::open::open_itself(&path).is_ok_and(|file| is_left(&file)) {
-            _ = fs::remove_file(path);
-        }
-    }
-}
-
-/// Tells whether it is a file of ours that no process uses any more. Files of others are left alone.
-fn is_left(file: &File) -> bool {
-    let us = rustix::process::geteuid().as_raw();
-    file.metadata().is_ok_and(|found| found.is_file() && found.nlink() == 1 && found.uid() == us)
-        && rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive).is_ok()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
     use super::*;
 
     fn names_in(folder: &Path) -> Vec<OsString> {

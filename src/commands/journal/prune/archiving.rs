@@ -12,6 +12,8 @@ use crate::audit;
 use crate::audit::bundle::JOURNAL;
 use crate::commands::audit::export::{Bundle, zip_of};
 use crate::commands::audit::verify::archives::{record_in, sum_of};
+use crate::files::folder::private_folder_named;
+use crate::files::left::Left;
 use crate::files::open::open_itself;
 use crate::journal::Journal;
 use crate::journal::read::runs::RunRecord;
@@ -47,9 +49,8 @@ impl<'a> Archives<'a> {
             make(folder, journal).map_err(failed)?;
         }
         let folder = folder.canonicalize().map_err(failed)?;
-        remove_left(&folder);
-        let private = fs::Permissions::from_mode(0o700);
-        let work = tempfile::Builder::new().prefix(WORK).permissions(private).tempdir_in(&folder).map_err(failed)?;
+        Left::Folders.remove_from(&folder, WORK.as_ref());
+        let work = private_folder_named(WORK, &folder).map_err(failed)?;
         let in_use = open_itself(work.path()).map_err(failed)?;
         rustix::fs::flock(&in_use, FlockOperation::NonBlockingLockExclusive).map_err(|error| failed(error.into()))?;
         Ok(Self { folder, journal, work, _in_use: in_use })
@@ -159,20 +160,5 @@ fn rename(from: &Path, to: &Path) -> io::Result<()> {
             fs::rename(from, to)
         }
         renamed => Ok(renamed?),
-    }
-}
-
-/// Removes folders of ours in which no process makes an archive any more.
-fn remove_left(folder: &Path) {
-    let us = rustix::process::geteuid().as_raw();
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let is_left = || {
-            let work = open_itself(&entry.path()).ok()?;
-            let found = work.metadata().ok().filter(|found| found.is_dir() && found.uid() == us)?;
-            rustix::fs::flock(&work, FlockOperation::NonBlockingLockExclusive).ok().map(|()| found)
-        };
-        if entry.file_name().as_encoded_bytes().starts_with(WORK.as_bytes()) && is_left().is_some() {
-            _ = fs::remove_dir_all(entry.path());
-        }
     }
 }
