@@ -45,6 +45,17 @@ pub struct Terms {
     pub hooks: PlanHooks,
 }
 
+/// Profile and account of rows that name no target, unless `--profile` names another.
+pub(crate) const UNNAMED: &str = "default";
+
+impl Terms {
+    /// Returns the name of a target's profile: the plan file may give one, else it is the target's own name.
+    #[must_use]
+    pub fn profile_of<'a>(&'a self, target: &'a str) -> &'a str {
+        self.targets.get(target).map_or(target, String::as_str)
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks for it")]
 fn is_zero(n: &u32) -> bool {
     *n == 0

@@ -13,7 +13,6 @@ use crate::exit::Exit;
 use crate::journal::place::JournalFiles;
 use crate::journal::read::lanes::LearnedQuota;
 use crate::journal::{Journal, JournalError};
-use crate::launch::accounts::settings::UNNAMED;
 use crate::launch::saving::log_is_held;
 use crate::lock::{Lock, LockError};
 use crate::metrics::file::MetricsFile;
@@ -34,6 +33,7 @@ use crate::verb::context::Context;
 use crate::verb::error::{CommandError, stdout_failed};
 use crate::verb::notices::receivers;
 use crate::verb::runtime::runtime;
+use crate::waves::UNNAMED;
 use crate::wording::sieve::Form;
 use crate::{console, files};
 

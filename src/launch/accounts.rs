@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use account::Account;
-use settings::{profile_of, settings_of, settings_of_lane, unnamed};
+use settings::{settings_of, settings_of_lane, unnamed};
 
 use crate::journal::read::lanes::LaneRecord;
 use crate::journal::read::runs::RunRecord;
@@ -33,7 +33,7 @@ pub(crate) fn of_plan(context: &Context, checked: &Checked) -> Result<Vec<Accoun
         return Err(CommandError::OneAccountForSeveral { n_accounts: names.len() });
     }
     let account = |name: &str| {
-        let settings = settings_of(context, profile_of(&checked.terms, name))?;
+        let settings = settings_of(context, checked.terms.profile_of(name))?;
         Account::new(context.console, name, name == unnamed, settings, several)
     };
     distinct(names.into_iter().map(account).collect::<Result<_, _>>()?)
@@ -78,7 +78,7 @@ fn distinct(accounts: Vec<Account>) -> Result<Vec<Account>, CommandError> {
 pub(crate) fn are_known(context: &Context, checked: &Checked) -> Result<(), CommandError> {
     let anywhere = context.layers.profiles().is_empty() || context.settings.destination == Some(Destination::Sandbox);
     for name in checked.accounts.iter().filter(|_| !anywhere) {
-        settings_of(context, profile_of(&checked.terms, name))?;
+        settings_of(context, checked.terms.profile_of(name))?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::holder::Holder;
 use crate::control::{self, Wait};
 use crate::event::verdict::{Ground, Verdict};
+use crate::journal::read::lanes::LaneRecord;
 use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::ledger::cause::Only;
@@ -17,7 +18,7 @@ use crate::settings::key::Lifetime;
 use crate::settings::keys::KEYS;
 use crate::settings::names::CONFIG_FLAG;
 use crate::values::zone::Zone;
-use crate::waves::Stage;
+use crate::waves::{Stage, UNNAMED};
 use crate::wording::amounts::{count, is_or_are};
 
 pub(crate) mod flags;
@@ -25,6 +26,9 @@ pub mod given;
 
 use flags::{USUAL_JOURNAL, flag, flags, is_of_sending, journal_flag, output, written};
 use given::{DEADLINE, GivenByHand, IRREVERSIBLE, REPORT, WINDOW, drop_what_is_over, passed_on};
+
+/// Endpoint of the accounts of a run that is a rehearsal in this process.
+const SANDBOX: &str = "sandbox";
 
 /// Writer of the commands of one run.
 #[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
@@ -36,6 +40,8 @@ pub struct NextCommands {
     given: GivenByHand,
     /// Endpoints of the run's accounts; that of the sandbox is `sandbox`.
     endpoints: Vec<String>,
+    /// Profile of a run with one account, if it has one.
+    profile: Option<String>,
     /// Seal of a sealed plan.
     seal: Option<Seal>,
     pub(super) require_approvals: u32,
@@ -65,7 +71,9 @@ impl NextCommands {
         let began = journal.launches_back(run.key)?;
         let mut given = if began.is_empty() { journal.given_at_first(run.key)? } else { passed_on(began) };
         let given_deadline_is_over = run.ended_at.is_some_and(|ended| drop_what_is_over(&mut given, ended));
-        let endpoints = journal.lanes(run.key)?.into_iter().map(|lane| lane.endpoint).collect();
+        let lanes = journal.lanes(run.key)?;
+        let profile = profile_of_run(run, &lanes);
+        let endpoints = lanes.into_iter().map(|lane| lane.endpoint).collect();
         let of_run = run.settings.get(DEADLINE).and_then(|text| text.as_str()?.parse::<Timestamp>().ok());
         let deadline_is_over = !given.contains_key(DEADLINE)
             && matches!((of_run, run.ended_at), (Some(deadline), Some(ended)) if deadline <= ended);
@@ -73,6 +81,7 @@ impl NextCommands {
         let n_unsettled = journal.count_unsettled(run.key)?;
         Ok(Self {
             endpoints,
+            profile,
             n_unsettled,
             goes_on,
             never_begun: journal.is_unrecorded(run.key)?,
@@ -182,7 +191,7 @@ impl NextCommands {
 
     #[must_use]
     pub fn check(&self, plan: &Path) -> String {
-        written("check", &[&plan.display().to_string()], "")
+        written("check", &[&plan.display().to_string()], &self.config_flag())
     }
 
     /// Retries the rows that have a verdict for one cause and no others, with these values besides those of the last launch.
@@ -273,32 +282,36 @@ impl NextCommands {
     #[must_use]
     pub fn show(&self, source_id: &str) -> String {
         match self.endpoint() {
-            Some(endpoint) if endpoint != "sandbox" => {
-                self.written("sources show", &[source_id], &self.way_flags(Some(endpoint)))
+            Some(endpoint) if endpoint != SANDBOX => {
+                self.written("sources show", &[source_id], &self.way_flags(self.profile.as_deref()))
             }
             Some(_) | None => self.explain(source_id),
         }
     }
 
-    /// Looks at endpoint, credentials and permissions; names the endpoint where the run has one.
+    /// Looks at endpoint, credentials and permissions of the run's account; of all profiles where it has several accounts.
     #[must_use]
     pub fn doctor(&self) -> String {
-        self.written("doctor", &[], &self.way_flags(self.endpoint()))
+        self.written("doctor", &[], &self.way_flags(self.profile.as_deref()))
     }
 
     /// Seals a sealed plan again, for the states of now, in the name of whoever sealed it before.
     #[must_use]
     pub fn seal_again(&self) -> String {
         let name = self.seal.as_ref().map_or_else(String::new, |seal| flag("as", &seal.sealed_by));
-        let flags = format!("{} --force{name}{}", output(&self.plan), self.way_flags(self.endpoint()));
+        let profile = self.given.get("profile").map(String::as_str);
+        let flags = format!("{} --force{name}{}", output(&self.plan), self.way_flags(profile));
         self.written("plan", &[&self.plan], &flags)
     }
 
     /// Approves the plan, for each of those who agree: their names are theirs to fill in.
     #[must_use]
     pub fn approve(&self) -> String {
-        let config = flags(self.given.iter().filter(|(key, _)| key.as_str() == CONFIG_FLAG));
-        written("approve", &[&self.plan], &format!(" --as NAME{config}"))
+        written("approve", &[&self.plan], &format!(" --as NAME{}", self.config_flag()))
+    }
+
+    fn config_flag(&self) -> String {
+        flags(self.given.iter().filter(|(key, _)| key.as_str() == CONFIG_FLAG))
     }
 
     /// Returns the endpoint of a run with one; with several, each account has that of its profile.
@@ -313,13 +326,24 @@ impl NextCommands {
         self.endpoint().map_or_else(String::new, |endpoint| flag("endpoint", endpoint))
     }
 
-    fn way_flags(&self, endpoint: Option<&str>) -> String {
+    /// Flags that lead to the run's account in this profile; with several accounts, to the settings that have them.
+    fn way_flags(&self, profile: Option<&str>) -> String {
         let of_way = |(key, _): &(&String, &String)| {
-            ["ca_bundle", "timeout", "connect_timeout", "read_timeout"].contains(&key.as_str())
+            ["ca_bundle", "timeout", "connect_timeout", "read_timeout", CONFIG_FLAG].contains(&key.as_str())
         };
-        let endpoint = endpoint.map_or_else(String::new, |endpoint| flag("endpoint", endpoint));
-        endpoint + &flags(self.given.iter().filter(of_way))
+        let profile = profile.map_or_else(String::new, |profile| flag("profile", profile));
+        self.endpoint_flag() + &profile + &flags(self.given.iter().filter(of_way))
     }
+}
+
+/// Profile of a run with one account: that of its lane, which the plan may call otherwise. The sandbox needs none.
+fn profile_of_run(run: &RunRecord, lanes: &[LaneRecord]) -> Option<String> {
+    let [lane] = lanes else { return None };
+    if lane.name == UNNAMED || lane.endpoint == SANDBOX {
+        return None;
+    }
+    let terms = Paper::of_settings(&run.settings).unwrap_or_default().terms;
+    Some(terms.profile_of(&lane.name).to_owned())
 }
 
 #[cfg(test)]

@@ -77,8 +77,8 @@ pub(crate) enum Lifetime {
     RunUnlessByHand,
     /// Settled when the run begins, so that no later launch need name it.
     Settled,
-    /// Part of the way to the service: where a run goes, or as whom. Settled as well, but a flag is repeated in commands to
-    /// type next.
+    /// Part of the way to the service: where a run goes, or as whom. Settled as well, but a flag or variable is repeated in
+    /// commands to type next.
     Route,
 }
 
@@ -268,11 +268,17 @@ impl Key {
         }
     }
 
-    /// Tells whether its flag is repeated in a command to type next for the same run.
+    /// Tells whether its value is the path of a file.
+    pub(crate) fn is_path(&self) -> bool {
+        self.flag.is_some_and(|flag| flag.value_name == "FILE")
+    }
+
+    /// Tells whether it has a flag that is repeated in a command to type next for the same run.
     pub(crate) fn is_repeated_as_flag(&self) -> bool {
-        match self.lifetime {
-            Lifetime::Launch | Lifetime::Run | Lifetime::RunUnlessByHand | Lifetime::Route => true,
-            Lifetime::Settled => false,
-        }
+        self.flag.is_some()
+            && match self.lifetime {
+                Lifetime::Launch | Lifetime::Run | Lifetime::RunUnlessByHand | Lifetime::Route => true,
+                Lifetime::Settled => false,
+            }
     }
 }

@@ -43,17 +43,21 @@ fn journal_of_service(environment: &impl Fn(&str) -> Option<OsString>) -> Result
     })
 }
 
+/// Returns the settings file that a flag names, else a variable; `None` if neither does.
+fn named_file(
+    flags: &[(&'static str, String)],
+    environment: &impl Fn(&str) -> Option<OsString>,
+) -> Result<Option<String>, SettingsError> {
+    let by_flag = flags.iter().find(|(key, _)| *key == CONFIG_FLAG).map(|(_, path)| path.clone());
+    by_flag.map_or_else(|| text_of_variable(CONFIG_FLAG, CONFIG, environment), |path| Ok(Some(path)))
+}
+
 /// Finds and reads the settings files, the named one first.
 fn found_files(
     flags: &[(&'static str, String)],
     environment: &impl Fn(&str) -> Option<OsString>,
 ) -> Result<FoundFiles, SettingsError> {
-    let by_flag = flags.iter().find(|(key, _)| *key == CONFIG_FLAG).map(|(_, path)| path.clone());
-    let named = match by_flag {
-        Some(path) => Some(path),
-        None => text_of_variable(CONFIG_FLAG, CONFIG, environment)?,
-    };
-    file::read_all(named.as_deref(), environment)
+    file::read_all(named_file(flags, environment)?.as_deref(), environment)
 }
 
 /// The layers that settings stand in, as they were read. Nothing has won yet.
@@ -63,6 +67,8 @@ pub(crate) struct Layers {
     pub(super) environment: BTreeMap<&'static str, (String, String)>,
     pub(super) plan: BTreeMap<String, Held>,
     pub(super) files: Vec<SettingsFile>,
+    /// Settings file that a flag or a variable names.
+    pub(super) named_file: Option<String>,
     /// Path of the journal in the state directory of a service; `None` where systemd made none.
     pub(super) journal_of_service: Option<String>,
     /// Warnings about files that were passed over, with the reason.
@@ -90,6 +96,7 @@ impl Layers {
             environment: BTreeMap::new(),
             plan: BTreeMap::new(),
             journal_of_service: None,
+            named_file: None,
             files,
             warnings,
         })
@@ -118,7 +125,8 @@ impl Layers {
         checks::environment(&found)?;
         files.iter().try_for_each(checks::file)?;
         let journal_of_service = journal_of_service(&environment)?;
-        Ok(Self { flags, environment: found, plan: BTreeMap::new(), files, journal_of_service, warnings })
+        let named_file = named_file(&flags, &environment)?;
+        Ok(Self { flags, environment: found, plan: BTreeMap::new(), files, named_file, journal_of_service, warnings })
     }
 
     /// Refuses a variable whose name begins as the program's own do, unless it is a setting's, a known other one, or named by

@@ -6,7 +6,6 @@ use super::key::{DefaultRole, Key, Risk};
 use super::keys::{JOURNAL, KEYS};
 use super::layers::Layers;
 use super::limits::{Loosened, stricter_of};
-use super::names::CONFIG_FLAG;
 use super::origin::{Held, Origin};
 use super::resolved::{OfProfile, Resolved};
 use super::strict::Stricter;
@@ -24,9 +23,9 @@ impl Layers {
             origin: Origin::Profile { name: name.to_owned(), path: path.clone() },
             values: profile.values.clone(),
         });
-        let config = self.flags.iter().find(|(key, _)| *key == CONFIG_FLAG).map(|(_, path)| path.clone());
         let secret_variables = self.secret_variables().map(str::to_owned).collect();
-        let mut resolved = Resolved { profile, config, secret_variables, ..Resolved::default() };
+        let mut resolved =
+            Resolved { profile, config: self.named_file.clone(), secret_variables, ..Resolved::default() };
         for &key in KEYS {
             if let Some(given) = self.of_flag(key.name).or_else(|| self.of_environment(key.name)) {
                 resolved.launch.insert(key.name, given);
@@ -186,8 +185,15 @@ mod tests {
         let environment =
             environment.iter().map(|(key, text)| (*key, ((*text).to_owned(), (*key).to_owned()))).collect();
         let flags = flags.iter().map(|(key, text)| (*key, (*text).to_owned())).collect();
-        let layers =
-            Layers { flags, environment, plan: BTreeMap::new(), files, journal_of_service: None, warnings: Vec::new() };
+        let layers = Layers {
+            flags,
+            environment,
+            plan: BTreeMap::new(),
+            files,
+            journal_of_service: None,
+            named_file: None,
+            warnings: Vec::new(),
+        };
         layers.under(owned(plan), &Origin::Plan("the plan".to_owned()))
     }
 

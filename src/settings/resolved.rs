@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::error::SettingsError;
-use super::key::{Key, Lifetime, Recording, Setting};
+use super::key::{Key, Recording, Setting};
 use super::keys::{DEADLINE, KEYS};
 use super::limits::Loosened;
 use super::names::CONFIG_FLAG;
@@ -22,7 +22,7 @@ pub(crate) struct Resolved {
     pub(super) other_deadlines: Vec<Held>,
     pub(super) loosened: Vec<Loosened>,
     pub(super) profile: Option<OfProfile>,
-    /// The settings file that was named as a flag.
+    /// The settings file that a flag or a variable names.
     pub(super) config: Option<String>,
     pub(super) secret_variables: Vec<String>,
 }
@@ -129,12 +129,12 @@ impl Resolved {
         })
     }
 
-    /// Values that a command to type next has to repeat as flags: those of flags, unless they are settled with the run, and
-    /// those of variables that hold for one launch.
+    /// Values that a command to type next has to repeat as flags: those of flags and variables, unless they are settled with the
+    /// run. Whoever types it has not the environment of a unit, a crontab or a container. The paths of a service are absolute,
+    /// because nobody works in its folder.
     pub(super) fn by_hand(&self) -> BTreeMap<String, String> {
         let by_hand = |key: &Key, origin: &Origin| match origin {
-            Origin::Flag => key.is_repeated_as_flag(),
-            Origin::Environment(_) => key.lifetime == Lifetime::RunUnlessByHand,
+            Origin::Flag | Origin::Environment(_) => key.is_repeated_as_flag(),
             Origin::Plan(_)
             | Origin::Begun(_)
             | Origin::Profile { .. }
@@ -143,8 +143,18 @@ impl Resolved {
             | Origin::Default => false,
         };
         let all = self.all().filter(|(key, _, origin)| by_hand(key, origin));
-        let given = all.map(|(key, text, _)| (key.name.to_owned(), text.to_owned()));
-        given.chain(self.config.clone().map(|path| (CONFIG_FLAG.to_owned(), path))).collect()
+        let given = all.map(|(key, text, _)| {
+            let text = if key.is_path() { self.path_to_type(text) } else { text.to_owned() };
+            (key.name.to_owned(), text)
+        });
+        let config = self.config.as_ref().map(|path| (CONFIG_FLAG.to_owned(), self.path_to_type(path)));
+        given.chain(config).collect()
+    }
+
+    fn path_to_type(&self, path: &str) -> String {
+        let is_of_service = self.origin("journal") == Some(&Origin::StateDirectory);
+        let absolute = std::path::absolute(path).ok().filter(|_| is_of_service);
+        absolute.map_or_else(|| path.to_owned(), |absolute| absolute.display().to_string())
     }
 
     /// Texts of the settings that the journal records with the run. None is a secret: no setting is.

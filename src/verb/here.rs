@@ -7,6 +7,7 @@ use crate::console;
 use crate::report::next::flags::{flags, journal_flag};
 use crate::report::next::given::{IRREVERSIBLE, YES};
 use crate::settings::key::OURS;
+use crate::settings::keys::KEYS;
 use crate::settings::names::CONFIG_FLAG;
 use crate::wording::shell::{shell_path, shell_word};
 
@@ -15,6 +16,8 @@ use crate::wording::shell::{shell_path, shell_word};
 pub(crate) struct Here {
     journal: String,
     way: String,
+    /// Origin of the endpoint, if it is in `way`.
+    endpoint: Option<Said>,
     /// Flag of the settings file alone, for commands that ask no service.
     config: String,
     /// Flags of the sandbox's scenario, for commands that run there.
@@ -29,6 +32,13 @@ pub(crate) struct Here {
 const NAMES: [&str; 8] =
     ["journal", "log_file", "profile", "ca_bundle", "scenario", "approvers", "metrics_file", CONFIG_FLAG];
 
+/// Origin of a value besides the settings files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    ByFlag,
+    ByVariable,
+}
+
 const WAY: [&str; 5] = ["endpoint", "region", "profile", "ca_bundle", CONFIG_FLAG];
 const NIGHT: [&str; 2] = ["scenario", "seed"];
 
@@ -38,20 +48,35 @@ impl Here {
         reading: String,
         environment: impl Fn(&str) -> Option<OsString>,
     ) -> Self {
-        let only = |names: &[&str]| {
-            let of_these = given.iter().filter(|(key, _)| names.contains(key));
-            let owned: Vec<(String, String)> = of_these.map(|(key, text)| ((*key).to_owned(), text.clone())).collect();
-            flags(owned.iter().map(|(key, text)| (key, text)))
+        let by_flag = |name: &str| given.iter().find(|(key, _)| *key == name).map(|(_, text)| text.clone());
+        let by_variable = |name: &'static str| {
+            let also = KEYS.iter().find(|key| key.name == name).and_then(|key| key.also_variable);
+            let names = std::iter::once(format!("{OURS}{}", name.to_uppercase())).chain(also.map(str::to_owned));
+            let mut set = names
+                .filter_map(|name| environment(&name).filter(|value| !value.is_empty()).map(|value| (name, value)));
+            if by_flag(name).is_some() { None } else { set.next() }
         };
-        let variables = NAMES.into_iter().filter(|name| !given.iter().any(|(key, _)| key == name)).filter_map(|name| {
-            let variable = format!("{OURS}{}", name.to_uppercase());
-            let value = environment(&variable).filter(|value| !value.is_empty())?;
+        // Who types a command next may have none of the variables.
+        let only = |names: &[&'static str]| {
+            let text = |name| by_flag(name).or_else(|| by_variable(name)?.1.into_string().ok());
+            let said: Vec<(String, String)> =
+                names.iter().filter_map(|name| Some(((*name).to_owned(), text(name)?))).collect();
+            flags(said.iter().map(|(key, text)| (key, text)))
+        };
+        let said = |names: [&'static str; 2]| {
+            let by_variable = names.into_iter().any(|name| by_variable(name).is_some());
+            let by_flag = names.into_iter().any(|name| by_flag(name).is_some());
+            if by_flag { Some(Said::ByFlag) } else { by_variable.then_some(Said::ByVariable) }
+        };
+        let variables = NAMES.into_iter().filter_map(|name| {
+            let (variable, value) = by_variable(name)?;
             Some((name, variable, value))
         });
         Self {
             variables: variables.collect(),
             journal: only(&["journal"]),
             way: only(&WAY),
+            endpoint: said(["endpoint", "region"]),
             config: only(&[CONFIG_FLAG]),
             night: only(&NIGHT),
             reading,
@@ -76,12 +101,13 @@ impl Here {
     /// Returns two ways on for a user without credentials for an endpoint: the sandbox, if the endpoint was given by a flag, and the
     /// command that shows the sources of credentials.
     pub(crate) fn tries_elsewhere(&self, endpoint: &str) -> (&'static str, String) {
-        if self.way.is_empty() {
+        let or_try = if self.endpoint == Some(Said::ByFlag) { ", or try `--endpoint sandbox`" } else { "" };
+        let doctor = match self.endpoint {
+            Some(Said::ByFlag | Said::ByVariable) => self.asks("doctor"),
             // The endpoint comes from the journal or the settings.
-            ("", format!("cutover doctor --endpoint {}", shell_word(endpoint)))
-        } else {
-            (", or try `--endpoint sandbox`", self.asks("doctor"))
-        }
+            None => self.asks(&format!("doctor --endpoint {}", shell_word(endpoint))),
+        };
+        (or_try, doctor)
     }
 
     /// Returns a command that reads the journal.
@@ -121,7 +147,7 @@ impl Here {
         let leave = [(IRREVERSIBLE, irreversible), (YES, !console::can_ask())];
         let leave = leave.into_iter().filter(|(_, is_given)| *is_given);
         let leave: Vec<(String, String)> = leave.map(|(name, _)| (name.to_owned(), "on".to_owned())).collect();
-        let (leave, Self { journal, way, config: _, night, reading: _, variables: _ }) =
+        let (leave, Self { journal, way, endpoint: _, config: _, night, reading: _, variables: _ }) =
             (flags(leave.iter().map(|(name, on)| (name, on))), self);
         format!("cutover run {}{way}{night}{leave}{journal}", shell_path(plan))
     }

@@ -7,7 +7,7 @@ use crate::lab::home::{Lab, with_yes};
 use crate::lab::launch::{Ended, Launch};
 use crate::lab::machine::shared;
 use crate::lab::plan;
-use crate::lab::served::Served;
+use crate::lab::served::{Served, TOKEN};
 
 /// Finds the commands in a text: between backticks, in `<code>`, or up to the end of the line or clause.
 fn commands(text: &str) -> Vec<String> {
@@ -687,4 +687,78 @@ fn what_is_said_about_a_run_that_was_killed_before_its_first_launch_began_works(
     let resume = the_one(&commands(&stands.stdout), "cutover resume");
     assert!(resume.contains(&format!("--rate 7 --yes --endpoint {}", sandbox.url)), "{resume}");
     typed(&lab, &resume, &[]).exits(0);
+}
+
+/// Begins a verb as systemd begins a unit: in a folder where nobody works, with the credentials as files.
+fn as_a_unit(lab: &Lab, args: &[&str], variables: &[(&str, &str)]) -> Ended {
+    let mut command = lab.command(args);
+    for of_a_person in ["CUTOVER_AUTH_TOKEN", "XDG_STATE_HOME", "XDG_CONFIG_HOME"] {
+        command.env_remove(of_a_person);
+    }
+    command.env("HOME", "/").env("STATE_DIRECTORY", lab.path("service")).current_dir(lab.path("service"));
+    command.env("CREDENTIALS_DIRECTORY", lab.path("secrets")).envs(variables.iter().copied());
+    Launch::start(command).end()
+}
+
+const JOB: &str = "
+rate = 'off'
+[profiles.east]
+endpoint = 'SERVICE'
+account = 'e'
+token_env = 'EAST'
+[profiles.west]
+endpoint = 'SERVICE'
+account = 'w'
+token_env = 'WEST'
+";
+
+#[test]
+fn what_a_unit_says_to_type_works_in_a_shell_without_its_environment_or_says_what_is_missing() {
+    let _machine = shared();
+    let (lab, sandbox) = bench(3, "[[fault]]\nsources = ['vm-00002']\nkind = 'forbidden'\ntimes = 0\n");
+    lab.write(
+        "accounts.csv",
+        "source_id,copystate,migrationcycle,target\nvm-00001,stopped,syncing,east\nvm-00002,stopped,syncing,west\n",
+    );
+    for folder in ["service", "secrets"] {
+        std::fs::create_dir(lab.path(folder)).unwrap();
+    }
+    for name in ["CUTOVER_AUTH_TOKEN", "EAST", "WEST"] {
+        lab.write(&format!("secrets/{name}"), TOKEN);
+    }
+    lab.write("job.toml", &JOB.replace("SERVICE", &sandbox.url));
+    let by_variables = [("CUTOVER_ENDPOINT", sandbox.url.as_str()), ("CUTOVER_RATE", "off")];
+    let in_the_west = [("CUTOVER_CONFIG", "../job.toml"), ("CUTOVER_PROFILE", "west")];
+    let named = ["--config", "../job.toml"];
+    let dead = ["--endpoint", "http://127.0.0.1:1", "--connect-timeout", "1s"];
+    let ways = [
+        ("plan.csv", &[][..], &by_variables[..], "CUTOVER_AUTH_TOKEN"),
+        ("plan.csv", &[], &in_the_west, "WEST"),
+        ("accounts.csv", &[], &in_the_west[..1], "EAST"),
+        ("accounts.csv", &named, &[], "EAST"),
+        ("plan.csv", &dead, &in_the_west, "WEST"),
+    ];
+    let secrets = [("EAST", TOKEN), ("WEST", TOKEN)];
+    let wrong = ["CUTOVER_AUTH_TOKEN", "EAST", "WEST"].map(|name| (name, "wrong-token"));
+    for (plan, flags, variables, secret) in ways {
+        for more in [&[][..], &wrong] {
+            let plan = format!("../{plan}");
+            let launch = ["run", &plan, "--yes", "--no-progress", "--new"];
+            let ended = as_a_unit(&lab, &[&launch[..], flags].concat(), &[variables, more].concat());
+            let text = said(&ended) + &said(&as_a_unit(&lab, &["status"], &[]).exits(0));
+            type_all(&lab, &text, &secrets);
+            // Without the credentials, each command that needs some names them.
+            let none = [("CUTOVER_AUTH_TOKEN", ""), ("CUTOVER_METADATA_ENDPOINT", "off")];
+            for command in ["cutover retry", "cutover resume"].into_iter().flat_map(|verb| beginning(&text, verb)) {
+                let ended = typed(&lab, &command, &none);
+                assert!(matches!(ended.code, Some(2 | 5)), "`{command}`: {}", said(&ended));
+                assert!(
+                    ended.stderr.contains(&format!("{secret} is not set"))
+                        || ended.stderr.contains(&format!("in {secret}")),
+                    "`{command}`: {}",
+                    ended.stderr
+                );
+            }
+        }
+    }
 }

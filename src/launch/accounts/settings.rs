@@ -7,18 +7,10 @@ use crate::settings::error::SettingsError;
 use crate::settings::parse::{Destination, destination};
 use crate::verb::context::Context;
 use crate::verb::error::CommandError;
-use crate::waves::Terms;
-
-/// Profile and account of rows that name no target, unless `--profile` names another.
-pub(crate) const UNNAMED: &str = "default";
+use crate::waves::{Terms, UNNAMED};
 
 pub(super) fn unnamed(settings: &Settings) -> &str {
     settings.profile.as_deref().unwrap_or(UNNAMED)
-}
-
-/// Name of a target's profile: the plan file may give one, else it is the target's own name.
-pub(super) fn profile_of<'a>(terms: &'a Terms, target: &'a str) -> &'a str {
-    terms.targets.get(target).map_or(target, String::as_str)
 }
 
 /// Settings of a profile. If it is not defined, those outside of any profile serve for rows that name no target, and in the sandbox,
@@ -37,7 +29,7 @@ pub(super) fn settings_of_lane(
     lanes: &[LaneRecord],
     terms: &Terms,
 ) -> Result<Settings, CommandError> {
-    settings_of(context, profile_of(terms, &lane.name)).or_else(|unknown| match lanes {
+    settings_of(context, terms.profile_of(&lane.name)).or_else(|unknown| match lanes {
         // The run of a single account needed no profile; its lane then has the account's name.
         [_] => Ok(context.settings.clone()),
         _ => Err(unknown),
