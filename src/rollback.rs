@@ -11,7 +11,7 @@ use crate::event::verdict::Verdict;
 use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::judge::effect::{Effect, on_target};
-use crate::judge::way_back;
+use crate::judge::way_back::{self, NoWayBack};
 use crate::ledger::standing::{Phase, Standing};
 use crate::model::Row;
 use crate::model::state::SeenState;
@@ -247,7 +247,7 @@ impl From<csv::Error> for WriteError {
 }
 
 /// Numbers of rows by where they would stand if the run stopped now. The first four add up to all rows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct IfStopped {
     pub done: u64,
     /// Rows that were sent, with an unknown or unproven result.
@@ -259,6 +259,8 @@ pub struct IfStopped {
     /// Rows that were changed and can go back.
     pub reversible: u64,
     pub not_reversible: u64,
+    /// Those, by the reason against it.
+    pub no_way_back: NoWayBack,
     /// Estimated seconds that sending back all reversible rows would take.
     pub rollback_s: u64,
 }
@@ -284,10 +286,11 @@ impl IfStopped {
                     // The lane of a single account may have another name than its rows give it.
                     back[lanes.iter().position(|lane| lane.name == name).unwrap_or(0)] += 1;
                 }
-                WayBack::None { .. } => counts.not_reversible += 1,
+                WayBack::None { reason } => counts.no_way_back.add(reason),
             }
             Ok::<(), JournalError>(())
         })?;
+        counts.not_reversible = counts.no_way_back.n_rows();
         let setting = |key: &str| run.settings.get(key).and_then(serde_json::Value::as_str);
         let rate = setting("rate").and_then(|text| values::rate(text).ok()).and_then(|rate| rate.per_second());
         let concurrency = setting("concurrency").and_then(|text| values::positive(text).ok()).unwrap_or(1);

@@ -4,8 +4,45 @@
 //! further than the targets for which leave is needed: that is asked for where the vendor has no way back at all, while out of
 //! `stopped` or `clearing`, where a server only ignores updates, the console still has one.
 
+use std::io;
+
+use serde::Serialize;
+
 use crate::model::state::SeenState;
 use crate::model::words::{self, Pairing};
+use crate::wording::plain::plain;
+use crate::wording::printout::Printout;
+
+/// Rows without a way back, counted by the reason against it, in the order in which the reasons were found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct NoWayBack(Vec<RowsOfReason>);
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct RowsOfReason {
+    reason: String,
+    rows: u64,
+}
+
+impl NoWayBack {
+    pub(crate) fn add(&mut self, reason: String) {
+        match self.0.iter_mut().find(|known| known.reason == reason) {
+            Some(known) => known.rows += 1,
+            None => self.0.push(RowsOfReason { reason, rows: 1 }),
+        }
+    }
+
+    pub(crate) fn n_rows(&self) -> u64 {
+        self.0.iter().map(|of| of.rows).sum()
+    }
+
+    /// Writes a line for each reason, indented by this much, behind the number of its rows.
+    pub(crate) fn write(&self, indent: usize, out: &mut Printout<'_>) -> io::Result<()> {
+        self.0
+            .iter()
+            .try_for_each(|RowsOfReason { reason, rows }| writeln!(out, "{:indent$}{rows:>9}  {}", "", plain(reason)))
+    }
+}
 
 /// Reason for a row that nobody looked at before it was sent.
 pub(crate) const UNSEEN_BEFORE: &str = "nobody saw where it was before";

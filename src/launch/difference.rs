@@ -72,6 +72,7 @@ pub(crate) struct Shown<'a> {
 
 pub(crate) fn render(Shown { difference, of_plan, hooks }: &Shown<'_>, out: &mut Printout<'_>) -> io::Result<()> {
     writeln!(out, "{}", headline(difference))?;
+    difference.no_way_back.write(0, out)?;
     for group in &difference.groups {
         writeln!(out)?;
         writeln!(out, "{} {} {}", group.kind.words().mark, count(group.n_rows, "row"), heading(group))?;
@@ -131,8 +132,9 @@ pub(crate) fn headline(difference: &Preview) -> String {
     if named.is_empty() {
         "nothing is left to do".clone_into(&mut text);
     }
-    if difference.n_no_way_back > 0 {
-        text = format!("{text}; no way back for {} of them", difference.n_no_way_back);
+    let n_no_way_back = difference.no_way_back.n_rows();
+    if n_no_way_back > 0 {
+        text = format!("{text}; no way back for {n_no_way_back} of them:");
     }
     text
 }
@@ -156,6 +158,7 @@ pub(crate) fn document(run: &RunRecord, Shown { difference, of_plan, hooks }: &S
         "schema": "cutover.plan.v1",
         "plan": {"path": run.plan_path, "digest": run.plan_digest, "rows": run.n_rows},
         "counts": counts(difference),
+        "no_way_back": difference.no_way_back,
         "groups": groups(difference),
         "set_by_plan": of_plan.iter().map(set).collect::<Vec<_>>(),
         "hooks": hooks.iter().map(hook).collect::<Vec<_>>(),
@@ -166,7 +169,7 @@ fn counts(difference: &Preview) -> serde_json::Value {
     let mut counts = json!({
         "outside_matrix": difference.n_outside_matrix,
         "irreversible": difference.n_irreversible,
-        "no_way_back": difference.n_no_way_back,
+        "no_way_back": difference.no_way_back.n_rows(),
     });
     for kind in Kind::ALL {
         counts[kind.words().stored] = difference.n(kind).into();

@@ -8,7 +8,7 @@ use super::unsettled::for_each_unsettled;
 use crate::engine::driver::Clearance;
 use crate::engine::journal_reader::JournalReader;
 use crate::engine::lane::{Lane, LaneSettings};
-use crate::judge;
+use crate::judge::{self, way_back::NoWayBack};
 use crate::ledger::standing::Standing;
 use crate::model::state::SeenState;
 use crate::model::{Row, words};
@@ -24,7 +24,7 @@ pub(crate) struct Preview {
     /// Rows whose target needs leave, because nothing leads back from it.
     pub(crate) n_irreversible: u64,
     /// Rows that a roll-back could not bring back, those included.
-    pub(crate) n_no_way_back: u64,
+    pub(crate) no_way_back: NoWayBack,
     pub(crate) groups: Vec<RowGroup>,
 }
 
@@ -60,7 +60,7 @@ impl Preview {
         self.n_outside_matrix += u64::from(prospect.is_outside_matrix());
         if prospect.may_send() {
             self.n_irreversible += u64::from(row.wants.copystate.as_ref().is_some_and(words::irreversible));
-            self.n_no_way_back += u64::from(prospect.no_way_back(&row, standing).is_some());
+            prospect.no_way_back(&row, standing).into_iter().for_each(|reason| self.no_way_back.add(reason));
         }
         let known = self.groups.iter().position(|group| group.kind == kind && group.title == title);
         let at = known.unwrap_or_else(|| {

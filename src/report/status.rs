@@ -82,7 +82,8 @@ pub(crate) fn steering(Summary { steering, commands, .. }: &Summary) -> (&'stati
 }
 
 fn write_if_stopped(counts: &IfStopped, out: &mut Printout<'_>) -> io::Result<()> {
-    let IfStopped { done, on_the_way, untouched, not_on_target, reversible, not_reversible, rollback_s } = counts;
+    let IfStopped { done, on_the_way, untouched, not_on_target, reversible, not_reversible, no_way_back, rollback_s } =
+        counts;
     out.heading("If it stopped now")?;
     for (name, n_rows, meaning) in [
         ("done", done, "on target"),
@@ -98,7 +99,9 @@ fn write_if_stopped(counts: &IfStopped, out: &mut Printout<'_>) -> io::Result<()
         "  {:<14} {reversible:>9}  of those that were changed, in about {back} (`cutover rollback`)",
         "reversible"
     )?;
-    writeln!(out, "  {:<14} {not_reversible:>9}  of those that were changed, or may have been", "not reversible")
+    writeln!(out, "  {:<14} {not_reversible:>9}  of those that were changed, or may have been", "not reversible")?;
+    // Below the number of all of them.
+    no_way_back.write(17, out)
 }
 
 /// Says which process runs or ran and since when: in this time zone, or in UTC without one.
