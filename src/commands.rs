@@ -71,7 +71,11 @@ pub(crate) fn dispatch(context: &Context, verb: Verb) -> Result<ProcessEnd, Comm
             doctor::doctor(context, tests)
         }
         Verb::Config { verb: ConfigVerb::Show { .. } } => config::show(context),
-        Verb::Trust { file, show, forget } => trust::trust(context, &file, show, forget),
+        Verb::Trust { file, forget: true, .. } => trust::forget(context, &file),
+        Verb::Trust { file, show, forget: false } => {
+            let aim = if show { trust::candidate::Aim::Show } else { trust::candidate::Aim::Trust };
+            trust::trust(context, &file, aim)
+        }
         Verb::Sources { verb } => sources::sources(context, verb),
         Verb::Serve { listen, token_file, no_token, hosts } => {
             let key = serve::KeyArgs { token_file: token_file.as_deref(), no_token };

@@ -9,10 +9,9 @@ use serde_json::json;
 use crate::console;
 use crate::exit::Exit;
 use crate::files::folder::folder_of;
-use crate::settings::entry::{self, Authority, FileEntry, FileTable};
-use crate::settings::error::SettingsError;
+use crate::settings::entry::{Authority, FileEntry, FileTable};
 use crate::settings::file;
-use crate::settings::trust::{self, Notes, Trust};
+use crate::settings::trust::Trust;
 use crate::transport::address::Address;
 use crate::verb::context::Context;
 use crate::verb::error::{CommandError, output_failed, stdout_failed};
@@ -20,7 +19,10 @@ use crate::wording::plain::plain;
 use crate::wording::printout::Printout;
 use crate::wording::sieve::Form;
 
+pub(super) mod candidate;
 mod plan;
+
+use candidate::{Aim, Candidate};
 
 /// A settings file of a folder, with all its settings.
 struct TrustedFile {
@@ -31,31 +33,32 @@ struct TrustedFile {
     trusted: bool,
 }
 
-pub(super) fn trust(context: &Context, named: &Path, show: bool, forget: bool) -> Result<Exit, CommandError> {
-    let path = if named.is_dir() { named.join(entry::NAME) } else { named.to_owned() };
-    if path.file_name() != Some(entry::NAME.as_ref()) {
-        return plan::trust(context, &path, show, forget);
+/// Takes back the trust in a settings file or in the hooks of a plan.
+pub(super) fn forget(context: &Context, named: &Path) -> Result<Exit, CommandError> {
+    let Candidate { path, place, notes } = Candidate::new(named)?;
+    let forgotten = notes.forget(&place).map_err(output_failed(&path))?;
+    let is = if forgotten { "is trusted no longer" } else { "was not trusted" };
+    context.console.say(&format!("`{}` {is}", place.display()));
+    Ok(Exit::Done)
+}
+
+pub(super) fn trust(context: &Context, named: &Path, aim: Aim) -> Result<Exit, CommandError> {
+    let candidate = Candidate::new(named)?;
+    if !candidate.is_settings_file() {
+        return plan::trust(context, &candidate, aim);
     }
-    let unreadable = |source| SettingsError::Unreadable { path: path.clone(), source };
-    let place = trust::place(&path).map_err(unreadable)?;
-    let notes = Notes::of_user(&|name| std::env::var_os(name)).ok_or(SettingsError::NoStateFolder)?;
-    if forget {
-        let forgotten = notes.forget(&place).map_err(output_failed(&path))?;
-        let is = if forgotten { "is trusted no longer" } else { "was not trusted" };
-        context.console.say(&format!("`{}` {is}", place.display()));
-        return Ok(Exit::Done);
-    }
-    let opened = file::open(&path, Authority::Folder)?;
+    let Candidate { path, place, notes } = &candidate;
+    let opened = file::open(path, Authority::Folder)?;
     let digest = opened.digest();
     // A file that cannot be read cannot be trusted.
     let says = opened.says()?;
-    let trusted = notes.knows(&place, &digest) == Trust::Unchanged;
-    let mut shown = TrustedFile { place, digest, says, trusted };
+    let trusted = notes.knows(place, &digest) == Trust::Unchanged;
+    let mut shown = TrustedFile { place: place.clone(), digest, says, trusted };
     if !context.console.json {
         print(context, &shown)?;
     }
-    if !show {
-        notes.remember(&shown.place, &shown.digest).map_err(output_failed(&path))?;
+    if aim == Aim::Trust {
+        candidate.remember(&shown.digest)?;
         shown.trusted = true;
         context.console.say("trusted here, as it is now; `cutover trust --forget` takes it back");
     }

@@ -130,7 +130,7 @@ impl Assembly {
         let progress = launch.progress(&journal, &commands, &steering_settings.window.zone)?;
         let mut observers: Vec<Box<dyn Observer>> =
             vec![Box::new(launch.counter(&journal, &progress)?), Box::new(launch.sent.clone())];
-        if let Some(observer) = launch.notice_observer(&journal, !steered.paused.is_empty()) {
+        if let Some(observer) = launch.notice_observer(&journal, &steered.paused) {
             observers.push(Box::new(observer));
         }
         let undelivered = Undelivered::default();

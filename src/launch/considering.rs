@@ -59,8 +59,8 @@ impl Launch {
         let difference = add_up(lanes, journal, n_shown).await?;
         self.show(&difference)?;
         _ = self.n_changes.set(difference.n_changes());
-        let Consent::Asked { yes, irreversible } = self.request.consent else { return Ok(GoAhead::NothingMore) };
-        self.refuse_by_policy(&difference, irreversible)?;
+        let Consent::Asked { yes, irreversible: _ } = self.request.consent else { return Ok(GoAhead::NothingMore) };
+        self.refuse_by_policy(&difference)?;
         if self.paper.seal.is_some() {
             self.refuse_drift(journal).await?;
         }
@@ -103,7 +103,8 @@ impl Launch {
         written.map_err(|error| Halted::Error(stdout_failed(error)))
     }
 
-    fn refuse_by_policy(&self, difference: &Preview, irreversible: bool) -> Result<(), Halted> {
+    fn refuse_by_policy(&self, difference: &Preview) -> Result<(), Halted> {
+        let has_leave = matches!(self.request.consent, Consent::Asked { irreversible: true, .. });
         let n_changes = difference.n_changes();
         if let Some(most) = self.settings.max_changes.filter(|most| n_changes > *most) {
             let reason = format!(
@@ -112,7 +113,7 @@ impl Launch {
             );
             return Err(Halted::Refused(Refusal::TooMany { changes: n_changes }, reason));
         }
-        if difference.n_irreversible > 0 && !irreversible {
+        if difference.n_irreversible > 0 && !has_leave {
             let reason = format!(
                 "{} would go to finished, deleting or cleared, which takes leave; --allow-irreversible says that this is \
                  meant; nothing was sent by this launch",

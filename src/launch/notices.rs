@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::inputs::Launch;
 use super::venue::Venue;
-use crate::control::{Command, Wait};
+use crate::control::{Command, Paused, Wait};
 use crate::event::Event;
 use crate::event::kind::EventKind;
 use crate::event::run::{DrainReason, RunEvent};
@@ -19,13 +19,14 @@ use crate::verb::notices::{Notices, Subject};
 
 pub(super) struct NoticeObserver {
     notices: Notices,
-    /// The run was paused when the launch began, so that no event says it.
-    is_paused: bool,
+    /// Occasions that the beginning of the launch is.
+    at_first: Vec<Occasion>,
 }
 
 impl Launch {
-    /// Says which run the notices are about; `None` if nobody is told.
-    pub(super) fn notice_observer(&self, journal: &Journal, is_paused: bool) -> Option<NoticeObserver> {
+    /// Says which run the notices are about; `None` if nobody is told. A pause that holds at the beginning is told with it, because no
+    /// event says it.
+    pub(super) fn notice_observer(&self, journal: &Journal, pauses: &[Paused]) -> Option<NoticeObserver> {
         let notices = &self.notices;
         if !notices.has_receivers() {
             return None;
@@ -37,7 +38,9 @@ impl Launch {
         });
         let (journal, launch) = (journal.path().to_owned(), self.run.launches + 1);
         notices.are_about(Subject { journal, key: self.run.key, run: self.run.id.clone(), launch }, credentials);
-        Some(NoticeObserver { notices: notices.clone(), is_paused })
+        let waits = (!pauses.is_empty()).then_some(Occasion::Waiting);
+        let at_first = std::iter::once(Occasion::Start).chain(waits).collect();
+        Some(NoticeObserver { notices: notices.clone(), at_first })
     }
 }
 
@@ -56,8 +59,7 @@ impl NoticeObserver {
     /// Occasions that an event is.
     fn occasions(&self, event: &RunEvent) -> Vec<Occasion> {
         match event {
-            RunEvent::LaunchBegan { .. } if self.is_paused => vec![Occasion::Start, Occasion::Waiting],
-            RunEvent::LaunchBegan { .. } => vec![Occasion::Start],
+            RunEvent::LaunchBegan { .. } => self.at_first.clone(),
             RunEvent::WaitBegan { cause: Wait::Approval, .. }
             | RunEvent::Controlled { command: Command::Pause, .. } => vec![Occasion::Waiting],
             RunEvent::DrainBegan { reason, .. } if is_halt(*reason) => vec![Occasion::Halt],

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::candidate::{Aim, Candidate};
 use crate::console;
 use crate::exit::Exit;
 use crate::files::folder::folder_of;
@@ -11,52 +12,41 @@ use crate::launch::hooks::{digest, hooks_document, render_hooks};
 use crate::plan::reading::Reading;
 use crate::plan::source::Source;
 use crate::settings::error::SettingsError;
-use crate::settings::trust::{self, Notes, Trust};
+use crate::settings::trust::Trust;
 use crate::verb::context::Context;
-use crate::verb::error::{CommandError, output_failed, stdout_failed};
+use crate::verb::error::{CommandError, stdout_failed};
 use crate::waves::hooks::PlanHooks;
 use crate::wording::plain::{plain, shown};
 use crate::wording::sieve::Form;
 
-pub(super) fn trust(context: &Context, path: &Path, show: bool, forget: bool) -> Result<Exit, CommandError> {
-    if path == Path::new("-") {
-        return Err(CommandError::DashIsNoFile);
-    }
-    let unreadable = |source| SettingsError::Unreadable { path: path.to_owned(), source };
-    let place = trust::place(path).map_err(unreadable)?;
-    let notes = Notes::of_user(&|name| std::env::var_os(name)).ok_or(SettingsError::NoStateFolder)?;
-    if forget {
-        let forgotten = notes.forget(&place).map_err(output_failed(path))?;
-        let is = if forgotten { "is trusted no longer" } else { "was not trusted" };
-        context.console.say(&format!("`{}` {is}", place.display()));
-        return Ok(Exit::Done);
-    }
+pub(super) fn trust(context: &Context, candidate: &Candidate, aim: Aim) -> Result<Exit, CommandError> {
+    let Candidate { path, place, notes } = candidate;
     let any = Reading { allow_unknown: true, allow_outside: true, ..Reading::default() };
     let hooks = crate::plan::check(&Source::open(path)?, &any)?.terms.hooks;
     if hooks.commands.is_empty() {
-        return Err(SettingsError::NotOfAFolder(path.to_owned()).into());
+        return Err(SettingsError::NotOfAFolder(path.clone()).into());
     }
     let digest = digest(&hooks);
-    let mut is_trusted = notes.knows(&place, &digest) == Trust::Unchanged;
+    let mut trust = notes.knows(place, &digest);
     if !context.console.json {
-        print(context, &place, &hooks, is_trusted)?;
+        print(context, place, &hooks, trust)?;
     }
-    if !show {
-        notes.remember(&place, &digest).map_err(output_failed(path))?;
-        is_trusted = true;
+    if aim == Aim::Trust {
+        candidate.remember(&digest)?;
+        trust = Trust::Unchanged;
         context.console.say("trusted here, with these commands and files; `cutover trust --forget FILE` takes it back");
     }
     if context.console.json {
-        print(context, &place, &hooks, is_trusted)?;
+        print(context, place, &hooks, trust)?;
     }
     Ok(Exit::Done)
 }
 
-fn print(context: &Context, place: &Path, hooks: &PlanHooks, is_trusted: bool) -> Result<(), CommandError> {
+fn print(context: &Context, place: &Path, hooks: &PlanHooks, trust: Trust) -> Result<(), CommandError> {
     if context.console.answers_by_code() {
         return Ok(());
     }
-    let sha256 = digest(hooks);
+    let (sha256, is_trusted) = (digest(hooks), trust == Trust::Unchanged);
     let written = if context.console.json {
         let document = json!({
             "schema": "cutover.trust.v1",
