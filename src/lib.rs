@@ -132,7 +132,7 @@
 //! | *notice*, *receiver* | a message about a launch to somebody outside; where it goes, as the settings name it |
 //! | *rehearsal*, *night* | a plan carried out in the sandbox, on a simulated clock; a whole test case of plan, scenario and steps |
 //!
-//! Whom the program trusts with what, and what its files cannot prove, is told in [`threat_model`].
+//! The [`threat_model`] tells whom the program trusts with what, and what its files cannot prove.
 
 pub mod audit;
 mod child;

@@ -1,7 +1,7 @@
 //! Sandbox: a loopback server that speaks the SMS API as documented, with its state machine, quotas, error bodies and faults.
 //!
 //! The whole product can be tried against it without an account, and every way in which a request can end can be brought about.
-//! It does not model what the service does inside: `changestate` edits a record here, as the documentation has it, and moves no
+//! Left out is the work that the service does inside: `changestate` edits a record here, as the documentation has it, and moves no
 //! server.
 //!
 //! A request goes through `wire` (connections, resets), `room` (gate, fault, rules, ledger), `rules` (the documentation of a

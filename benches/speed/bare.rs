@@ -1,9 +1,9 @@
 //! Least program that sends the same changes and journals them: an HTTP library on as many connections, and one thread with
 //! the journal's own tables.
 //!
-//! It writes the events and sums of rows in transactions of whatever has queued up, each intent on disk before its call, as
+//! The floor writes the events and sums of rows in transactions of whatever has queued up, each intent on disk before its call, as
 //! we do. It reads no plan, makes no JSON and no hash, reads only the status of an answer, keeps no pace and decides nothing.
-//! It is no upper limit: a connection waits for its commits, where we write intents ahead.
+//! This is no upper limit: a connection waits for its commits, where we write intents ahead.
 
 use std::error::Error;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! Bare HTTP server in another process: it takes any PUT for a change and any GET for a look, and answers at once.
 //!
-//! It checks nothing and keeps one byte for each source. Optionally it answers late, stands behind a [`gateway`] that refuses
+//! The stub checks nothing and keeps one byte for each source. Optionally it answers late, stands behind a [`gateway`] that refuses
 //! some requests, or refuses the last sources until it is told to stop.
 
 mod gateway;

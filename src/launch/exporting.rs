@@ -91,7 +91,7 @@ struct ToldRun {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RunRole {
     Launched,
-    /// It had ended before, and nothing of it is launched.
+    /// Had ended before, and nothing of it is launched.
     ToldAgain,
 }
 

@@ -77,11 +77,11 @@ struct Hearing {
 
 /// Stage of a launch, by which a signal means something.
 enum LaunchStage {
-    /// It goes on. There are no last words until there is something to stop.
+    /// Goes on. There are no last words until there is something to stop.
     GoesOn { to: UnboundedSender<EndSignal>, last_words: Option<LastWords> },
     /// Its end is decided.
     Ended { exit: Exit, notices: Notices },
-    /// None was begun.
+    /// No launch was begun.
     NotBegun,
 }
 

@@ -18,7 +18,7 @@ pub(crate) trait Log: Send {
     /// - it is kept to the letter, in its order, and whoever reads the log from its beginning finds it;
     /// - it is as durable as the journal is after its own commit, at the latest when that commit returns.
     ///
-    /// It is called within the journal's transaction, which is committed only if this returns `Ok`: after an error or a crash the
+    /// The journal's transaction is open meanwhile, and is committed only if this returns `Ok`: after an error or a crash the
     /// journal is a prefix of the log. A batch that is [`Committed::Apart`] is not brought again, even if the journal could not take it.
     fn commit(&mut self, batch: &Stamped) -> Result<Committed, Replaced>;
 

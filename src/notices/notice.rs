@@ -50,7 +50,7 @@ pub(crate) struct Notice {
     pub(crate) host: String,
     pub(crate) folder: String,
     pub(crate) verb: &'static str,
-    /// What happened, in one sentence.
+    /// Sentence about the occasion.
     pub(crate) text: String,
     /// Absent for a launch that ended before it had a run.
     pub(crate) run: Option<String>,

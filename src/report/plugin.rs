@@ -47,7 +47,7 @@ pub(crate) enum Condition {
         name: String,
         reason: Option<String>,
     },
-    /// It was made, and no launch of it began.
+    /// No launch of it began.
     NotBegun,
 }
 

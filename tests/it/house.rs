@@ -366,3 +366,40 @@ fn an_arrow_that_points_the_other_way_is_seen_wherever_it_stands() {
     assert_eq!(beside("").to_their_face(), Vec::<String>::new());
     assert_eq!(beside("fn f() -> super::Tile {}").to_their_face(), ["roof/gutter -> roof"]);
 }
+
+/// Words that hide the noun that a doc comment is about.
+const HIDING: [&str; 12] =
+    ["What", "Whether", "How", "Who", "Whose", "Whom", "When", "Where", "Why", "It", "None", "There"];
+
+/// Returns the first word of each paragraph of doc comments.
+fn first_words(source: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    let mut is_inside = false;
+    for line in source.lines().map(str::trim_start) {
+        let text = line.strip_prefix("///").or_else(|| line.strip_prefix("//!")).map(str::trim);
+        let text = text.filter(|text| !text.is_empty());
+        let first = text.filter(|_| !is_inside).and_then(|text| text.split_whitespace().next());
+        found.extend(first);
+        is_inside = text.is_some();
+    }
+    found
+}
+
+#[test]
+fn doc_comments_begin_with_the_noun_or_verb_that_they_are_about() {
+    let sample = "//! A run.\n//!\n//! It ends.\nfn a() {}\n    /// Whether.\n    /// When\n";
+    assert_eq!(first_words(sample), ["A", "It", "Whether."]);
+    let mut hiding = Vec::new();
+    for top in ["src", "tests", "benches"] {
+        let mut sources = BTreeMap::new();
+        read_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join(top), &mut Vec::new(), &mut sources);
+        assert!(!sources.is_empty(), "{top}");
+        for (module, source) in &sources {
+            let words = first_words(source).into_iter().map(|word| word.trim_end_matches(['.', ',', ':']));
+            let bad =
+                words.filter(|word| HIDING.contains(word)).map(|word| format!("{top}/{}: {word}", module.join("/")));
+            hiding.extend(bad);
+        }
+    }
+    assert!(hiding.is_empty(), "{hiding:#?}");
+}

@@ -43,7 +43,7 @@ kind = "ping"
 url = "HEARD/ping"
 "#;
 
-/// What is set for a launch of the job, besides its clock.
+/// Variables and limits of a launch of the job, besides its clock.
 #[derive(Default)]
 struct Circumstances<'a> {
     /// Ready token of the account.
@@ -112,7 +112,7 @@ impl Week {
         format!("ulimit -f {}", (now + 300_000) / 512)
     }
 
-    /// What is found in the morning after a launch, as the page shows it.
+    /// Findings of the morning after a launch, as the page shows them.
     fn morning(&self, ended: &Ended) -> String {
         let code = ended.code.map_or_else(|| "none: it was killed".to_owned(), |code| code.to_string());
         let mail = format!("{}{}", ended.stdout, ended.stderr);

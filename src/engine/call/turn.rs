@@ -1,6 +1,6 @@
 //! Turn of a row: its position among the rows, a place among the requests that leave next, and leave to go.
 //!
-//! What waits is large, and so is what may stop it: where nothing is waited for, none of it is made.
+//! The futures that wait are large, and so are those that may stop them: where nothing is waited for, none of them is made.
 
 use std::pin::pin;
 use std::time::Duration;

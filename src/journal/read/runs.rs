@@ -19,9 +19,9 @@ use crate::journal::tables::row::{ON_TARGET, rules_at};
 pub struct RunFilter {
     /// Something was recorded of the run at this time or later, or it goes on.
     pub since: Option<Timestamp>,
-    /// Rows have no verdict, or it goes on.
+    /// Runs that go on, or have rows without a verdict.
     pub unfinished: bool,
-    /// It ended otherwise than with 0, or was cut off with rows that are not on target.
+    /// Runs that ended otherwise than with 0, or were cut off with rows that are not on target.
     pub failed: bool,
     /// Most runs, of which the newest are taken.
     pub limit: Option<u32>,

@@ -82,7 +82,7 @@ pub(crate) struct PlanArgs {
     /// Take rows also from files that are not below the plan's own folder, or no plain files
     #[arg(long)]
     pub(crate) allow_outside: bool,
-    /// How a plan is encoded that is neither UTF-8 nor has a byte-order mark, such as gb18030
+    /// Encoding of a plan that is neither UTF-8 nor has a byte-order mark, such as gb18030
     #[arg(long, value_name = "NAME", value_parser = crate::texts::encoding)]
     pub(crate) encoding: Option<&'static encoding_rs::Encoding>,
 }

@@ -55,7 +55,7 @@ pub(crate) enum Verb {
         /// Seal it: write rows, terms and the states that were seen to a file that `run` takes
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
-        /// Who seals it [default: the user]
+        /// Name of the person who seals it [default: the user]
         #[arg(long = "as", value_name = "NAME", requires = "output")]
         name: Option<String>,
         /// Replace the file
@@ -73,7 +73,7 @@ pub(crate) enum Verb {
         /// The sealed plan
         #[arg(value_name = "FILE")]
         file: PathBuf,
-        /// Who agrees
+        /// Name of the person who agrees
         #[arg(long = "as", value_name = "NAME")]
         name: String,
         /// Sign it with this SSH key, or with the private half that the agent (`SSH_AUTH_SOCK`) or a FIDO key has of it
@@ -146,7 +146,7 @@ pub(crate) enum Verb {
         #[command(flatten)]
         of_launch: SettingFlags<OfLaunch>,
     },
-    /// Where a run stands, also while it runs
+    /// State of a run, also while it runs
     #[command(after_help = codes::of_status())]
     Status {
         #[command(flatten)]
@@ -154,7 +154,7 @@ pub(crate) enum Verb {
         /// Print again until the run ends
         #[arg(long, conflicts_with = "json")]
         watch: bool,
-        /// What is done, on the way, and could go back, if it stopped now
+        /// Rows that are done, are on the way, and could go back, if it stopped now
         #[arg(long)]
         if_stopped: bool,
         /// Answer a monitoring system such as Nagios or Icinga: one line with figures, and its exit codes. Of several runs that go on,
@@ -184,7 +184,7 @@ pub(crate) enum Verb {
         /// The run (its id, a prefix of it, or nothing for the one that goes on), then the command
         #[arg(value_name = "WORDS", hide = true, num_args = 0..=3)]
         words: Vec<String>,
-        /// Why; it is journaled with who and where
+        /// Reason; it is journaled with who and where
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },
@@ -272,7 +272,7 @@ pub(crate) enum Verb {
     /// Serve a read-only page over the journal: runs, live progress, rows, one row's story, reports
     #[command(after_help = codes::of_journal())]
     Serve {
-        /// Where to listen. Elsewhere than on this machine needs a token, from the environment variable
+        /// Address to listen on. Elsewhere than on this machine needs a token, from the environment variable
         /// `CUTOVER_SERVE_TOKEN` or from --token-file
         #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8787")]
         listen: SocketAddr,
@@ -299,7 +299,7 @@ pub(crate) enum Verb {
         /// The sources of a plan
         #[arg(long, value_name = "FILE")]
         plan: Option<PathBuf>,
-        /// How that plan is encoded, if it is neither UTF-8 nor has a byte-order mark
+        /// Encoding of that plan, if it is neither UTF-8 nor has a byte-order mark
         #[arg(long, value_name = "NAME", requires = "plan", value_parser = crate::texts::encoding)]
         encoding: Option<&'static encoding_rs::Encoding>,
         #[command(flatten)]
@@ -382,7 +382,7 @@ pub(crate) enum AuditVerb {
         /// A signature of its head, as `audit sign` or ssh-keygen wrote it
         #[arg(long, value_name = "FILE", group = "signed")]
         signature: Option<PathBuf>,
-        /// What was signed [default: the signature's name without .sig]
+        /// The file that was signed [default: the signature's name without .sig]
         #[arg(long, value_name = "FILE", requires = "signature")]
         head: Option<PathBuf>,
         /// Public keys, one on a line: one of them has to have signed
@@ -425,7 +425,7 @@ pub(crate) enum AuditVerb {
         /// A private key, or a public one whose private half the agent (`SSH_AUTH_SOCK`) or a FIDO key has
         #[arg(long, value_name = "FILE")]
         key: PathBuf,
-        /// Where the head goes; its signature goes beside it, with .sig behind the name [default: RUN.head]
+        /// File for the head; its signature goes beside it, with .sig behind the name [default: RUN.head]
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
         /// Replace files that are there
@@ -453,7 +453,7 @@ pub(crate) enum JournalVerb {
         #[arg(long)]
         dry_run: bool,
     },
-    /// What the journal holds, and how large each run is
+    /// Contents of the journal, and the size of each run
     #[command(after_help = codes::of_journal())]
     Info {
         /// Say what `prune` would free with this

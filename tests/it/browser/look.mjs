@@ -146,7 +146,7 @@ const themes = {
     await close();
   },
 
-  /// What came from outside stays text: in the report, with and without scripts, and on each page that is served.
+  /// Text that came from outside stays text: in the report, with and without scripts, and on each page that is served.
   async hostile(file, run, ...texts) {
     const report = pathToFileURL(file).href;
     const pages = [report, run, `${run}/rows`, `${run}/rows/1`, `${run}/rows?find=${encodeURIComponent(texts[0])}`, `${run}/rows/1%3Cb%3E`, `${run}%3Cscript%3Ehacked%3D1%3C%2Fscript%3E`];

@@ -23,7 +23,7 @@ pub(super) struct Space {
 pub(super) enum Hindrance {
     /// The journal has to be written anew as a whole, once, which no launch would wait for.
     LaunchGoesOn,
-    /// There was no room to write it anew, or another process wrote to it meanwhile.
+    /// No room was left to write it anew, or another process wrote to it meanwhile.
     NoRoom,
     /// Other processes read in it.
     Readers,
