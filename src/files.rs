@@ -8,6 +8,7 @@
 
 pub(crate) mod beside;
 pub(crate) mod folder;
+pub(crate) mod home;
 pub(crate) mod identity;
 pub(crate) mod left;
 pub(crate) mod mode;

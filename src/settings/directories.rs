@@ -3,6 +3,8 @@
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
+use crate::files::home::{foreign_home, named_home};
+
 /// Directory of this program below a base directory of the user, by the XDG base directory specification; `None` if neither the
 /// variable nor `HOME` is an absolute path.
 pub(crate) fn user_directory(
@@ -12,17 +14,18 @@ pub(crate) fn user_directory(
 ) -> Option<PathBuf> {
     let base = environment(variable)
         .and_then(absolute)
-        .or_else(|| environment("HOME").and_then(absolute).map(|home| home.join(below_home)))?;
+        .or_else(|| named_home(environment).map(|home| home.join(below_home)))?;
     Some(base.join("cutover"))
 }
 
 /// Directory for state that belongs to no journal: that of the user if `XDG_STATE_HOME` names one, else the service's, else the
-/// one below `HOME`. A service with a dynamic user has no home of its own.
+/// one below `HOME`, unless that is another's. A service with a dynamic user has no home of its own.
 pub(crate) fn state_directory(environment: &impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let is_named = environment(STATE_HOME).and_then(absolute).is_some();
     let of_service = || environment(STATE_DIRECTORY).and_then(|directories| first_of_service(&directories));
     let of_service = if is_named { None } else { of_service() };
-    of_service.or_else(|| user_directory(environment, STATE_HOME, ".local/state"))
+    let of_user = || user_directory(environment, STATE_HOME, ".local/state");
+    of_service.or_else(|| of_user().filter(|_| is_named || foreign_home(environment).is_none()))
 }
 
 /// Variable of the user's base directory for state.

@@ -13,6 +13,7 @@ use super::hooks::HookSetting;
 use super::keys::{JOURNAL, KEYS};
 use super::names::{CONFIG, CONFIG_FLAG};
 use super::origin::{Held, Origin};
+use crate::files::home::foreign_home;
 use crate::model::words::nearest;
 use crate::notices::settings::ReceiverSettings;
 use crate::waves::hooks::Hook;
@@ -113,8 +114,10 @@ impl Layers {
     fn with_files(
         flags: Vec<(&'static str, String)>,
         environment: impl Fn(&str) -> Option<OsString>,
-        FoundFiles { files, warnings }: FoundFiles,
+        FoundFiles { files, mut warnings }: FoundFiles,
     ) -> Result<Self, SettingsError> {
+        let foreign = foreign_home(&environment);
+        warnings.extend(foreign.map(|home| format!("{home}: neither credentials nor state there are used")));
         let mut found = BTreeMap::new();
         for key in KEYS {
             for variable in std::iter::once(key.variable()).chain(key.also_variable.map(str::to_owned)) {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::lab::home::Lab;
@@ -57,7 +57,9 @@ fn lab() -> Lab {
     for folder in ["work", "home", "state", "foreign/.config/cutover", "foreign/.huaweicloud"] {
         fs::create_dir_all(lab.path(folder)).unwrap();
     }
-    fs::copy(env!("CARGO_BIN_EXE_cutover"), lab.path("cutover")).unwrap();
+    // Copied by another process: a file that this one has open to write is busy in whatever another test starts meanwhile.
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_cutover")).arg(lab.path("cutover")).status();
+    assert!(copied.unwrap().success());
     lab.write("work/plan.csv", &plan(2, "stopped,syncing"));
     lab.write("foreign/.config/cutover/cutover.toml", "rate = \"not for you\"\n");
     lab.write("foreign/.huaweicloud/credentials", "[basic]\nak = not-for-you\nsk = not-for-you\n");
@@ -366,4 +368,60 @@ fn the_machine_s_settings_go_behind_all_others_and_are_passed_over_where_they_ma
     let shown = show("setpriv --reuid=65534 --regid=65534 --clear-groups");
     assert!(line(&shown, "burst").contains("by default"), "{}", shown.stdout);
     shown.says("warning: the settings file `/etc/cutover/cutover.toml` is passed over: it may not be read");
+}
+
+/// Names of all that is in a folder, also below it.
+fn all_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { [all_in(&path), vec![path]].concat() } else { vec![path] }).collect()
+}
+
+#[test]
+fn sudo_takes_neither_settings_nor_credentials_nor_state_from_the_home_of_another() {
+    const ADA: u32 = 12345;
+    if !is_root() || tools::lack(&["sudo", "chown"]) {
+        return;
+    }
+    let _machine = shared();
+    let sandbox = {
+        let lab = Lab::new();
+        lab.write("plan.csv", &plan(2, "stopped,syncing"));
+        lab.serve("plan.csv", "")
+    };
+    let at = ["run", "plan.csv", "--new", "--yes", "--no-progress", "--rate", "off", "--endpoint", &sandbox.url];
+    // With `-E` the environment is that of the caller, and so is `HOME`; without it, that of the user whom sudo takes.
+    for (sudo, keeps_home) in [(&["-E"][..], true), (&["-E", "-u", "nobody"], true), (&["-u", "nobody"], false)] {
+        let lab = lab();
+        let home = lab.path("foreign");
+        fs::create_dir_all(home.join(".local/state")).unwrap();
+        let ended = |variables: &[&str]| {
+            let mut command = Command::new("sudo");
+            command.args(sudo).args(variables).arg(lab.path("cutover")).args(at).env_clear();
+            command.env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin").env("HOME", &home).current_dir(lab.path("work"));
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            Launch::start(command).end()
+        };
+        let given = Command::new("chown").args(["-R", &ADA.to_string()]).arg(&home).status().unwrap();
+        assert!(given.success());
+        // Whoever is not stopped by rights could read and write all of it.
+        for path in [home.clone(), home.join(".local/state"), lab.path("work")] {
+            set(&path, 0o777);
+        }
+        let token = format!("CUTOVER_AUTH_TOKEN={TOKEN}");
+        let foreign = format!(
+            "HOME is `{}`, which belongs to the user with the id {ADA}, and neither to you nor to root",
+            home.display()
+        );
+        if keeps_home {
+            ended(&[&token]).exits(2).says("cutover.toml` is not taken: it belongs to the user with the id 12345");
+            fs::remove_dir_all(home.join(".config")).unwrap();
+        }
+        let before = all_in(&home);
+        let told = ended(&[&token]).exits(0);
+        assert_eq!(told.stderr.contains(&foreign), keeps_home, "{sudo:?}: {}", told.stderr);
+        told.says(UNSEEN);
+        let none = ended(&["CUTOVER_METADATA_ENDPOINT=off"]).exits(5);
+        none.says("no credentials are set");
+        assert_eq!(all_in(&home), before, "{sudo:?}");
+    }
 }

@@ -8,6 +8,7 @@ use crate::credentials::fitness::{self, Unfit};
 use crate::credentials::identity::Credentials;
 use crate::credentials::proof::{IdentityProof, Keys};
 use crate::credentials::variables::{self, Environment, FoundVariable};
+use crate::files::home;
 use crate::transport::settings::TransportSettings;
 
 /// First credentials that were found, with warnings about them.
@@ -72,8 +73,9 @@ impl SearchPlaces<'_> {
         variables::look_up(name, self.get)
     }
 
+    /// Home directory of the user; `None` if it is another's, whose credentials are not for us.
     pub(super) fn home(&self) -> Option<PathBuf> {
-        (self.get)("HOME").map(PathBuf::from).filter(|home| home.is_absolute())
+        home::named_home(&self.get).filter(|_| home::foreign_home(&self.get).is_none())
     }
 
     pub(super) fn profile(&self) -> String {
