@@ -1,18 +1,28 @@
 //! Files that are written whole or not at all: beside their destination, and then renamed into place.
+//!
+//! That replaces whatever has the name, also a link, and no link is followed: what it leads to stays as it is. Only a device, a pipe or
+//! an open descriptor is written to as it is, also by a link of ours.
 
-use std::fs::{File, Metadata};
+use std::ffi::OsString;
+use std::fs::{File, Metadata, TryLockError};
 use std::io::{self, BufWriter, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
-use super::folder::folder_of;
-use super::identity::{FileId, is_ours_or_of};
-use super::mode::umask;
-use super::open::open_at_once;
+use super::folder::{folder_of, is_kept_by_another};
+use super::identity::{FileId, is_ours, is_ours_or_of};
+use super::mode::{PRIVATE, umask};
+use super::open::{create_new, open_at_once, open_itself};
 use super::stream::Stream;
 use super::temporary::nameless_file;
+
+const PREFIX: &str = ".cutover-";
+/// Longest wait for another process that writes to the same destination.
+const TURN_WITHIN: Duration = Duration::from_secs(1);
+const TURN_ASKED_EVERY: Duration = Duration::from_millis(10);
 
 /// Refuses, before the work, a destination that a report cannot be written to: the folder accepts no new file, the destination
 /// is a folder itself, or a journal is there.
@@ -29,7 +39,11 @@ pub(crate) fn check_destination(path: &Path) -> io::Result<()> {
     }
     match stream {
         Some(stream) => stream.check(),
-        None => temporary(path).map(drop),
+        None if is_kept_by_another(path) => Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "what is there belongs to somebody else, who alone may replace it in this folder",
+        )),
+        None => tempfile::tempfile_in(folder_of(path)).map(drop),
     }
 }
 
@@ -160,9 +174,67 @@ fn replaced(path: &Path, readers: Readers) -> Option<Metadata> {
     (found.is_file() && is_ours_or_of(&found, readers.owner)).then_some(found)
 }
 
-/// Makes a temporary file, private until it is complete.
+/// Makes a temporary file, private until it is complete: under a name of the destination's, so that what a killed process left is taken
+/// away by whoever writes there next, else under any that is free.
 fn temporary(path: &Path) -> io::Result<NamedTempFile> {
-    tempfile::Builder::new().prefix(".cutover-").tempfile_in(folder_of(path))
+    named_after(path).or_else(|_| tempfile::Builder::new().prefix(PREFIX).tempfile_in(folder_of(path)))
+}
+
+/// Makes the file under the destination's own name, locked as long as it is written.
+fn named_after(path: &Path) -> io::Result<NamedTempFile> {
+    let mut name = OsString::from(PREFIX);
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".new");
+    let name = folder_of(path).join(name);
+    let asked = Instant::now();
+    loop {
+        match create_new(&name, PRIVATE) {
+            Ok(file) => match file.try_lock() {
+                Ok(()) if is_at(&file, &name)? => {
+                    return Ok(NamedTempFile::from_parts(file, TempPath::try_from_path(name)?));
+                }
+                // Another process found it before it was locked, and takes it away as one that was left.
+                Ok(()) | Err(TryLockError::WouldBlock) => (),
+                Err(TryLockError::Error(unworkable)) => {
+                    std::fs::remove_file(name)?;
+                    return Err(unworkable);
+                }
+            },
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            Err(_) if take_away(&name)? => (),
+            Err(taken) if asked.elapsed() > TURN_WITHIN => return Err(taken),
+            Err(_) => std::thread::sleep(TURN_ASKED_EVERY),
+        }
+    }
+}
+
+/// Takes away a file that a process of ours left when it was killed. One that is being written is locked, and stays.
+fn take_away(name: &Path) -> io::Result<bool> {
+    let file = match open_itself(name) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(error),
+    };
+    let found = file.metadata()?;
+    if !found.is_file() || !is_ours(&found) {
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "what is there is not ours"));
+    }
+    if file.try_lock().is_err() {
+        return Ok(false);
+    }
+    if is_at(&file, name)? {
+        std::fs::remove_file(name)?;
+    }
+    Ok(true)
+}
+
+/// Tells whether a file still has this name.
+fn is_at(file: &File, name: &Path) -> io::Result<bool> {
+    match std::fs::symlink_metadata(name) {
+        Ok(found) => Ok(FileId::from_metadata(&found) == FileId::from_metadata(&file.metadata()?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(test)]
@@ -183,6 +255,33 @@ mod tests {
         write_beside(&path, &path, |out| out.write_all(b"new")).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_goes_with_the_next_write_and_what_another_writes_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let names = || {
+            let mut names: Vec<_> =
+                std::fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        let report = at("report.csv");
+        // As a process leaves it that is killed before it is renamed.
+        temporary(&report).unwrap().keep().unwrap();
+        std::fs::write(at(".cutover-backup"), "somebody's").unwrap();
+        assert_eq!(names(), [".cutover-backup", ".cutover-report.csv.new"]);
+        write_beside(&report, &report, |out| out.write_all(b"new")).unwrap();
+        assert_eq!(names(), [".cutover-backup", "report.csv"]);
+        let other = temporary(&report).unwrap();
+        write_beside(&report, &report, |out| out.write_all(b"newer")).unwrap();
+        assert_eq!(names(), [".cutover-backup", ".cutover-report.csv.new", "report.csv"], "it is being written");
+        other.persist(&report).unwrap();
+        assert_eq!(names(), [".cutover-backup", "report.csv"]);
+        std::os::unix::fs::symlink("report.csv", at(".cutover-report.csv.new")).unwrap();
+        write_beside(&report, &report, |out| out.write_all(b"newest")).unwrap();
+        assert_eq!(std::fs::read(&report).unwrap(), b"newest", "a link that waits there is not followed");
     }
 
     #[test]

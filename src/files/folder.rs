@@ -7,6 +7,11 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+/// Limit of links on one path; the system itself follows no more.
+///
+/// source: `path_resolution(7)`
+pub(super) const MOST_LINKS: usize = 40;
+
 /// Bit of a folder in which users can remove only their own files.
 const STICKY: u32 = 0o1000;
 
@@ -36,6 +41,16 @@ pub(crate) fn is_shared_by_root(folder: &Path) -> bool {
     std::fs::symlink_metadata(folder).is_ok_and(|found| {
         found.is_dir() && found.uid() == 0 && (found.mode() & 0o002 == 0 || found.mode() & STICKY != 0)
     })
+}
+
+/// Tells whether what has this name is another's, in a folder in which users can replace only their own files.
+pub(super) fn is_kept_by_another(path: &Path) -> bool {
+    let (Ok(found), Ok(folder)) = (std::fs::symlink_metadata(path), std::fs::metadata(folder_of(path))) else {
+        return false;
+    };
+    let us = rustix::process::geteuid();
+    // source: unlink(2), rename(2) (EPERM)
+    folder.mode() & STICKY != 0 && !us.is_root() && ![found.uid(), folder.uid()].contains(&us.as_raw())
 }
 
 /// Tells whether only this user can change the folder's rights, and nobody meant it for everybody (sticky).

@@ -12,13 +12,8 @@ use rustix::fd::{OwnedFd, RawFd};
 use rustix::fs::{OFlags, PROC_SUPER_MAGIC, fcntl_getfl, fcntl_setfl, statfs};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
-use super::folder::{folder_of, open_to_others};
+use super::folder::{MOST_LINKS, folder_of, open_to_others};
 use super::identity::is_ours;
-
-/// Limit of links on one path; the system itself follows no more.
-///
-/// source: `path_resolution(7)`
-const MOST_LINKS: usize = 40;
 
 /// Destination that is written to as it is.
 #[derive(Debug)]

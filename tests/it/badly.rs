@@ -264,11 +264,19 @@ fn a_destination_that_cannot_be_is_told_before_the_journal_is_looked_for() {
     fs::create_dir(lab.path("folder")).unwrap();
     fs::create_dir(lab.path("sealed")).unwrap();
     fs::set_permissions(lab.path("sealed"), fs::Permissions::from_mode(0o555)).unwrap();
+    // As anybody may put it into a folder for all: it would be in the way only at the end.
+    fs::create_dir(lab.path("shared")).unwrap();
+    fs::set_permissions(lab.path("shared"), fs::Permissions::from_mode(0o1777)).unwrap();
+    std::os::unix::fs::symlink("theirs", lab.path("shared/report.csv")).unwrap();
+    let is_of_root = fs::metadata(lab.path(".")).unwrap().uid() == 0;
     for (path, cause) in [
         ("nosuch/report.csv", "No such file or directory"),
         ("folder", "the destination is a folder"),
         ("sealed/report.csv", "Permission denied"),
-    ] {
+    ]
+    .into_iter()
+    .chain(is_of_root.then_some(("shared/report.csv", "what is there belongs to somebody else")))
+    {
         let ended = as_anybody(&lab, &["report", "--format", "csv", "-o", path]);
         ended.complains(
             2,
