@@ -214,14 +214,16 @@ async fn deliver(
                 u32::from(notice.about != Occasion::End).max(u32::try_from(behind.len()).unwrap_or(u32::MAX));
             Turn::of_left(left, TRIES + 1 - n + TRIES.saturating_mul(n_behind))
         };
-        let Turn { longest, .. } = turn();
+        let Some(Turn { longest, .. }) = turn() else {
+            return delivery(n - 1, problem.or_else(|| Some("there was no time left to try it".to_owned())));
+        };
         problem = Some(match timeout(longest, receiver.send(notice)).await {
             Ok(Ok(())) => return delivery(n, None),
             Ok(Err(problem)) => problem,
             Err(_) => format!("no answer within {:.1} s", longest.as_secs_f64()),
         });
         if n < TRIES {
-            let Turn { pause, .. } = turn();
+            let pause = turn().map_or(Duration::ZERO, |turn| turn.pause);
             if until.borrow().is_some() {
                 sleep(pause).await;
             } else {
