@@ -1,7 +1,9 @@
 //! State that the handlers share.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
 
 use super::live::Watchers;
 use super::reader::Reader;
@@ -14,6 +16,6 @@ pub(super) struct ServeState {
     pub(super) watchers: Watchers,
     pub(super) journal: PathBuf,
     pub(super) shelf: Shelf,
-    /// Figures of the last scrape.
+    /// Figures of the last scrape, for one scrape at a time.
     pub(super) known: Arc<Mutex<KnownFigures>>,
 }
