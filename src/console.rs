@@ -44,6 +44,16 @@ pub(crate) struct Console {
     pub(crate) log: Option<&'static LogFile>,
 }
 
+/// Readers of a message besides the log file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Audience {
+    LogAlone,
+    /// Standard error, but with `--quiet`.
+    UnlessQuiet,
+    /// Standard error, even with `--quiet`.
+    Always,
+}
+
 /// Names the run that messages are about from here on, for the log file and for messages in JSON.
 pub(crate) fn speak_of_run(id: &str) {
     record::speak_of_run(id);
@@ -60,21 +70,21 @@ impl Console {
 
     /// Reports progress and events; nothing with `--quiet`.
     pub(crate) fn say(self, text: &str) {
-        self.write(Level::Info, !self.quiet, text);
+        self.write(Level::Info, Audience::UnlessQuiet, text);
     }
 
     /// Writes to the log file alone what a result tells people.
     pub(crate) fn note(self, text: &str) {
-        self.write(Level::Info, false, text);
+        self.write(Level::Info, Audience::LogAlone, text);
     }
 
     pub(crate) fn warn(self, text: &str) {
-        self.write(Level::Warning, !self.quiet, text);
+        self.write(Level::Warning, Audience::UnlessQuiet, text);
     }
 
     /// Warns even with `--quiet`: a safeguard is missing.
     pub(crate) fn warn_all_the_same(self, text: &str) {
-        self.write(Level::Warning, true, text);
+        self.write(Level::Warning, Audience::Always, text);
     }
 
     /// Tells a decision or a request, for which somebody asked; to the log file alone with `--quiet`.
@@ -85,7 +95,7 @@ impl Console {
         };
         let Diagnostic { text, row, fields, .. } = diagnostic;
         let line = |out: &mut Printout<'_>| writeln!(out, "{text}");
-        self.record(&Record::new(level, &line).about(row.as_deref(), fields), !self.quiet);
+        self.record(&Record::new(level, &line).about(row.as_deref(), fields), Audience::UnlessQuiet);
     }
 
     /// Tells whether a verb that answers yes or no answers by its exit code alone.
@@ -97,7 +107,7 @@ impl Console {
     /// error: the first line is then the subject of a mail.
     pub(crate) fn fail(self, text: &str, causes: &[String], hint: Option<&str>) {
         FAILED.store(true, Ordering::Relaxed);
-        self.write_lines(Level::Error, true, |out| {
+        self.write_lines(Level::Error, Audience::Always, |out| {
             if self.quiet {
                 writeln!(out, "{}", in_one_line(text, causes))?;
             } else {
@@ -114,7 +124,7 @@ impl Console {
 
     /// Reports several lines, like [`Console::say`].
     pub(crate) fn tell(self, write: impl Fn(&mut Printout<'_>) -> io::Result<()>) {
-        self.write_lines(Level::Info, !self.quiet, write);
+        self.write_lines(Level::Info, Audience::UnlessQuiet, write);
     }
 
     /// Prints errors that stand on lines of their own, in whatever format messages have; nothing with `--quiet`.
@@ -134,16 +144,21 @@ impl Console {
         }
     }
 
-    fn write(self, level: Level, is_shown: bool, text: &str) {
-        self.write_lines(level, is_shown, |out| writeln!(out, "{text}"));
+    fn write(self, level: Level, audience: Audience, text: &str) {
+        self.write_lines(level, audience, |out| writeln!(out, "{text}"));
     }
 
-    fn write_lines(self, level: Level, is_shown: bool, write: impl Fn(&mut Printout<'_>) -> io::Result<()>) {
-        self.record(&Record::new(level, &write), is_shown);
+    fn write_lines(self, level: Level, audience: Audience, write: impl Fn(&mut Printout<'_>) -> io::Result<()>) {
+        self.record(&Record::new(level, &write), audience);
     }
 
-    fn record(self, record: &Record<'_>, is_shown: bool) {
+    fn record(self, record: &Record<'_>, audience: Audience) {
         self.log(record);
+        let is_shown = match audience {
+            Audience::LogAlone => false,
+            Audience::UnlessQuiet => !self.quiet,
+            Audience::Always => true,
+        };
         if is_shown {
             let text = match self.format {
                 LogFormat::Text => record.for_people(width_of(&io::stderr())),

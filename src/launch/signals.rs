@@ -172,29 +172,34 @@ pub(super) fn watch(
         *kept = Some(last_words);
     }
     tokio::spawn(async move {
-        let mut n_asked = 0;
+        let mut n_asked = 0_u32;
         loop {
-            let reason = signals.next().await.reason();
+            let signal = signals.next().await;
             if ended.load(Ordering::Relaxed) {
                 notices.wait_no_longer();
                 continue;
             }
+            let reason = signal.reason();
             let is_new = !stop.has_reason(reason);
-            n_asked += u32::from(reason != DrainReason::HungUp);
-            match (reason, n_asked) {
-                (DrainReason::HungUp, _) | (_, 1) if is_new => {
-                    stop.drain(reason);
-                    // Recorded for the audit; the drain does not wait for it.
-                    let recorder = recorder.clone();
-                    tokio::spawn(async move {
-                        let drain = RunEvent::DrainBegan { reason, why: None };
-                        _ = recorder.record_of_run(vec![drain]).await;
-                    });
+            match signal {
+                EndSignal::HangUp if is_new => drain(&stop, &recorder, reason),
+                EndSignal::HangUp => (),
+                EndSignal::Interrupt | EndSignal::Terminate => {
+                    n_asked += 1;
+                    if n_asked == 1 && is_new { drain(&stop, &recorder, reason) } else { stop.abort() }
                 }
-                (DrainReason::HungUp, _) => (),
-                _ => stop.abort(),
             }
         }
+    });
+}
+
+/// Drains the run. The record of it, for the audit, is not waited for.
+fn drain(stop: &Stop, recorder: &Recorder, reason: DrainReason) {
+    stop.drain(reason);
+    let recorder = recorder.clone();
+    tokio::spawn(async move {
+        let drain = RunEvent::DrainBegan { reason, why: None };
+        _ = recorder.record_of_run(vec![drain]).await;
     });
 }
 
