@@ -15,6 +15,7 @@ use super::lane::limits::LaneLimits;
 use super::stop::Stop;
 use crate::clock::Clock;
 use crate::control::{By, Command};
+use crate::diagnostics;
 use crate::event::lane::LaneId;
 use crate::event::run::{DrainReason, RunEvent};
 use crate::event::verdict::Ground;
@@ -37,6 +38,7 @@ use crate::steering::order::{Limit, Order, StageOrder, WantedCounts};
 use crate::waves::Stage;
 use crate::waves::forecast::Measured;
 use crate::waves::hooks::HookCall;
+use crate::wording::amounts::count;
 
 pub(crate) struct Driver {
     pub(crate) clock: Clock,
@@ -335,20 +337,45 @@ impl Driver {
 
     fn limit(&self, limit: Limit) {
         match limit {
-            Limit::HoldChanges => _ = self.paused.send_replace(true),
-            Limit::AllowChanges => _ = self.paused.send_replace(false),
-            Limit::Rate { lane, per_second } => self.for_lane(lane, |limits| limits.set_rate(per_second)),
-            Limit::Concurrency { lane, n } => self.for_lane(lane, |limits| limits.set_concurrency(n)),
+            Limit::HoldChanges => {
+                if !self.paused.send_replace(true) {
+                    diagnostics::decided(|| "no change leaves until the run goes on".to_owned());
+                }
+            }
+            Limit::AllowChanges => {
+                if self.paused.send_replace(false) {
+                    diagnostics::decided(|| "changes may leave again".to_owned());
+                }
+            }
+            Limit::Rate { lane, per_second } => {
+                diagnostics::decided(|| format!("{} from here on{}", at_most(per_second), self.in_account(lane)));
+                self.for_lane(lane, |limits| limits.set_rate(per_second));
+            }
+            Limit::Concurrency { lane, n } => {
+                let at_once = || format!("at most {} under way at once", count(n.into(), "request"));
+                diagnostics::decided(|| format!("{} from here on{}", at_once(), self.in_account(lane)));
+                self.for_lane(lane, |limits| limits.set_concurrency(n));
+            }
             Limit::SharedRate(per_second) => {
                 if let Some(shared) = &self.shared_rate {
+                    diagnostics::decided(|| format!("{} from here on in all accounts", at_most(per_second)));
                     shared.set(per_second);
                 }
             }
             Limit::Caution(most) => {
+                if let Some(most) = most {
+                    let rows = || count(most as u64, "row");
+                    diagnostics::decided(|| format!("at most {} of the canary on their way at once", rows()));
+                }
                 let permits = most.map(|most| Arc::new(Semaphore::new(most.clamp(1, Semaphore::MAX_PERMITS))));
                 *self.cautious_permits() = permits;
             }
         }
+    }
+
+    /// Words for one of several accounts.
+    fn in_account(&self, lane: LaneId) -> String {
+        if self.lanes().len() > 1 { format!(" in account {}", lane.0) } else { String::new() }
     }
 
     fn for_lane(&self, lane: LaneId, set: impl FnOnce(&LaneLimits)) {
@@ -423,4 +450,8 @@ impl Driver {
     fn cautious_permits(&self) -> MutexGuard<'_, Option<Arc<Semaphore>>> {
         self.cautious.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn at_most(per_second: Option<f64>) -> String {
+    per_second.map_or_else(|| "no limit of the pace".to_owned(), |rate| format!("at most {rate} requests per second"))
 }

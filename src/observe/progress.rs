@@ -340,12 +340,14 @@ impl Counter {
                 let last = output.lines().last().map_or_else(String::new, |last| format!(": {last}"));
                 self.progress.tell(&plain(&format!("the hook {hook} of {from} {end}{last}")));
             }
-            RunEvent::Started { .. }
-            | RunEvent::LaunchBegan { .. }
-            | RunEvent::LaunchEnded { .. }
-            | RunEvent::StageBegan { .. }
-            | RunEvent::StageEnded { .. }
-            | RunEvent::WaitEnded => (),
+            RunEvent::StageBegan { stage, rows, .. } => {
+                diagnostics::decided(|| format!("{stage} begins: {}", count(*rows, "row")));
+            }
+            RunEvent::StageEnded { stage } => {
+                diagnostics::decided(|| format!("{stage} is over: each of its rows has its verdict"));
+            }
+            RunEvent::WaitEnded => diagnostics::decided(|| "the wait is over".to_owned()),
+            RunEvent::Started { .. } | RunEvent::LaunchBegan { .. } | RunEvent::LaunchEnded { .. } => (),
         }
     }
 }

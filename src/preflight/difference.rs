@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::error::PreflightError;
 use super::prospect::{Kind, LatestLook, Prospect, prospect};
 use super::unsettled::for_each_unsettled;
+use crate::diagnostics;
 use crate::engine::driver::Clearance;
 use crate::engine::journal_reader::JournalReader;
 use crate::engine::lane::{Lane, LaneSettings};
@@ -91,6 +92,7 @@ pub(crate) async fn add_up<R: Remote>(
                     None => prospect_unless_skipped(lane, &row, &standing),
                 };
                 check_it_can_be_said(&row, &lane.settings)?;
+                diagnostics::decided_of(row.source_id.as_str(), || prospect.told(&standing));
                 difference.add(row, &standing, &prospect, n_shown);
             }
             Ok(())

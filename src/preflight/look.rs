@@ -8,6 +8,7 @@ use super::error::{Extent, PreflightError, denied, failed_alone, stopped};
 use super::prospect::overtaken_by;
 use super::shown::{OnPage, ShownRows};
 use super::unsettled::{page_of_rows, unsettled_stages};
+use crate::diagnostics;
 use crate::engine::journal_reader::JournalReader;
 use crate::engine::lane::Lane;
 use crate::engine::lane::reading::ReadFailed;
@@ -21,6 +22,7 @@ use crate::model::{Row, SourceId};
 use crate::recorder::refusal::{NotRecorded, unless_to_lane};
 use crate::remote::service::Remote;
 use crate::transport::client::Connection;
+use crate::wording::amounts::count;
 
 /// Pages of a list that are requested, or recorded, at the same time: one need not wait for the way of another to the service or
 /// to the disk. The gate still limits the pace.
@@ -74,6 +76,8 @@ async fn look_at_all<R: Remote>(lane: &Arc<Lane<R>>, journal: &JournalReader) ->
     let mut shown = ShownRows::new(n_rows);
     let mut any_shown = false;
     if n_rows > 1 {
+        let rows = || count(n_rows, "row");
+        diagnostics::decided(|| format!("account `{}`: {} by pages of the list first", lane.name, rows()));
         match look_at_pages(lane, journal, &mut shown).await? {
             Pages::Readable if shown.is_all() => return Ok(()),
             // A list that shows none of the rows does not prove that they can be read.
@@ -87,6 +91,7 @@ async fn look_at_all<R: Remote>(lane: &Arc<Lane<R>>, journal: &JournalReader) ->
             }
         }
     }
+    diagnostics::decided(|| format!("account `{}`: what no page shows for certain is looked at by id", lane.name));
     look_by_id(lane, journal, &shown, any_shown).await
 }
 

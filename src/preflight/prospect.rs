@@ -112,6 +112,18 @@ impl Prospect {
         }
     }
 
+    /// Returns the decision about the row, with its reason.
+    pub(super) fn told(&self, standing: &Standing) -> String {
+        let title = self.title(standing);
+        match self {
+            Self::Already => "is not sent: it is on target already".to_owned(),
+            Self::Blocked { verdict, .. } => format!("is not sent ({verdict}): {title}"),
+            Self::Change { .. } | Self::Unseen { .. } => format!("is to be sent: {title}"),
+            Self::LookFirst => format!("is not sent yet: {title}"),
+            Self::LeftOut { .. } => format!("is left for a later launch: {title}"),
+        }
+    }
+
     /// Tells whether the row would be sent a pair that the service does not document.
     pub(super) fn is_outside_matrix(&self) -> bool {
         match self {

@@ -153,6 +153,43 @@ fn with_v_decisions_are_told_and_with_two_of_them_requests() {
 }
 
 #[test]
+fn with_v_preflight_and_steering_say_what_they_decide_and_why() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("estate.csv", &plan(3, "stopped,syncing"));
+    lab.write("rows.csv", &plan(4, "stopped,syncing,pilot").replacen("cycle\n", "cycle,wave\n", 1));
+    lab.write("night.toml", "files = ['rows.csv']\n[[waves]]\nname = 'pilot'\ncanary = { rows = 1 }\n");
+    let sandbox = lab.serve("estate.csv", "");
+    lab.write("pause", "");
+    let flags = ["--rate", "off", "-v", "--pause-file", "pause", "--log-file", "run.log"];
+    let launch = lab.begin(&sandbox, &[&["run", "night.toml"], &flags[..]].concat());
+    assert!(launch.reaches("controlled"));
+    let until = Instant::now() + Duration::from_secs(30);
+    while !read(&lab, "run.log").contains("is to be sent") {
+        assert!(Instant::now() < until, "{}", read(&lab, "run.log"));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::fs::remove_file(lab.path("pause")).unwrap();
+    launch.end().exits(1);
+    let log = read(&lab, "run.log");
+    let decisions: Vec<&str> =
+        lines(&log).into_iter().filter(|line| line.level == "debug").map(|line| line.told).collect();
+    for decision in [
+        "no change leaves until the run goes on",
+        "changes may leave again",
+        "account `default`: 4 rows by pages of the list first",
+        "account `default`: what no page shows for certain is looked at by id",
+        "row=vm-00001 is to be sent: ",
+        "row=vm-00004 is not sent (blocked): ",
+        "the canary of wave `pilot` is over: each of its rows has its verdict",
+        "wave `pilot` is over: each of its rows has its verdict",
+    ] {
+        assert!(decisions.iter().any(|told| told.starts_with(decision)), "{decision}: {decisions:#?}");
+    }
+    assert!(!log.contains(" trace "), "requests are told with -vv alone");
+}
+
+#[test]
 fn a_log_file_that_was_moved_away_is_opened_again_at_a_signal() {
     let _machine = shared();
     let lab = Lab::new();
