@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::journal::Journal;
 use crate::report::summary::{self, Summary};
 use crate::verb::context::zone_of;
-use crate::verb::error::{CommandError, causes};
+use crate::verb::error::{CommandError, Unreported, causes};
 use crate::verb::results::{print, print_json, write_report};
 use crate::wording::plain;
 
@@ -26,7 +26,7 @@ impl Launch {
     /// Writes the report, prints the summary, and returns the exit. A result that cannot be written makes the exit worse, in the journal
     /// as well.
     pub(super) fn sum_up(&self, carried: Carried) -> Result<Exit, CommandError> {
-        let reported = self.report(&carried);
+        let reported = self.report_or_say_how_it_ended(&carried);
         if let Err(error) = &reported {
             self.undelivered(&carried, error)?;
         }
@@ -48,7 +48,7 @@ impl Launch {
 
     /// Does the same for a run that had ended before this launch: nothing is recorded of it any more.
     pub(super) fn sum_up_again(&self, carried: Carried) -> Result<Exit, CommandError> {
-        self.report(&carried)?;
+        self.report_or_say_how_it_ended(&carried)?;
         let summary = self.summary(&carried)?;
         self.print(&summary)?;
         let Carried { exit, reason, .. } = carried;
@@ -102,6 +102,16 @@ impl Launch {
         let ended = exit_event(exit, Some(reason), None, Instant::now());
         Journal::open(&carried.journal)?.append_of_run(self.run.key, ended)?;
         Ok(())
+    }
+
+    /// Writes the report. An error has the end of the run, and the command that writes the report.
+    fn report_or_say_how_it_ended(&self, carried: &Carried) -> Result<(), CommandError> {
+        let Some((format, path)) = &self.request.report else { return Ok(()) };
+        self.report(carried).map_err(|error| {
+            let Ok(summary) = self.summary(carried) else { return error };
+            let again = summary.commands.report_to(format.name(), path);
+            CommandError::Unreported(Box::new(Unreported { error, ended: summary.sentence(), again }))
+        })
     }
 
     fn report(&self, carried: &Carried) -> Result<(), CommandError> {

@@ -267,6 +267,11 @@ impl NextCommands {
         self.written("report", &[&self.run], &flag("format", format))
     }
 
+    /// Returns the command that writes a report to a file.
+    pub(crate) fn report_to(&self, format: &str, path: &Path) -> String {
+        self.written("report", &[&self.run], &format!("{}{}", flag("format", format), output(&path.to_string_lossy())))
+    }
+
     #[must_use]
     pub fn verify(&self, anchor: &str) -> String {
         self.written("audit verify", &[&self.run], &flag("anchor", anchor))

@@ -10,7 +10,7 @@ use hints::{
 use journal_errors::{entry_of_journal, hint_of_pruned};
 
 use super::approval::{ApprovalError, MissingApprovals};
-use super::error::{AfterChanges, CommandError, UntrustedHooks};
+use super::error::{AfterChanges, CommandError, Unreported, UntrustedHooks};
 use super::here::Here;
 use crate::credentials::error::CredentialsError;
 use crate::event::outcome::Outcome;
@@ -195,6 +195,12 @@ impl CommandError {
                     .of_value(path)
             }
             CommandError::Output { .. } | CommandError::Start(_) => ErrorEntry::plain(Internal),
+            CommandError::Unreported(unreported) => {
+                let Unreported { error, ended, again } = &**unreported;
+                ErrorEntry::typed(error.exit(), move |_| {
+                    format!("the run itself ended: {ended} Once there is room for the report, `{again}` writes it")
+                })
+            }
             CommandError::Listen { .. } => {
                 ErrorEntry::said(Usage, "`--listen ADDRESS:PORT` with another port; port 0 takes any that is free")
             }

@@ -211,6 +211,9 @@ pub(crate) enum CommandError {
         #[source]
         source: io::Error,
     },
+    /// Report of a launch, which ended apart from that.
+    #[error(transparent)]
+    Unreported(Box<Unreported>),
     #[error("could not listen on {address}")]
     Listen {
         address: SocketAddr,
@@ -227,6 +230,28 @@ pub(crate) enum CommandError {
     Panicked,
     #[error("something that should never happen did: {0}")]
     Bug(String),
+}
+
+/// Error of a report that could not be written as its launch ended.
+#[derive(Debug)]
+pub(crate) struct Unreported {
+    pub(crate) error: CommandError,
+    /// Sentence that says how the launch ended.
+    pub(crate) ended: String,
+    /// Command that writes the report.
+    pub(crate) again: String,
+}
+
+impl fmt::Display for Unreported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for Unreported {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
 }
 
 /// Error that ended a launch after it had sent changes: no code and no hint of it says that nothing was sent.

@@ -276,6 +276,12 @@ fn a_report_that_cannot_be_written_at_the_end_is_in_the_document_of_the_run() {
     let run = ["run", "plan.csv", "--rate", "off", "--yes", "--json", "--endpoint", &sandbox.url];
     let ended = lab.cutover(&[&run[..], &["--report", "full.csv"]].concat()).exits(70);
     let ended = ended.says("could not write `full.csv`").says("30 changes left before that");
+    let again = format!(
+        "the run itself ended: All 30 rows are on target. Once there is room for the report, `cutover report {} --format csv \
+         -o full.csv` writes it",
+        lab.journal().text("SELECT id FROM run")
+    );
+    let ended = ended.says(&again);
     let told = document(&ended);
     assert_eq!((&told["schema"], &told["exit"]["code"]), (&"cutover.summary.v1".into(), &70.into()));
     assert_eq!(lab.journal().tally()["applied"], 30);
