@@ -15,6 +15,7 @@ use crate::console::log_file::{LogFile, ReopenSignal};
 use crate::console::{self, Console};
 use crate::diagnostics::{self, Depth};
 use crate::exit::{Exit, ProcessEnd};
+use crate::launch::exporting::tell_not_begun;
 use crate::launch::signals::end_is_decided;
 use crate::plan::error::PlanError;
 use crate::report::failure::Failure;
@@ -60,28 +61,14 @@ fn start(args: impl IntoIterator<Item = OsString>) -> ProcessEnd {
     let mut notices = Notices::default();
     // A panic is a bug, and ends with its own exit code.
     let ended = panic::catch_unwind(AssertUnwindSafe(|| {
-        outlived.map_err(CommandError::Start)?;
-        let launches = flags.verb.launches();
-        let (layers, settings) = match settings(&flags) {
+        let ready = outlived.map_err(CommandError::Start);
+        let (layers, settings) = match ready.and_then(|()| prepare(&flags, &mut console, &mut here, reopen)) {
             Ok(both) => both,
             Err(error) => {
-                // The end is told of as far as the files can be read.
-                if let Some((verb, (layers, settings))) = launches.zip(settings_to_tell_by(&flags)) {
-                    notices = Notices::open(verb, console, &layers, &settings);
-                }
-                return Err(error.into());
-            }
-        };
-        console.format = settings.log_format;
-        if settings.journal_by_service {
-            here.name_journal_of_service(&settings.journal);
-        }
-        console.log = match log_file(&settings, console, reopen) {
-            Ok(log) => log,
-            Err(error) => {
                 // Nothing is launched, and that is an end as well.
-                if let Some(verb) = launches {
-                    notices = Notices::open(verb, console, &layers, &settings);
+                if let Some((launch, (layers, settings))) = flags.verb.launches().zip(settings_to_tell_by(&flags)) {
+                    notices = Notices::open(launch.name, console, &layers, &settings);
+                    tell_not_begun(console, &settings, launch.plan, error.exit());
                 }
                 return Err(error);
             }
@@ -94,8 +81,8 @@ fn start(args: impl IntoIterator<Item = OsString>) -> ProcessEnd {
         console.note(&format!("cutover {}, process {}", env!("CARGO_PKG_VERSION"), std::process::id()));
         layers.warnings().iter().for_each(|warning| console.warn(warning));
         layers.told_of_folder().for_each(|line| console.say(&line));
-        if let Some(verb) = launches {
-            notices = Notices::open(verb, console, &layers, &settings);
+        if let Some(launch) = flags.verb.launches() {
+            notices = Notices::open(launch.name, console, &layers, &settings);
         }
         dispatch(&Context { console, settings, layers, here: here.clone(), notices: notices.clone() }, flags.verb)
     }));
@@ -193,12 +180,30 @@ fn settings(flags: &Flags) -> Result<(Layers, Settings), SettingsError> {
     Ok((layers, settings))
 }
 
-/// Returns settings to tell of the end by, where some cannot be used: those of the files, else the defaults with the files' receivers of
-/// notices; `None` if no file can be read.
+/// Reads the settings, and opens the log file that they name.
+fn prepare(
+    flags: &Flags,
+    console: &mut Console,
+    here: &mut Here,
+    reopen: io::Result<ReopenSignal>,
+) -> Result<(Layers, Settings), CommandError> {
+    let (layers, settings) = settings(flags)?;
+    console.format = settings.log_format;
+    if settings.journal_by_service {
+        here.name_journal_of_service(&settings.journal);
+    }
+    settings.outputs(flags.verb.output()).check()?;
+    console.log = log_file(&settings, *console, reopen)?;
+    Ok((layers, settings))
+}
+
+/// Returns settings to tell of the end by, where some cannot be used.
 fn settings_to_tell_by(flags: &Flags) -> Option<(Layers, Settings)> {
-    let layers = Layers::read_files_alone(&flags.given(), |name| std::env::var_os(name)).ok()?;
-    let defaults = || Settings::read(&Layers::without_files(Vec::new(), |_| None).ok()?, None).ok();
-    let settings = Settings::read(&layers, None).ok().or_else(defaults)?;
+    let layers = Layers::read_usable(flags.given(), |name| std::env::var_os(name));
+    let mut settings = Settings::read(&layers, None).ok()?;
+    if !settings.outputs(flags.verb.output()).has_metrics_apart() {
+        settings.metrics_file = None;
+    }
     Some((layers, settings))
 }
 

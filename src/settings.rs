@@ -6,7 +6,7 @@
 //! is the same error wherever it stands.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -23,6 +23,7 @@ use crate::values::zone::{BadZone, Zone};
 use crate::waves::halt::HaltRules;
 use crate::waves::window::{Deadline, Hours, Window};
 
+mod apart;
 mod checks;
 pub(crate) mod directories;
 pub(crate) mod entry;
@@ -46,6 +47,7 @@ pub(crate) mod strict;
 pub(crate) mod tips;
 pub(crate) mod trust;
 
+use apart::Outputs;
 use error::SettingsError;
 use layers::Layers;
 use limits::Loosened;
@@ -164,6 +166,16 @@ impl Settings {
 }
 
 impl Settings {
+    /// Files that a process writes by these settings and by its verb, with the verb's flag.
+    pub(crate) fn outputs<'p>(&'p self, of_verb: Option<(&'static str, &'p Path)>) -> Outputs<'p> {
+        Outputs {
+            journal: &self.journal,
+            log_file: self.log_file.as_deref(),
+            metrics_file: self.metrics_file.as_deref(),
+            of_verb,
+        }
+    }
+
     /// Value that holds instead of the one that a plan sets, and its origin; `None` if the plan's own holds, or the same text.
     pub(crate) fn instead_of(&self, key: &str, planned: &str) -> Option<&(String, Origin)> {
         let (text, origin) = self.held.get(key)?;

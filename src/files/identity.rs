@@ -1,9 +1,12 @@
 //! Identity and owner of a file.
 
+use std::ffi::OsString;
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use super::folder::{MOST_LINKS, folder_of};
 
 /// Identity of a file, independent of its names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +23,40 @@ impl FileId {
     pub(crate) fn from_metadata(found: &Metadata) -> Self {
         Self { device: found.dev(), inode: found.ino() }
     }
+}
+
+/// Place of a plain file, independent of the spelling of its path.
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    There(FileId),
+    /// Folder and name of a file that is yet to be made.
+    ToBeMade(FileId, OsString),
+}
+
+impl Place {
+    /// Returns the place that a path leads to; `None` where there is no plain file and can be none.
+    fn at(path: &Path) -> Option<Self> {
+        if let Ok(found) = std::fs::metadata(path) {
+            return found.is_file().then(|| Place::There(FileId::from_metadata(&found)));
+        }
+        let end = end_of_links(path);
+        Some(Place::ToBeMade(FileId::at(folder_of(&end)).ok()?, end.file_name()?.to_owned()))
+    }
+}
+
+/// Tells whether two paths lead to one plain file, be it there or yet to be made. What is no plain file takes what several write.
+pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
+    Place::at(one).is_some_and(|place| Some(place) == Place::at(other))
+}
+
+/// Follows links at the end of a path, as far as they lead.
+fn end_of_links(path: &Path) -> PathBuf {
+    let mut end = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        let Ok(leads_to) = std::fs::read_link(&end) else { break };
+        end = folder_of(&end).join(leads_to);
+    }
+    end
 }
 
 /// Tells whether a file belongs to the user of this process, or to root, who could do everything anyway.

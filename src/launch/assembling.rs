@@ -30,7 +30,6 @@ use crate::gate::{Gate, Learned, Past, Remembered, SharedRate};
 use crate::journal::read::sums::Tally;
 use crate::journal::{Journal, JournalError};
 use crate::ledger::standing::Standing;
-use crate::metrics::pace::TargetPace;
 use crate::model::state::SeenState;
 use crate::model::{Row, RowId};
 use crate::observe::events::{EventLines, Undelivered};
@@ -86,16 +85,14 @@ pub(super) struct Background {
     reading: JoinSet<()>,
     /// Task that looks each second where the journal is.
     looking: JoinSet<()>,
-    /// Task that writes the metrics file.
-    exporting: JoinSet<()>,
 }
 
 impl Background {
     /// Ends the tasks, and lets no signal change the end any more. Returns what is needed until the end is recorded.
     pub(super) fn end_tasks(self) -> (Writing, Vec<Sandbox>) {
-        let Self { writing, sandboxes, ended, reading, looking, exporting } = self;
+        let Self { writing, sandboxes, ended, reading, looking } = self;
         ended.store(true, Ordering::Relaxed);
-        drop((reading, looking, exporting));
+        drop((reading, looking));
         (writing, sandboxes)
     }
 }
@@ -163,12 +160,10 @@ impl Assembly {
         let signals = signals.map_or_else(Signals::listen, Ok).map_err(CommandError::Start)?;
         signals::watch(signals, stop, recorder.clone(), Arc::clone(&ended), launch.notices.clone(), last_words);
         let looking = launch.look_where_it_is(&recorder);
-        let gates = lanes.clone();
-        let exporting = launch.request.metrics.keep_up_to_date(move || paces(&gates));
         Ok(Self {
             work: Work { given, reopened, lanes, of_run, commands: commands_to_run, progress },
             faults: Faults { path, losing, undelivered },
-            background: Background { writing, sandboxes, ended, reading, looking, exporting },
+            background: Background { writing, sandboxes, ended, reading, looking },
         })
     }
 }
@@ -377,11 +372,6 @@ impl Launch {
         let state = seen.get(&row.source_id)?.clone();
         Some(Seeded { state, ..estate::seed_row(row) })
     }
-}
-
-fn paces(lanes: &Lanes) -> Vec<TargetPace> {
-    let pace = |lane: &Arc<Lane<Http>>| TargetPace { target: lane.name.clone(), per_second: lane.gauges().per_second };
-    lanes.iter().map(pace).collect()
 }
 
 /// Serves a lane's requests to look. Stops the lane if it is throttled for too long, and lets go of its waits if its end takes too long.

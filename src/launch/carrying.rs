@@ -25,6 +25,7 @@ use crate::event::row::RowEvent;
 use crate::event::run::RunEvent;
 use crate::journal::{Journal, JournalError};
 use crate::ledger::standing::Phase;
+use crate::metrics::pace::TargetPace;
 use crate::observe::progress::Gauges;
 use crate::recorder::refusal::{NotRecorded, unless_to_lane};
 use crate::remote::http::Http;
@@ -56,6 +57,9 @@ impl Launch {
     async fn begin_and_carry(&self, work: &Work) -> Result<(), Halted> {
         let Work { of_run: RunParts { driver, journal, .. }, given, commands, .. } = work;
         driver.begin_launch(self.beginning(journal, given.clone()).await?).await?;
+        // Until then the journal tells the time of the launch before it.
+        let gates = work.lanes.clone();
+        let _exporting = self.request.metrics.keep_up_to_date(move || paces(&gates));
         for (wave, part) in &self.request.releases {
             let release = Command::Release { wave: wave.clone(), part: *part };
             driver.command(release, By::me("--approve", None), None).await?;
@@ -183,6 +187,11 @@ async fn put_back(lanes: &Lanes, reopened: &[Reopened]) -> Result<(), Halted> {
 /// Records events of one lane, if there are any. A lane of which they are refused sends nothing more, and the others go on.
 async fn record_any(lane: &Lane<Http>, kinds: Vec<EventKind>) -> Result<(), NotRecorded> {
     if kinds.is_empty() { Ok(()) } else { unless_to_lane(lane.record(kinds, None).await) }
+}
+
+fn paces(lanes: &Lanes) -> Vec<TargetPace> {
+    let pace = |lane: &Arc<Lane<Http>>| TargetPace { target: lane.name.clone(), per_second: lane.gauges().per_second };
+    lanes.iter().map(pace).collect()
 }
 
 fn gauge(lanes: &Lanes, driver: &Arc<Driver>) -> impl Fn() -> Gauges + Send + 'static {

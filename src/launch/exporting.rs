@@ -15,13 +15,15 @@ use crate::console::Console;
 use crate::exit::Exit;
 use crate::journal::read::outcomes::OutcomeCounts;
 use crate::journal::read::runs::RunRecord;
+use crate::journal::tombstone::Tombstone;
 use crate::journal::{Journal, JournalError};
 use crate::metrics::figures::{Figures, LaunchEnd, plan_name};
 use crate::metrics::file::MetricsFile;
 use crate::metrics::pace::TargetPace;
 use crate::metrics::plans;
+use crate::settings::Settings;
 use crate::verb::context::Context;
-use crate::verb::error::CommandError;
+use crate::verb::error::{CommandError, whole_text};
 use crate::waves::Terms;
 use crate::wording::plain::shown;
 
@@ -37,7 +39,7 @@ pub(crate) fn with_metrics(
     plan: Option<&Path>,
     launch: impl FnOnce(LaunchMetrics) -> Result<Exit, CommandError>,
 ) -> Result<Exit, CommandError> {
-    let metrics = LaunchMetrics::tried(context, plan)?;
+    let metrics = LaunchMetrics::tried(context.console, &context.settings, plan)?;
     let panics = EndsByPanic(&metrics);
     let ended = launch(metrics.clone());
     drop(panics);
@@ -46,6 +48,14 @@ pub(crate) fn with_metrics(
         Err(error) => error.exit(),
     });
     ended
+}
+
+/// Tells of a launch that ends before it can begin, because its settings or its log file cannot be used.
+pub(crate) fn tell_not_begun(console: Console, settings: &Settings, plan: Option<&Path>, exit: Exit) {
+    match LaunchMetrics::tried(console, settings, plan) {
+        Ok(metrics) => metrics.end(exit),
+        Err(error) => console.warn(&whole_text(&error)),
+    }
 }
 
 /// Metrics file of a launch; nothing for a launch without one.
@@ -69,6 +79,8 @@ struct Exporter {
 struct FileState {
     plan: Option<String>,
     run: Option<ToldRun>,
+    /// Run that was taken out of the journal, and is told again.
+    pruned: Option<Tombstone>,
     /// Last success of the plan before this launch, once it was looked for.
     last_success: OnceCell<Option<Timestamp>>,
     /// The file is complete, or stays as an earlier launch left it.
@@ -107,13 +119,12 @@ impl Drop for EndsByPanic<'_> {
 }
 
 impl LaunchMetrics {
-    fn tried(context: &Context, plan: Option<&Path>) -> Result<Self, CommandError> {
-        let Some(path) = &context.settings.metrics_file else { return Ok(Self(None)) };
+    fn tried(console: Console, settings: &Settings, plan: Option<&Path>) -> Result<Self, CommandError> {
+        let Some(path) = &settings.metrics_file else { return Ok(Self(None)) };
         let began = Timestamp::now();
         let file = MetricsFile::tried(path, began)
             .map_err(|source| CommandError::MetricsFile { path: path.clone(), source })?;
-        let (console, journal) = (context.console, context.settings.journal.clone());
-        let plan = plan.map(Path::to_owned);
+        let (journal, plan) = (settings.journal.clone(), plan.map(Path::to_owned));
         Ok(Self(Some(Arc::new(Exporter { console, file, journal, plan, began, told: Mutex::default() }))))
     }
 
@@ -132,6 +143,13 @@ impl LaunchMetrics {
     /// Names a run that has ended, which this launch only tells again: the file has its end, and no later one.
     pub(super) fn of_ended_run(&self, journal: &Path, run: &RunRecord) {
         self.name(journal, run, RunRole::ToldAgain);
+    }
+
+    /// Names a run that has ended and was taken out of the journal: the file has its end, too.
+    pub(super) fn of_pruned_run(&self, tombstone: &Tombstone) {
+        if let Some(exporter) = &self.0 {
+            exporter.told().pruned = Some(tombstone.clone());
+        }
     }
 
     fn name(&self, journal: &Path, run: &RunRecord, role: RunRole) {
@@ -198,12 +216,14 @@ impl Exporter {
     fn end(&self, exit: Exit) {
         let told = &mut *self.told();
         let now = Timestamp::now();
-        let figures = match &told.run {
-            Some(_) => self.figures(told),
-            None => Figures::without_run(self.plan_name(told), self.began, now, exit),
+        let figures = match (&told.run, &told.pruned) {
+            (Some(_), _) => self.figures(told),
+            (None, Some(tombstone)) => Figures::of_pruned_run(self.plan_name(told), tombstone),
+            (None, None) => Figures::without_run(self.plan_name(told), self.began, now, exit),
         };
         // The journal's own time, where it has one: `serve` tells the same.
-        let is_told_again = told.run.as_ref().is_some_and(|run| run.role == RunRole::ToldAgain);
+        let is_of_before = |run: &ToldRun| run.role == RunRole::ToldAgain;
+        let is_told_again = told.run.as_ref().map_or(told.pruned.is_some(), is_of_before);
         let recorded = figures.ended.map(|end| end.at).filter(|at| is_told_again || *at >= self.began);
         let at = recorded.unwrap_or(now);
         let ended = Some(LaunchEnd { at, exit_code: exit.code() });

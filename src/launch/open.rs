@@ -151,7 +151,7 @@ impl Ready<&PlanToLaunch<'_>> {
                 }
                 Ok(Found::HasEnded(run, exit)) => return Ok(has_ended(prepared, *run, exit)),
                 Ok(Found::WasPruned(tombstone, exit)) => {
-                    prepared.request.metrics.leave_as_it_is();
+                    prepared.request.metrics.of_pruned_run(&tombstone);
                     prepared.context.notices.tell_nobody();
                     let no_report = prepared.request.no_report();
                     return Ok(Opened::WasPruned(Box::new(PrunedRun { console, tombstone, exit, no_report })));

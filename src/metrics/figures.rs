@@ -5,9 +5,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::pace::{TargetPace, paces_told};
+use crate::event::verdict::Verdict;
 use crate::exit::Exit;
 use crate::journal::read::outcomes::OutcomeCounts;
 use crate::journal::read::sums::{Sums, Tally};
+use crate::journal::tombstone::Tombstone;
 use crate::journal::{Journal, JournalError, RunKey};
 use crate::ledger::waiting::{WaitsFor, waits_for};
 use crate::report::cut_off;
@@ -30,7 +32,8 @@ pub(crate) struct Figures {
     pub(crate) started_at: Timestamp,
     /// End of the last launch; `None` while one goes on, and after one that was cut off.
     pub(crate) ended: Option<LaunchEnd>,
-    pub(crate) elapsed: Duration,
+    /// Time that all launches took; `None` where nobody recorded it.
+    pub(crate) elapsed: Option<Duration>,
     pub(crate) of_run: Option<RunFigures>,
     /// End of the last launch of the plan that ended well.
     pub(crate) last_success: Option<Timestamp>,
@@ -47,7 +50,8 @@ pub(crate) struct LaunchEnd {
 #[derive(Clone, Debug)]
 pub(crate) struct RunFigures {
     pub(crate) tally: Tally,
-    pub(crate) outcomes: OutcomeCounts,
+    /// Absent of a run of which the journal has no event any more.
+    pub(crate) outcomes: Option<OutcomeCounts>,
     pub(crate) waits_for: Vec<WaitsFor>,
     pub(crate) paces: Vec<TargetPace>,
 }
@@ -60,8 +64,25 @@ impl Figures {
             run: None,
             started_at: began,
             ended: Some(LaunchEnd { at: now, exit_code: exit.code() }),
-            elapsed: between(began, now),
+            elapsed: Some(between(began, now)),
             of_run: None,
+            last_success: None,
+        }
+    }
+
+    /// Figures of a run of this plan that was taken out of the journal.
+    pub(crate) fn of_pruned_run(plan: Option<String>, Tombstone { run, .. }: &Tombstone) -> Self {
+        let verdicts = Verdict::ALL.map(|verdict| (verdict, run.verdicts.get(verdict.name()).copied().unwrap_or(0)));
+        let settled: u64 = verdicts.iter().map(|(_, n)| n).sum();
+        let pending = u64::from(run.plan.rows).saturating_sub(settled);
+        let tally = Tally { verdicts: verdicts.into(), pending, ..Tally::default() };
+        Self {
+            plan,
+            run: Some(run.id.clone()),
+            started_at: run.made_at,
+            ended: run.ended_at.zip(run.exit.as_ref()).map(|(at, exit)| LaunchEnd { at, exit_code: exit.code }),
+            elapsed: None,
+            of_run: Some(RunFigures { tally, outcomes: None, waits_for: Vec::new(), paces: Vec::new() }),
             last_success: None,
         }
     }
@@ -98,20 +119,16 @@ impl Figures {
             };
             let paces = paces_told(&run, &lanes, &steered, began);
             Ok(Self {
-                plan: Some(name_of_plan(&run)),
+                plan: Some(plan_name(run.plan_name.as_deref(), &run.plan_path)),
                 run: Some(run.id),
                 started_at: run.started_at.unwrap_or(run.created_at),
                 ended: run.ended_at.zip(run.exit_code).map(|(at, exit_code)| LaunchEnd { at, exit_code }),
-                elapsed,
-                of_run: Some(RunFigures { tally, outcomes: outcomes.clone(), waits_for, paces }),
+                elapsed: Some(elapsed),
+                of_run: Some(RunFigures { tally, outcomes: Some(outcomes.clone()), waits_for, paces }),
                 last_success: None,
             })
         })
     }
-}
-
-fn name_of_plan(run: &crate::journal::read::runs::RunRecord) -> String {
-    plan_name(run.settings.pointer("/plan/name").and_then(serde_json::Value::as_str), &run.plan_path)
 }
 
 /// Name of a plan as a label has it: the one that it has for itself, else that of its file without folders.

@@ -69,6 +69,10 @@ impl MetricsFile {
         let mut figures = own.clone();
         figures.last_success = latest(own.last_success, former.success_of(own.plan.as_deref()));
         all.add(&figures);
+        if own.plan.is_none() {
+            // It may be a launch of any of these plans.
+            former.successes.iter().for_each(|success| all.add_line(success.metric, &success.line));
+        }
         for launch in former.launches.iter().filter(|launch| self.holds_beside(launch, own)) {
             for (metric, line) in &launch.lines {
                 all.add_line(*metric, line);

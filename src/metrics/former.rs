@@ -6,8 +6,18 @@ use super::table::{ENDED, LAST_SUCCESS, METRICS, PLAN, RUN, STARTED};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Former {
     pub(super) launches: Vec<FormerLaunch>,
-    /// Times of the last success, in seconds since 1970, by plan.
-    successes: Vec<(Option<String>, f64)>,
+    pub(super) successes: Vec<FormerSuccess>,
+}
+
+/// Last success of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct FormerSuccess {
+    plan: Option<String>,
+    /// Time in seconds since 1970.
+    at: f64,
+    /// Number of its metric in the table.
+    pub(super) metric: usize,
+    pub(super) line: String,
 }
 
 /// Run, or launch without one, that a file tells of.
@@ -48,7 +58,7 @@ impl Former {
         let value: f64 = value.trim().parse().ok()?;
         let plan = label(PLAN);
         if METRICS[metric].name == LAST_SUCCESS {
-            self.successes.push((plan, value));
+            self.successes.push(FormerSuccess { plan, at: value, metric, line: line.to_owned() });
             return Some(());
         }
         let launch = self.launch(plan, label(RUN));
@@ -72,7 +82,7 @@ impl Former {
 
     /// Returns the time of a plan's last success.
     pub(super) fn success_of(&self, plan: Option<&str>) -> Option<f64> {
-        self.successes.iter().find(|(of, _)| of.as_deref() == plan).map(|(_, at)| *at)
+        self.successes.iter().find(|success| success.plan.as_deref() == plan).map(|success| success.at)
     }
 }
 

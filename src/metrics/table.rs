@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::figures::{Figures, RunFigures, label};
 use crate::event::outcome::Outcome;
 use crate::event::verdict::Verdict;
+use crate::journal::read::outcomes::OutcomeCounts;
 use crate::ledger::waiting::WaitsFor;
 
 /// Definition of a metric.
@@ -128,7 +129,7 @@ pub(super) static METRICS: [Metric; N_METRICS] = [
         help: "Time that all launches of the run took; it grows as long as one goes on",
         subject: MetricSubject::Run,
         label: None,
-        values: |figures| one(Some(figures.elapsed.as_secs_f64())),
+        values: |figures| one(figures.elapsed.map(|elapsed| elapsed.as_secs_f64())),
     },
     Metric {
         name: "cutover_run_waiting",
@@ -152,10 +153,9 @@ pub(super) static METRICS: [Metric; N_METRICS] = [
         subject: MetricSubject::Run,
         label: Some("outcome"),
         values: |figures| {
-            let of_run = figures.of_run.iter();
-            let by_outcome =
-                |run: &RunFigures| Outcome::NAMES.map(|name| (name.to_owned(), whole(run.outcomes.get(name))));
-            of_run.flat_map(by_outcome).collect()
+            let outcomes = figures.of_run.iter().flat_map(|run| &run.outcomes);
+            let by_name = |of: &OutcomeCounts| Outcome::NAMES.map(|name| (name.to_owned(), whole(of.get(name))));
+            outcomes.flat_map(by_name).collect()
         },
     },
     Metric {

@@ -46,6 +46,9 @@ pub(crate) enum SettingsError {
     UnknownVariable { variable: String, suggestion: Option<String> },
     #[error("`{key}` is `{one}` {of_one} and `{other}` {of_other}, and one of them cannot stand for both")]
     Unlike { key: &'static str, one: String, of_one: Box<Origin>, other: String, of_other: Box<Origin> },
+    /// Two outputs, by the flags that name them.
+    #[error("`{one}` and `{other}` name one file, `{}`, and each needs its own", path.display())]
+    SameFile { one: &'static str, other: &'static str, path: PathBuf },
     /// The time zone that the window or a deadline depends on cannot be found.
     #[error(transparent)]
     Zone(#[from] BadZone),
@@ -146,6 +149,10 @@ impl SettingsError {
                 "set XDG_STATE_HOME or STATE_DIRECTORY to a folder of the user of the job, here and in the job"
                     .to_owned(),
             ),
+            SettingsError::SameFile { one: "--journal", other, .. } => {
+                Some(format!("name another file with `{other}`"))
+            }
+            SettingsError::SameFile { one, other, .. } => Some(format!("name another file with `{one}` or `{other}`")),
             SettingsError::NotOfAFolder(_) => Some("name the file with `--config FILE` instead".to_owned()),
             SettingsError::TablesShape { .. } | SettingsError::InTable { .. } => {
                 Some("samples/cutover.toml, or what `cutover init` writes, has an example of each".to_owned())

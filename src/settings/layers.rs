@@ -10,6 +10,7 @@ use super::entry::Authority;
 use super::error::SettingsError;
 use super::file::{self, FoundFiles, Profile, SettingsFile};
 use super::hooks::HookSetting;
+use super::key::Key;
 use super::keys::{JOURNAL, KEYS};
 use super::names::{CONFIG, CONFIG_FLAG};
 use super::origin::{Held, Origin};
@@ -30,6 +31,12 @@ fn text_of_variable(
         origin: Origin::Environment(variable.to_owned()),
         problem: "is not UTF-8".to_owned(),
     })
+}
+
+/// Variables of all settings, the program's own before the one that the vendor's users know.
+fn variables() -> impl Iterator<Item = (&'static Key, String)> {
+    let of = |key: &'static Key| std::iter::once(key.variable()).chain(key.also_variable.map(str::to_owned));
+    KEYS.iter().flat_map(move |&key| of(key).map(move |variable| (key, variable)))
 }
 
 /// Returns the path of the journal in the state directory of a service.
@@ -86,21 +93,36 @@ impl Layers {
         Self::with_files(flags, environment, found)
     }
 
-    /// Reads the settings files alone, without checking their values: to tell of the end of a process whose settings cannot be used.
-    pub(crate) fn read_files_alone(
-        flags: &[(&'static str, String)],
+    /// Reads what can be used of the layers, to tell of the end of a process that cannot use them all. Values that are bad, or that say
+    /// how a run is carried out, are left out; so are all files where one cannot be read.
+    pub(crate) fn read_usable(
+        flags: Vec<(&'static str, String)>,
         environment: impl Fn(&str) -> Option<OsString>,
-    ) -> Result<Self, SettingsError> {
-        let FoundFiles { files, warnings } = found_files(flags, &environment)?;
-        Ok(Self {
-            flags: Vec::new(),
-            environment: BTreeMap::new(),
+    ) -> Self {
+        let FoundFiles { mut files, warnings } = found_files(&flags, &environment).unwrap_or_default();
+        let named_file = named_file(&flags, &environment).ok().flatten();
+        let is_usable = |name: &str, text: &str| {
+            KEYS.iter().any(|key| key.name == name && key.of_plan.is_none() && (key.check)(text).is_ok())
+        };
+        for file in &mut files {
+            file.values.retain(|name, text| is_usable(name, text));
+        }
+        let mut of_environment = BTreeMap::new();
+        for (key, variable) in variables() {
+            let text = text_of_variable(key.name, &variable, &environment).ok().flatten();
+            if let Some(text) = text.filter(|text| is_usable(key.name, text)) {
+                of_environment.entry(key.name).or_insert((text, variable));
+            }
+        }
+        Self {
+            flags: flags.into_iter().filter(|(name, text)| is_usable(name, text)).collect(),
+            environment: of_environment,
             plan: BTreeMap::new(),
-            journal_of_service: None,
-            named_file: None,
+            journal_of_service: journal_of_service(&environment).ok().flatten(),
+            named_file,
             files,
             warnings,
-        })
+        }
     }
 
     /// Reads the layers without any settings file, for a verb that is about such files.
@@ -119,11 +141,9 @@ impl Layers {
         let foreign = foreign_home(&environment);
         warnings.extend(foreign.map(|home| format!("{home}: neither credentials nor state there are used")));
         let mut found = BTreeMap::new();
-        for key in KEYS {
-            for variable in std::iter::once(key.variable()).chain(key.also_variable.map(str::to_owned)) {
-                let Some(text) = text_of_variable(key.name, &variable, &environment)? else { continue };
-                found.entry(key.name).or_insert((text, variable));
-            }
+        for (key, variable) in variables() {
+            let Some(text) = text_of_variable(key.name, &variable, &environment)? else { continue };
+            found.entry(key.name).or_insert((text, variable));
         }
         checks::environment(&found)?;
         files.iter().try_for_each(checks::file)?;

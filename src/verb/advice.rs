@@ -225,7 +225,7 @@ fn entry_of_settings(error: &SettingsError) -> ErrorEntry<'_> {
     let entry = ErrorEntry::may_be_typed(Exit::Usage, |_| error.hint());
     match error {
         SettingsError::UnknownProfile { name, .. } => entry.of_value(name),
-        SettingsError::Unreadable { path, .. } => entry.of_value(path),
+        SettingsError::Unreadable { path, .. } | SettingsError::SameFile { path, .. } => entry.of_value(path),
         SettingsError::Value { .. }
         | SettingsError::Syntax { .. }
         | SettingsError::UnknownKey { .. }

@@ -168,8 +168,7 @@ fn by_id_or_key(context: &Context, journal: &Journal, named: &str) -> Result<Opt
 
 /// Tells whether this is the path of the run's plan, the name of its file, or the plan's own name.
 fn is_of_plan(run: &RunRecord, name: &str) -> bool {
-    let of_terms = run.settings.pointer("/plan/name").and_then(serde_json::Value::as_str);
-    is_path_or_file(&run.plan_path, name) || of_terms == Some(name)
+    is_path_or_file(&run.plan_path, name) || run.plan_name.as_deref() == Some(name)
 }
 
 fn is_path_or_file(path: &str, name: &str) -> bool {

@@ -500,6 +500,44 @@ fn a_report_goes_neither_through_a_link_nor_to_whom_the_journal_is_not_for() {
 }
 
 #[test]
+fn no_two_things_that_a_launch_writes_are_one_file_however_it_is_named() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(3, "stopped,syncing"));
+    fs::create_dir(lab.path("sub")).unwrap();
+    symlink("one.csv", lab.path("sub/link.csv")).unwrap();
+    symlink("../new.csv", lab.path("sub/dangling.csv")).unwrap();
+    lab.write("sub/one.csv", "");
+    fs::hard_link(lab.path("sub/one.csv"), lab.path("hard.csv")).unwrap();
+    let sandbox = lab.serve("plan.csv", "");
+    for (one, path, other, same) in [
+        ("--log-file", "new.csv", "--report", "new.csv"),
+        ("--log-file", "new.csv", "--report", "sub/../new.csv"),
+        ("--metrics-file", "new.csv", "--report", "./sub/dangling.csv"),
+        ("--metrics-file", "sub/one.csv", "--report", "sub/link.csv"),
+        ("--log-file", "hard.csv", "--metrics-file", "sub/one.csv"),
+        ("--journal", "new.csv", "--report", "./new.csv"),
+        ("--journal", "new.db", "--log-file", "new.db-wal"),
+        ("--journal", "new.db", "--metrics-file", "sub/../new.db"),
+    ] {
+        let ended = lab.launch(&sandbox, &["run", "plan.csv", one, path, other, same]).exits(2);
+        ended.says(&format!("`{one}` and `{other}` name one file, `{same}`")).says("hint: name another file with");
+        assert!(!lab.path("new.csv").exists() && !lab.path("new.db").exists() && sandbox.ledger().is_empty());
+    }
+    let by_variable = |args: &[&str]| {
+        let mut command = lab.command(args);
+        command.env("CUTOVER_LOG_FILE", "log");
+        Launch::start(command).end()
+    };
+    let both = "`--log-file` and `-o` name one file, `log`";
+    by_variable(&["report", "--format", "csv", "-o", "log"]).exits(2).says(both).says("CUTOVER_LOG_FILE");
+    // What is no plain file takes what several write.
+    let several = ["run", "plan.csv", "--log-file", "/dev/null", "--report", "null.csv", "--rate", "off"];
+    symlink("/dev/null", lab.path("null.csv")).unwrap();
+    lab.launch(&sandbox, &several).exits(0);
+}
+
+#[test]
 fn what_another_user_put_in_the_place_of_a_report_does_not_get_it() {
     const ANYBODY: u32 = 65_534;
     let _machine = shared();

@@ -13,6 +13,7 @@ use crate::lab::home::{Lab, with_yes};
 use crate::lab::launch::Launch;
 use crate::lab::machine::shared;
 use crate::lab::plan;
+use crate::lab::served::Served;
 use crate::serve::Site;
 use crate::tools;
 
@@ -112,6 +113,15 @@ fn run<'a>(more: &[&'a str]) -> Vec<&'a str> {
     [&["run", "plan.csv", "--metrics-file", FILE], more].concat()
 }
 
+/// Launches to the end with this code, and reads what the file tells of it.
+#[track_caller]
+fn told_after(lab: &Lab, sandbox: &Served, args: &[&str], code: u32) -> Scraped {
+    lab.launch(sandbox, args).exits(code.cast_signed());
+    let told = Scraped::of_file(lab);
+    told.exits(code);
+    told
+}
+
 fn now() -> f64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64()
 }
@@ -172,12 +182,7 @@ fn a_launch_that_fails_is_told_with_its_code_and_the_last_success_stays() {
     lab.write("estate.csv", &plan(6, "stopped,syncing"));
     lab.write("plan.csv", &plan(3, "stopped,syncing"));
     let sandbox = lab.serve("estate.csv", "");
-    let told_after = |args: &[&str], code: i32| {
-        lab.launch(&sandbox, &run(args)).exits(code);
-        let told = Scraped::of_file(&lab);
-        told.exits(code.unsigned_abs());
-        told
-    };
+    let told_after = |args: &[&str], code: u32| told_after(&lab, &sandbox, &run(args), code);
     let success = |told: &Scraped| told.value("cutover_run_last_success_timestamp_seconds", "plan=\"plan.csv\"");
     let first = success(&told_after(&["--rate", "off"], 0));
     let has_run = |told: &Scraped| told.text.contains("run=\"");
@@ -222,6 +227,80 @@ fn a_launch_that_fails_is_told_with_its_code_and_the_last_success_stays() {
     assert_eq!(success(&Scraped::of_file(&lab)), second, "the former file has it, where no journal does");
 }
 
+/// Arguments and variables of a launch that cannot use them, and a part of what it says.
+type Unusable<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
+
+#[test]
+fn a_launch_that_cannot_read_its_settings_or_open_its_log_is_told_and_the_last_success_stays() {
+    if tools::lack(&["promtool"]) {
+        return;
+    }
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(3, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    let success = |told: &Scraped| told.value("cutover_run_last_success_timestamp_seconds", "plan=\"plan.csv\"");
+    let first = success(&told_after(&lab, &sandbox, &run(&["--rate", "off"]), 0));
+    lab.write("named.toml", &format!("metrics_file = '{FILE}'\nwindow = 'off'\n"));
+    let cases: [Unusable<'_>; 8] = [
+        (&run(&["--window", "bogus"]), &[], "`window`"),
+        (&run(&["--config", "absent.toml"]), &[], "could not read the settings file"),
+        (&run(&[]), &[("CUTOVER_RAET", "5")], "CUTOVER_RAET"),
+        (&["run", "plan.csv"], &[("CUTOVER_METRICS_FILE", FILE), ("CUTOVER_RATE", "fast")], "`rate`"),
+        (&["run", "plan.csv", "--config", "named.toml", "--rate", "fast"], &[], "`rate`"),
+        (&run(&["--log-file", "."]), &[], "the log file"),
+        (&run(&["--log-file", "x.csv", "--report", "./x.csv"]), &[], "name one file"),
+        (&["resume", "--metrics-file", FILE, "--window", "bogus"], &[], "`window`"),
+    ];
+    for (args, variables, why) in cases {
+        lab.write(FILE, &format!("cutover_run_last_success_timestamp_seconds{{plan=\"plan.csv\"}} {first}\n"));
+        let mut command = lab.command(&with_yes(&sandbox, args));
+        command.envs(variables.iter().copied());
+        Launch::start(command).end().exits(2).says(why);
+        let told = Scraped::of_file(&lab);
+        told.exits(2);
+        assert_eq!(success(&told), first, "{args:?}: {}", told.text);
+        let is_of_plan = told.text.contains("cutover_run_exit_code{plan=\"plan.csv\"} 2\n");
+        assert_eq!(is_of_plan, args[0] == "run", "{args:?}: {}", told.text);
+    }
+    // Where the metrics would destroy something, they are not written.
+    let clash = ["run", "plan.csv", "--metrics-file", "other.csv", "--report", "./other.csv"];
+    lab.launch(&sandbox, &clash).exits(2).says("`--metrics-file` and `--report` name one file");
+    assert!(!lab.path("other.csv").exists());
+}
+
+#[test]
+fn the_time_of_a_run_that_was_cut_off_does_not_grow_while_nobody_carries_it() {
+    if tools::lack(&["promtool"]) {
+        return;
+    }
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(30, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    let killed = lab.begin(&sandbox, &run(&["--rate", "4"]));
+    assert!(killed.reaches("attempt_ended"));
+    killed.kill();
+    // The time in which nobody carries it.
+    std::thread::sleep(Duration::from_secs(3));
+    std::fs::remove_file(lab.path(FILE)).unwrap();
+    lab.write("pause", "");
+    let paused = lab.begin(&sandbox, &["resume", "--metrics-file", FILE, "--pause-file", "pause"]);
+    reaches(&lab, "cutover_run_elapsed_seconds");
+    let (told, read_at) = (Scraped::of_file(&lab), now());
+    let [before, began] = ["json_extract(detail, '$.cut_off_ms')", "at"].map(|what| {
+        let of_last = format!("SELECT CAST({what} AS TEXT) FROM event WHERE kind = 'launch_began' ORDER BY at DESC");
+        lab.journal().text(&of_last).parse::<f64>().unwrap() / 1000.0
+    });
+    let (elapsed, longest) = (told.value("cutover_run_elapsed_seconds", ""), before + read_at - began);
+    assert!(
+        before < elapsed && elapsed <= longest,
+        "{before} s, and {elapsed} s with those since {began}, at {read_at}"
+    );
+    paused.signal("TERM");
+    paused.end().exits(143);
+}
+
 #[test]
 fn a_service_that_is_away_is_told() {
     if tools::lack(&["promtool"]) {
@@ -257,9 +336,7 @@ fn a_launch_that_is_killed_has_no_end_and_one_that_it_locked_out_is_told_beside_
     assert!(told.values("cutover_run_exit_code", "run=\"").is_empty(), "{}", told.text);
     assert!(told.value("cutover_run_unsettled_rows", "") > 0.0);
     // Whoever goes on with it ends it for the collector as well.
-    lab.launch(&sandbox, &["resume", "--metrics-file", FILE, "--rate", "off"]).exits(0);
-    let told = Scraped::of_file(&lab);
-    told.exits(0);
+    let told = told_after(&lab, &sandbox, &["resume", "--metrics-file", FILE, "--rate", "off"], 0);
     assert_eq!(told.value("cutover_run_rows", "verdict=\"applied\""), 30.0);
 }
 
@@ -294,9 +371,7 @@ fn a_wait_is_told_while_it_lasts_and_rows_in_doubt_until_they_are_looked_at() {
     // The command that is printed keeps the file up to date.
     let reconcile = ended.stderr.split("cutover reconcile").nth(1).unwrap();
     assert!(reconcile.contains(&format!("--metrics-file {FILE}")), "{}", ended.stderr);
-    lab.launch(&sandbox, &["reconcile", "--metrics-file", FILE]).exits(0);
-    let told = Scraped::of_file(&lab);
-    told.exits(0);
+    let told = told_after(&lab, &sandbox, &["reconcile", "--metrics-file", FILE], 0);
     assert_eq!(told.value("cutover_requests_total", "outcome=\"lost\""), 2.0);
 }
 
@@ -322,6 +397,22 @@ fn a_slot_that_is_over_is_told_again_a_plan_without_rows_is_a_success_and_a_skip
     for (sample, value) in first.samples.iter().filter(|(sample, _)| !pace(sample)) {
         assert_eq!(again.samples.get(sample), Some(value), "{sample}: {}", again.text);
     }
+
+    // So is one that has left the journal since, as far as its tombstone tells.
+    lab.cutover(&["journal", "prune", "--keep", "0d", "--archive", "old"]).exits(0);
+    lab.write(
+        FILE,
+        "cutover_run_exit_code{plan=\"night\"} 2\ncutover_run_started_timestamp_seconds{plan=\"night\"} 1\n",
+    );
+    lab.launch(&sandbox, &slot).exits(0);
+    let pruned = Scraped::of_file(&lab);
+    pruned.exits(0);
+    for name in
+        ["cutover_run_rows", "cutover_run_ended_timestamp_seconds", "cutover_run_last_success_timestamp_seconds"]
+    {
+        assert_eq!(pruned.values(name, ""), first.values(name, ""), "{}", pruned.text);
+    }
+    assert!(pruned.values("cutover_requests_total", "").is_empty(), "nobody knows any more: {}", pruned.text);
 
     lab.write("rows.csv", "source_id,copystate,migrationcycle\n");
     lab.launch(&sandbox, &["run", "night.toml", "--metrics-file", FILE, "--allow-empty"]).exits(0);

@@ -147,12 +147,12 @@ fn a_report_replaces_neither_the_journal_nor_the_plan() {
         .says("the plan is there, and is not replaced");
     lab.launch(&sandbox, &["run", "plan.csv", "--rate", "off"]).exits(0);
     for (output, why) in [
-        ("cutover.db", "a journal is there"),
-        ("./cutover.db-wal", "a journal is there"),
-        ("plan.csv", "the plan is there"),
+        ("cutover.db", "`--journal` and `-o` name one file, `cutover.db`"),
+        ("./cutover.db-wal", "`--journal` and `-o` name one file"),
+        ("plan.csv", "the plan is there, and is not replaced"),
     ] {
         let ended = lab.cutover(&["report", "--format", "csv", "-o", output]);
-        ended.exits(2).says(&format!("{why}, and is not replaced"));
+        ended.exits(2).says(why);
     }
     lab.cutover(&["audit", "verify"]).exits(0);
     assert!(std::fs::read_to_string(lab.path("plan.csv")).unwrap().starts_with("source_id"));

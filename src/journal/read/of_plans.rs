@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use jiff::Timestamp;
 
+use super::runs::{RUN_OF_PLAN, plan_name_at};
 use crate::exit::Exit;
 use crate::journal::connection::{Journal, RunKey};
 use crate::journal::error::JournalError;
@@ -27,19 +28,16 @@ impl Journal {
         most: u32,
         mut each: impl FnMut(RunOfPlan) -> ControlFlow<()>,
     ) -> Result<(), JournalError> {
-        let mut statement = self.conn.prepare_cached(
-            "SELECT run, json_extract(settings, '$.plan.name'), plan_path, ended_at, exit_code FROM run
-             ORDER BY run DESC LIMIT ?1",
-        )?;
+        let mut statement =
+            self.conn.prepare_cached(&format!("SELECT {RUN_OF_PLAN} FROM run ORDER BY run DESC LIMIT ?1"))?;
         let mut found = statement.query([most])?;
         while let Some(columns) = found.next()? {
-            let is_success = columns.get::<_, Option<u8>>(4)? == Some(Exit::Done.code());
+            let is_success = columns.get::<_, Option<u8>>(3)? == Some(Exit::Done.code());
             let run = RunOfPlan {
                 key: RunKey(columns.get(0)?),
-                // A name that is no text is none: `audit verify` finds what was altered.
-                plan_name: columns.get_ref(1)?.as_str().ok().map(str::to_owned),
-                plan_path: columns.get(2)?,
-                succeeded_at: time_at(columns, 3)?.filter(|_| is_success),
+                plan_path: columns.get(1)?,
+                succeeded_at: time_at(columns, 2)?.filter(|_| is_success),
+                plan_name: plan_name_at(columns, 4)?,
             };
             if each(run).is_break() {
                 break;

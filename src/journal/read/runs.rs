@@ -60,6 +60,8 @@ pub struct RunRecord {
     pub rules: Rules,
     /// Key by which a schedule names it.
     pub run_key: Option<String>,
+    /// Name that the plan has for itself.
+    pub plan_name: Option<String>,
 }
 
 impl RunRecord {
@@ -70,9 +72,21 @@ impl RunRecord {
     }
 }
 
-pub(in crate::journal) const RUN: &str =
+/// Name that a plan has for itself, as a column.
+macro_rules! plan_name {
+    () => {
+        "iif(json_valid(settings), json_extract(settings, '$.plan.name'), NULL)"
+    };
+}
+
+pub(in crate::journal) const RUN: &str = concat!(
     "run, id, plan_path, plan_digest, n_rows, endpoint, account, settings, launches, running, pid, host,
-    started_at, ended_at, elapsed_ms, exit_code, exit_name, exit_reason, created_at, rules, run_key";
+    started_at, ended_at, elapsed_ms, exit_code, exit_name, exit_reason, created_at, rules, run_key, ",
+    plan_name!()
+);
+
+/// Columns by which a run tells its plan and its end.
+pub(super) const RUN_OF_PLAN: &str = concat!("run, plan_path, ended_at, exit_code, ", plan_name!());
 
 /// Selects what fits a [`RunFilter`]. The newest event of a run is the last of one of its lanes.
 fn select_fitting(columns: &str) -> String {
@@ -306,5 +320,11 @@ pub(in crate::journal) fn run_record(row: &rusqlite::Row<'_>) -> rusqlite::Resul
         exit_reason: row.get(17)?,
         rules: rules_at(row, 19)?,
         run_key: row.get(20)?,
+        plan_name: plan_name_at(row, 21)?,
     })
+}
+
+/// Name that a plan has for itself. One that is no text is none: `audit verify` finds what was altered.
+pub(super) fn plan_name_at(columns: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<String>> {
+    Ok(columns.get_ref(at)?.as_str().ok().map(str::to_owned))
 }

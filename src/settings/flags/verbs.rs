@@ -1,7 +1,7 @@
 //! Verbs, and what each of them takes.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
 use clap::Subcommand;
@@ -462,14 +462,22 @@ pub(crate) enum JournalVerb {
     },
 }
 
+/// Verb that launches a run.
+pub(crate) struct LaunchVerb<'v> {
+    pub(crate) name: &'static str,
+    /// Plan that it names.
+    pub(crate) plan: Option<&'v Path>,
+}
+
 impl Verb {
-    /// Name of a verb that launches a run in the user's journal; `None` for any other.
-    pub(crate) fn launches(&self) -> Option<&'static str> {
+    /// Returns the launch that this verb is; `None` for a verb that launches nothing.
+    pub(crate) fn launches(&self) -> Option<LaunchVerb<'_>> {
+        let of = |name, plan| Some(LaunchVerb { name, plan });
         match self {
-            Verb::Run { dry_run: false, .. } => Some("run"),
-            Verb::Resume { .. } => Some("resume"),
-            Verb::Retry { .. } => Some("retry"),
-            Verb::Reconcile { .. } => Some("reconcile"),
+            Verb::Run { plan, dry_run: false, .. } => of("run", Some(&*plan.plan)),
+            Verb::Resume { .. } => of("resume", None),
+            Verb::Retry { .. } => of("retry", None),
+            Verb::Reconcile { .. } => of("reconcile", None),
             Verb::Run { dry_run: true, .. }
             | Verb::Init { .. }
             | Verb::Check { .. }
@@ -491,6 +499,39 @@ impl Verb {
             | Verb::Serve { .. }
             | Verb::Sandbox { .. } => None,
         }
+    }
+
+    /// Returns the file that the verb writes besides those of settings, with the flag that names it.
+    pub(crate) fn output(&self) -> Option<(&'static str, &Path)> {
+        let (flag, path) = match self {
+            Verb::Run { launch, .. } | Verb::Resume { launch, .. } | Verb::Retry { launch, .. } => {
+                ("--report", launch.report.as_deref())
+            }
+            Verb::Plan { output, .. }
+            | Verb::Rollback { output, .. }
+            | Verb::Report { output, .. }
+            | Verb::Sources { verb: SourcesVerb::Plan { output, .. } }
+            | Verb::Audit { verb: AuditVerb::Sign { output, .. } } => ("-o", output.as_deref()),
+            Verb::Audit { verb: AuditVerb::Export { output, .. } } => ("-o", Some(output.as_path())),
+            Verb::Audit { verb: AuditVerb::Verify { .. } | AuditVerb::Checker }
+            | Verb::Sources { verb: SourcesVerb::List { .. } | SourcesVerb::Show { .. } }
+            | Verb::Reconcile { .. }
+            | Verb::Init { .. }
+            | Verb::Check { .. }
+            | Verb::Approve { .. }
+            | Verb::Status { .. }
+            | Verb::Rehearse { .. }
+            | Verb::Control { .. }
+            | Verb::Runs { .. }
+            | Verb::Explain { .. }
+            | Verb::Doctor { .. }
+            | Verb::Trust { .. }
+            | Verb::Config { .. }
+            | Verb::Journal { .. }
+            | Verb::Serve { .. }
+            | Verb::Sandbox { .. } => return None,
+        };
+        Some((flag, path?))
     }
 }
 
