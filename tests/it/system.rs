@@ -242,6 +242,22 @@ fn systemd_finds_nothing_wrong_with_the_service_and_its_timer_and_little_that_it
     assert!(said.contains("Overall exposure level for cutover.service: "), "{said}");
 }
 
+#[test]
+fn the_service_can_write_the_files_that_its_comments_set() {
+    let text = sample("cutover.service");
+    let named = |key: &str| {
+        let begins = format!("#     {key} = \"");
+        let path = text.lines().find_map(|line| line.strip_prefix(&begins)?.strip_suffix('"')).unwrap();
+        Path::new(path).parent().unwrap().to_str().unwrap().to_owned()
+    };
+    assert_eq!(of_service("LogsDirectory").concat(), named("log_file").strip_prefix("/var/log/").unwrap());
+    let writable = of_service("ReadWritePaths").concat();
+    assert!(writable.split(' ').any(|path| path.trim_start_matches('-') == named("metrics_file")), "{writable}");
+    // The collector is another user.
+    let umask = u32::from_str_radix(&of_service("UMask").concat(), 8).unwrap();
+    assert_eq!(umask & 0o044, 0, "{umask:o}");
+}
+
 /// Value of a key of the service, the last one that it has.
 fn of_service(key: &str) -> Vec<String> {
     let begins = format!("{key}=");
