@@ -121,6 +121,11 @@ impl SteeringState {
         }
     }
 
+    /// Takes note of the time of day at which something is decided, to which the clock may have been set.
+    pub(crate) fn clock_shows(&mut self, now: Timestamp) {
+        self.settings.start = self.settings.start.map(|start| start.at(now));
+    }
+
     /// Orders that follow from a step of a stage, to be carried out in turn.
     pub(crate) fn decide_stage(&mut self, input: StageInput) -> Vec<StageOrder> {
         match input {

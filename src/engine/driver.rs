@@ -288,7 +288,7 @@ impl Driver {
 
     /// Carries out the orders that follow from a step of a stage in turn, each followed by those that come of it.
     async fn feed(&self, input: StageInput) -> Result<Leave, DriverError> {
-        let mut orders = VecDeque::from(self.state().decide_stage(input));
+        let mut orders = VecDeque::from(self.decide_stage(input));
         while let Some(order) = orders.pop_front() {
             let came = match order {
                 StageOrder::Do(order) => {
@@ -309,7 +309,7 @@ impl Driver {
                 }
                 StageOrder::StopHere => return Ok(Leave::Denied),
             };
-            let follow = self.state().decide_stage(came);
+            let follow = self.decide_stage(came);
             follow.into_iter().rev().for_each(|order| orders.push_front(order));
         }
         Ok(Leave::Granted)
@@ -432,6 +432,12 @@ impl Driver {
         };
         let counted = self.journal.read(read).await?;
         Ok(StageInput::Counted { counted, rates: self.rates(), now: self.clock.now() })
+    }
+
+    fn decide_stage(&self, input: StageInput) -> Vec<StageOrder> {
+        let mut state = self.state();
+        state.clock_shows(self.clock.now());
+        state.decide_stage(input)
     }
 
     fn rates(&self) -> Rates {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
@@ -302,8 +301,7 @@ impl Launch {
     /// Time in which this launch has to begin, if it is to send anything.
     pub(super) fn start_limit(&self) -> Option<StartLimit> {
         let within = self.settings.start_within.filter(|_| self.takes_commands() && self.request.consent.may_send())?;
-        let left = within.saturating_sub(self.request.asked_at.elapsed());
-        Some(StartLimit { within, by: self.clock.now().checked_add(left).unwrap_or(Timestamp::MAX) })
+        Some(StartLimit::since(self.request.asked_at, within, self.clock.now()))
     }
 
     fn steering_settings(&self) -> Result<SteeringSettings, CommandError> {

@@ -84,11 +84,10 @@ impl Launch {
     /// Stops a launch that has sent no change by the time at which it has to have begun. That time is measured like a wait for a lock:
     /// a clock that is set in between makes it neither shorter nor longer.
     fn give_up_in_time(&self, driver: &Arc<Driver>) -> impl Future<Output = ()> + use<> {
-        let (limit, asked_at, sent, driver) =
-            (self.start_limit(), self.request.asked_at, self.sent.clone(), Arc::clone(driver));
+        let (limit, sent, driver) = (self.start_limit(), self.sent.clone(), Arc::clone(driver));
         async move {
             let Some(limit) = limit else { return };
-            sleep_until(asked_at + limit.within).await;
+            sleep_until(limit.ends).await;
             if sent.n() == 0 {
                 // A journal that takes nothing more stops the run by itself.
                 _ = driver.give_up().await;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use crate::waves::forecast::spoken;
 use crate::waves::halt::HaltRules;
@@ -34,11 +35,25 @@ pub(crate) struct SteeringSettings {
 pub(crate) struct StartLimit {
     /// Duration since the launch.
     pub(crate) within: Duration,
+    /// Its end, by a clock that nobody sets.
+    pub(crate) ends: Instant,
     /// Time of day at its end, by which a wait for another time of day is judged beforehand.
     pub(crate) by: Timestamp,
 }
 
 impl StartLimit {
+    /// Limit since an instant. `now` is the time of day now.
+    pub(crate) fn since(asked_at: Instant, within: Duration, now: Timestamp) -> Self {
+        Self { within, ends: asked_at + within, by: now }.at(now)
+    }
+
+    /// Returns the same limit where it is this time of day now: the clock may have been set since the limit was made, and what is left
+    /// of it is neither shorter nor longer for that.
+    pub(crate) fn at(self, now: Timestamp) -> Self {
+        let left = self.ends.saturating_duration_since(Instant::now());
+        Self { by: now.checked_add(left).unwrap_or(Timestamp::MAX), ..self }
+    }
+
     /// Says that a launch did not begin in time, and what it would have waited for.
     pub(crate) fn missed(self, waits: Option<&str>) -> String {
         let waits = waits.map_or_else(String::new, |waits| format!(": {waits}"));

@@ -1,3 +1,5 @@
+use tokio::time::Instant;
+
 use super::*;
 use crate::control::Wait;
 use crate::journal::read::steering::{LeftOf, RowsLeft};
@@ -216,15 +218,43 @@ fn a_release_that_does_not_say_what_it_is_for_is_for_what_waits() {
     assert_eq!(part_of(&command(&mut state, release()).0), Some(Part::Rest));
 }
 
+/// Limit of ten minutes that ends at this second.
+fn start_limit(by: i64) -> settings::StartLimit {
+    let within = Duration::from_mins(10);
+    settings::StartLimit { by: at(by), ..settings::StartLimit::since(Instant::now(), within, at(0)) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_makes_the_time_to_begin_neither_shorter_nor_longer() {
+    let opens = 22 * 3_600;
+    let window = Window { hours: Some("22:00-06:00".parse().unwrap()), ..settings().window };
+    let plan = Stage { wave_no: 0, wave: None, part: Part::Rest };
+    // Asked for ten minutes before the window opens, and decided six minutes later, by a clock that was set in between.
+    for (shows, begins) in [
+        (opens - 240, true),
+        // Set ahead by two minutes; then back by one, by an hour, and to the time at which it was asked for.
+        (opens - 120, true),
+        (opens - 300, false),
+        (opens - 240 - 3_600, false),
+        (opens - 600, false),
+        (opens - 239, true),
+        (opens - 241, false),
+    ] {
+        let start = settings::StartLimit::since(Instant::now(), Duration::from_mins(10), at(opens - 600));
+        let mut state =
+            state(SteeringSettings { window: window.clone(), start: Some(start), ..settings() }, Terms::default());
+        tokio::time::advance(Duration::from_mins(6)).await;
+        state.clock_shows(at(shows));
+        let orders = state.decide_stage(due(&plan, &[], at(shows)));
+        assert_eq!(orders == wait_began(Wait::Window, &plan, opens), begins, "{shows}: {orders:?}");
+    }
+}
+
 #[test]
 fn a_launch_that_has_to_begin_before_the_window_opens_does_not_wait_for_it() {
     let opens = 22 * 3_600;
     let nightly = Window { hours: Some("22:00-06:00".parse().unwrap()), ..settings().window };
-    let within = |by| SteeringSettings {
-        window: nightly.clone(),
-        start: Some(settings::StartLimit { within: Duration::from_mins(10), by: at(by) }),
-        ..settings()
-    };
+    let within = |by| SteeringSettings { window: nightly.clone(), start: Some(start_limit(by)), ..settings() };
     let plan = Stage { wave_no: 0, wave: None, part: Part::Rest };
     let mut late = state(within(opens - 1), Terms::default());
     let orders = late.decide_stage(due(&plan, &[], at(opens - 600)));
@@ -243,8 +273,7 @@ fn a_launch_that_has_to_begin_before_the_window_opens_does_not_wait_for_it() {
 
 #[test]
 fn what_kept_a_launch_from_beginning_in_time_is_said() {
-    let start = settings::StartLimit { within: Duration::from_mins(10), by: at(600) };
-    let mut state = state(SteeringSettings { start: Some(start), ..settings() }, Terms::default());
+    let mut state = state(SteeringSettings { start: Some(start_limit(600)), ..settings() }, Terms::default());
     let by = By { host: "bridge".to_owned(), via: "pause-file `p`".to_owned(), ..By::default() };
     let paused = RunEvent::Controlled { command: Command::Pause, by, control: None };
     state.decide(Input::Committed { at: at(1), event: paused });
