@@ -3,10 +3,16 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rustix::time::{ClockId, clock_gettime};
 use tokio::time::{Instant, sleep};
 
 /// Interval at which a wait for a time of day looks at the clock again: clocks are set, and machines sleep.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Returns the time since the machine was started, in which the time that it slept counts: what was promised to others passes meanwhile.
+pub(crate) fn since_boot() -> Duration {
+    clock_gettime(ClockId::Boottime).try_into().expect("the time since the start is positive")
+}
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Clock {

@@ -39,4 +39,4 @@ pub mod tombstone;
 mod tombstones;
 
 pub use connection::{Journal, RunKey};
-pub use error::JournalError;
+pub use error::{JournalError, LogError};

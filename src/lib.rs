@@ -35,6 +35,7 @@
 //! preflight  settings
 //! engine  inventory  notices
 //! hooks  recorder  remote  steering
+//! cluster
 //! log
 //! credentials  journal  judge  sandbox
 //! gate  ledger  retry  transport
@@ -48,7 +49,7 @@
 //! ```
 //!
 //! Each library with an opinion stays in one room: `reqwest` in `transport`, `rusqlite` in `journal`, `governor` in `gate`,
-//! `indicatif` in `observe`, `clap` in `settings`, `hyper` in `sandbox`, `axum` in `serve`, `askama` and `plotters` in
+//! `async-nats` in `cluster`, `indicatif` in `observe`, `clap` in `settings`, `hyper` in `sandbox`, `axum` in `serve`, `askama` and `plotters` in
 //! `report::html`, `tracing` in `diagnostics`.
 //!
 //! A good order to read in:
@@ -71,7 +72,7 @@
 //! 5. [`plan`]: bytes to rows, or every problem; `plan::file` is the plan file with waves and policy, [`plan::sealed`] what
 //!    people agreed to. `preflight`: `look` before touching, `prospect` of each row, and their sum in `difference`, as data.
 //! 6. [`journal`]: the SQLite file. `log`: where a batch of events is committed before it is in the journal, and the steps of an
-//!    append. `recorder`: the one writer of a run, and who is told of what it wrote. [`audit`]: proof that it was not altered.
+//!    append. `cluster` (a feature of the build): such a log on NATS, which several machines share. `recorder`: the one writer of a run, and who is told of what it wrote. [`audit`]: proof that it was not altered.
 //! 7. `observe`: what people and programs see of a run while it goes. [`report`]: what is read back: `summary` as data, a
 //!    file for each format, `advice` and `next` for the commands to type next. `serve`: the same for browsers while it happens.
 //!    `metrics`: figures of it for Prometheus, one table of them.
@@ -120,6 +121,9 @@
 //! | *journal*, *ledger* | the events in order, in SQLite; their sum |
 //! | *log file*, *diagnostic* | the file that gets all that is told; a decision or a request, told to whoever asked for it |
 //! | *log* | the place in which a batch of events is committed; the journal itself, as long as one machine writes |
+//! | *replicated log* | a log on servers of its own, from which another machine goes on with a run |
+//! | *writer* | who commits to a log: a launch in one process; a later one's first commit is a *fence*, behind which the log takes nothing of an earlier one |
+//! | *hold* | the leave for changes that a writer has: without end where nobody else can write, else for a second after each commit |
 //! | *stamp*, *project* | number, date and chain an event; write what follows from it into the journal's other tables |
 //! | *chain*, *head* | the hashes of a lane's events, each over the one before; the last of them |
 //! | *fact*, *gauge* | an event, stored because a later launch depends on it; a figure of the moment, never stored |
@@ -137,6 +141,9 @@
 pub mod audit;
 mod child;
 mod clock;
+#[cfg(feature = "cluster")]
+#[cfg_attr(not(test), expect(dead_code, reason = "its tests alone call it, until a verb leads a run by a log"))]
+mod cluster;
 mod commands;
 mod console;
 pub mod control;

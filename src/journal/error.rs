@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::altered::{Additions, SchemaAltered};
 use super::one_name::Misplaced;
 use super::tombstone::{PrunedRecord, Tombstone};
+use crate::event::lane::LaneId;
 use crate::ledger::fold::IllegalStep;
 use crate::model::RowId;
 use crate::wording::amounts::bounded;
@@ -72,6 +73,9 @@ pub enum JournalError {
     /// Foreign write to a run that this process alone writes to.
     #[error("the journal does not hold any more what was recorded last")]
     NotOurs,
+    /// Failure of the log before the journal.
+    #[error(transparent)]
+    Log(#[from] LogError),
     #[error("the disk is full: the journal cannot be written")]
     Full(#[source] rusqlite::Error),
     /// The disk failed, or a quota or a limit on the size of files stopped a write.
@@ -95,6 +99,20 @@ pub enum JournalError {
     /// A run was to be made under the run key of another.
     #[error("the run key `{}` is that of run {run}", plain(run_key))]
     KeyTaken { run_key: String, run: String },
+}
+
+/// Reason for which the log of a run takes nothing more, although no other writer has taken the run over. Messages are numbered by the
+/// log; number 0 stands for none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LogError {
+    #[error("the log of the run ends with message {found}, and had acknowledged message {acknowledged}")]
+    Shorter { acknowledged: u64, found: u64 },
+    #[error("the log of the run is gone, and had acknowledged message {acknowledged}")]
+    Gone { acknowledged: u64 },
+    #[error("the log of the run was made anew: message {acknowledged} is not the one that it had acknowledged")]
+    MadeAnew { acknowledged: u64 },
+    #[error("event {seq} of lane {lane} takes {bytes} bytes, and the log of the run takes {limit} at once")]
+    TooLarge { lane: LaneId, seq: u64, bytes: usize, limit: usize },
 }
 
 /// Says of a run that was taken out how it ended, and where its evidence is.
@@ -194,6 +212,7 @@ impl JournalError {
             | JournalError::Added(_)
             | JournalError::Excerpt
             | JournalError::NotAsTold { .. }
+            | JournalError::Log(_)
             | JournalError::Full(_)
             | JournalError::FailingDisk(_)
             | JournalError::NoRuns

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::appending::append;
-use super::seam::{Committed, Hold, Log, Replaced};
+use super::seam::{Committed, Hold, Log, NotCommitted};
 use super::stamp::{NotTaken, take};
 use crate::event::Event;
 use crate::event::kind::EventKind;
@@ -19,13 +19,13 @@ pub(crate) struct Alone;
 
 impl Log for Alone {
     /// Does nothing: the commit of the journal's transaction follows, and that refuses a lane's head which another connection has moved.
-    fn commit(&mut self, _: &Stamped) -> Result<Committed, Replaced> {
+    fn commit(&mut self, _: &Stamped) -> Result<Committed, NotCommitted> {
         Ok(Committed::WithJournal)
     }
 
     /// Returns a leave that the log never withdraws: nobody else carries the run as long as this process has its lock.
     fn hold(&self) -> Hold {
-        Hold::default()
+        Hold::without_end()
     }
 }
 

@@ -1,10 +1,10 @@
 //! An append, step by step: stamp, commit, project.
 
-use super::seam::{Committed, Log, Replaced};
+use super::seam::{Committed, Log, NotCommitted};
 use super::stamp::{Illegal, stamp};
 use crate::event::Event;
-use crate::journal::JournalError;
 use crate::journal::append::Append;
+use crate::journal::{JournalError, LogError};
 
 /// Reason for which a batch is not in the journal.
 #[derive(Debug)]
@@ -12,15 +12,20 @@ pub(crate) enum NotAppended {
     /// An event of it cannot follow those before it. The others may be appended without it.
     Illegal(Illegal),
     Replaced,
+    /// The log failed, and takes nothing more.
+    Log(LogError),
     /// The journal failed, and the log has nothing of the batch.
     Journal(JournalError),
     /// The journal failed, and the log has the batch.
     NotProjected(JournalError),
 }
 
-impl From<Replaced> for NotAppended {
-    fn from(Replaced: Replaced) -> Self {
-        NotAppended::Replaced
+impl From<NotCommitted> for NotAppended {
+    fn from(why: NotCommitted) -> Self {
+        match why {
+            NotCommitted::Replaced => NotAppended::Replaced,
+            NotCommitted::Failed(error) => NotAppended::Log(error),
+        }
     }
 }
 
@@ -35,6 +40,7 @@ impl From<NotAppended> for JournalError {
         match why {
             NotAppended::Illegal(Illegal { nth: _, step }) => step.into(),
             NotAppended::Replaced => JournalError::NotOurs,
+            NotAppended::Log(error) => JournalError::Log(error),
             NotAppended::Journal(error) | NotAppended::NotProjected(error) => error,
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::seam::{Committed, Hold, Log, Replaced};
+use super::seam::{Committed, Hold, Log, NotCommitted};
 use crate::event::lane::LaneId;
 use crate::journal::chain::Hash;
 use crate::journal::stamped::Stamped;
@@ -23,7 +23,7 @@ pub(crate) struct LogLine {
 }
 
 impl LogLine {
-    pub(super) fn new(event: &StoredEvent<'_>) -> Self {
+    pub(crate) fn new(event: &StoredEvent<'_>) -> Self {
         let &StoredEvent { lane, seq, at_ms, kind, row, detail, prev, hash } = event;
         Self { lane, seq, at_ms, kind: kind.to_owned(), row, detail: detail.to_owned(), prev, hash }
     }
@@ -53,16 +53,16 @@ pub(crate) struct Memory {
 impl Memory {
     /// A writer that goes on behind all that is there.
     pub(crate) fn new(shared: &Shared) -> Self {
-        Self { shared: shared.clone(), n_known: shared.lines().len(), hold: Hold::default() }
+        Self { shared: shared.clone(), n_known: shared.lines().len(), hold: Hold::without_end() }
     }
 }
 
 impl Log for Memory {
-    fn commit(&mut self, batch: &Stamped) -> Result<Committed, Replaced> {
+    fn commit(&mut self, batch: &Stamped) -> Result<Committed, NotCommitted> {
         let mut lines = self.shared.lines();
         if !self.hold.is_held() || lines.len() != self.n_known {
             self.hold.withdraw();
-            return Err(Replaced);
+            return Err(NotCommitted::Replaced);
         }
         let mut heads: BTreeMap<LaneId, Hash> = lines.iter().map(|line| (line.lane, line.hash)).collect();
         for event in batch.iter() {

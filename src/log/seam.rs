@@ -1,8 +1,11 @@
 //! The seam: what a log has to be.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use crate::clock::since_boot;
+use crate::journal::LogError;
 use crate::journal::stamped::Stamped;
 
 /// A log of one run, with one writer.
@@ -12,15 +15,17 @@ use crate::journal::stamped::Stamped;
 pub(crate) trait Log: Send {
     /// Commits a batch of stamped events of one or several lanes. Must ensure that
     ///
-    /// - all of the batch is committed, or nothing of it;
-    /// - it follows what was committed before, lane by lane: where another writer has committed since, the batch is refused, and so is
-    ///   each later one of this writer;
+    /// - all of the batch is committed, or, after an error, a beginning of it, of which any is a history that can have happened;
+    /// - it follows what was committed before, lane by lane: where another writer has committed since, the batch is refused;
+    /// - after an error each later batch of this writer is refused as well;
     /// - it is kept to the letter, in its order, and whoever reads the log from its beginning finds it;
     /// - it is as durable as the journal is after its own commit, at the latest when that commit returns.
     ///
     /// The journal's transaction is open meanwhile, and is committed only if this returns `Ok`: after an error or a crash the
     /// journal is a prefix of the log. A batch that is [`Committed::Apart`] is not brought again, even if the journal could not take it.
-    fn commit(&mut self, batch: &Stamped) -> Result<Committed, Replaced>;
+    ///
+    /// A batch without events changes nothing; where the hold has lapsed, it is the way to hold the run again.
+    fn commit(&mut self, batch: &Stamped) -> Result<Committed, NotCommitted>;
 
     /// Returns the leave for changes of this writer. It must have been withdrawn when a refused commit returns.
     fn hold(&self) -> Hold;
@@ -30,32 +35,99 @@ pub(crate) trait Log: Send {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Committed {
     /// In the log, whatever becomes of the journal's transaction.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the journal is the only log that is built in"))]
+    #[cfg_attr(
+        not(any(test, feature = "cluster")),
+        expect(dead_code, reason = "the journal is the only log that is built in")
+    )]
     Apart,
     /// With the journal's transaction.
     WithJournal,
 }
 
-/// Leave for changes to go out, shared by log, writer and those who send. It costs one load, so that it can be asked as the last thing
-/// before a change leaves: one whose intent was committed may wait for its pace while another writer takes the run over. What remains
-/// between the question and the wire is the time to sign the request and to connect.
-#[derive(Clone, Default)]
+/// Leave for changes to go out, shared by log, writer and those who send. It is asked as the last thing before a change leaves: one
+/// whose intent was committed may wait for its pace while another writer takes the run over. What remains between the question and the
+/// wire is the time to sign the request and to connect.
+///
+/// A leave without end costs one load; one with an end costs the clock as well.
+#[derive(Clone)]
 pub(crate) struct Hold {
-    is_withdrawn: Arc<AtomicBool>,
+    /// End of the leave, in milliseconds since the machine was started; [`WITHDRAWN`] and [`WITHOUT_END`] are no times.
+    ends: Arc<AtomicU64>,
 }
 
+const WITHDRAWN: u64 = 0;
+const WITHOUT_END: u64 = u64::MAX;
+
 impl Hold {
+    /// Makes a leave that holds until it is withdrawn.
+    pub(crate) fn without_end() -> Self {
+        Self { ends: Arc::new(AtomicU64::new(WITHOUT_END)) }
+    }
+
+    /// Makes a leave that has lapsed, and holds once it is extended.
+    #[cfg_attr(not(any(test, feature = "cluster")), expect(dead_code, reason = "that of the journal has no end"))]
+    pub(crate) fn lapsed() -> Self {
+        Self { ends: Arc::new(AtomicU64::new(WITHDRAWN + 1)) }
+    }
+
     /// Tells that nobody else can have taken the run over, and that the writer goes on.
     pub(crate) fn is_held(&self) -> bool {
-        !self.is_withdrawn.load(Ordering::Acquire)
+        self.is_held_at(since_boot)
+    }
+
+    fn is_held_at(&self, now: impl FnOnce() -> Duration) -> bool {
+        let ends = self.ends.load(Ordering::Acquire);
+        ends == WITHOUT_END || ends != WITHDRAWN && now() < Duration::from_millis(ends)
+    }
+
+    /// Extends the leave to a time since the machine was started, unless it was withdrawn.
+    #[cfg_attr(not(any(test, feature = "cluster")), expect(dead_code, reason = "that of the journal has no end"))]
+    pub(crate) fn extend(&self, to: Duration) {
+        let to = u64::try_from(to.as_millis()).expect("a machine runs for less than 500 million years");
+        let later = |ends: u64| (ends != WITHDRAWN).then_some(ends.max(to));
+        _ = self.ends.fetch_update(Ordering::AcqRel, Ordering::Acquire, later);
+    }
+
+    /// Tells that the leave does not come back. A log whose leave has merely lapsed can extend it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "that of the journal does not lapse"))]
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        self.ends.load(Ordering::Acquire) == WITHDRAWN
     }
 
     /// Withdraws the leave for good.
     pub(crate) fn withdraw(&self) {
-        self.is_withdrawn.store(true, Ordering::Release);
+        self.ends.store(WITHDRAWN, Ordering::Release);
     }
 }
 
-/// Another writer has committed to the log since.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Replaced;
+/// Reason for which a log has not taken a batch, and takes none of this writer any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NotCommitted {
+    /// Another writer has committed since.
+    #[cfg_attr(not(any(test, feature = "cluster")), expect(dead_code, reason = "the journal has one writer"))]
+    Replaced,
+    #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "the journal fails by itself"))]
+    Failed(LogError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leave_ends_by_time_and_a_withdrawn_one_stays_so() {
+        let at = |ms| move || Duration::from_millis(ms);
+        let unasked = || panic!("a leave without end does not look at the clock");
+        let hold = Hold::without_end();
+        assert!(hold.is_held_at(unasked));
+        let hold = Hold::lapsed();
+        assert!(!hold.is_held() && !hold.is_withdrawn());
+        hold.extend(Duration::from_millis(1500));
+        assert!(hold.is_held_at(at(1499)) && !hold.is_held_at(at(1500)));
+        hold.extend(Duration::from_millis(1200));
+        assert!(hold.is_held_at(at(1499)), "what was given stays given");
+        hold.withdraw();
+        hold.extend(Duration::from_secs(1 << 40));
+        assert!(hold.is_withdrawn() && !hold.is_held_at(unasked));
+    }
+}

@@ -197,7 +197,7 @@ impl Writer {
                     }
                 }
                 // Another writer goes on with the run, and looks at what this one left open.
-                Err(error @ NotAppended::Replaced) => return Err(error.into()),
+                Err(error @ (NotAppended::Replaced | NotAppended::Log(_))) => return Err(error.into()),
                 Err(NotAppended::Journal(error)) => self.go_elsewhere(error)?,
                 Err(NotAppended::NotProjected(error)) => {
                     batch.is_in_log = true;

@@ -71,6 +71,7 @@ impl From<JournalError> for PageError {
             | JournalError::Added(_)
             | JournalError::Schema(_)
             | JournalError::NotOurs
+            | JournalError::Log(_)
             | JournalError::Full(_)
             | JournalError::FailingDisk(_)
             | JournalError::Sqlite(_)

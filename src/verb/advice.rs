@@ -338,8 +338,9 @@ mod tests {
     use std::ffi::OsString;
     use std::path::PathBuf;
 
+    use super::hints::LOOKS_ANEW;
     use super::*;
-    use crate::journal::JournalError;
+    use crate::journal::{JournalError, LogError};
 
     fn here(flags: &[(&'static str, &str)], variables: &[(&'static str, &str)]) -> Here {
         let flags: Vec<_> = flags.iter().map(|(key, text)| (*key, (*text).to_owned())).collect();
@@ -402,6 +403,11 @@ mod tests {
                 Some("`cutover status 'r 1' --journal n.db` shows where it stands"),
             ),
             (CommandError::Journal(JournalError::Abandoned), Exit::Internal, None),
+            (
+                CommandError::Journal(LogError::Shorter { acknowledged: 9, found: 7 }.into()),
+                Exit::Integrity,
+                Some(&*format!("the journal has all that the log had acknowledged: keep it as it is; {LOOKS_ANEW}")),
+            ),
         ] {
             assert_eq!((error.exit(), error.hint(&here).as_deref()), (exit, hint), "{error}");
         }

@@ -23,14 +23,7 @@ impl House {
     }
 
     fn of_sources(sources: &BTreeMap<Module, String>) -> Self {
-        let mut tests = Vec::new();
-        let mut code = BTreeMap::new();
-        for (module, source) in sources {
-            let (of_it, test_files) = without_tests(&without_texts(source));
-            code.insert(module.clone(), of_it);
-            tests.extend(test_files.into_iter().map(|name| below(module, &name)));
-        }
-        code.retain(|module, _| !tests.iter().any(|test| module.starts_with(test)));
+        let code = code_of(sources);
         let arrows = code.iter().map(|(module, of_it)| {
             let named = paths(of_it).into_iter().map(|path| absolute(module, &path));
             let files = named.filter_map(|path| file_of(&path, |file| code.contains_key(file)));
@@ -83,6 +76,19 @@ impl House {
     fn beside<'h>(&'h self, from: &'h Module) -> impl Iterator<Item = &'h Module> {
         self.0[from].iter().filter(move |to| !from.starts_with(to) && !to.starts_with(from))
     }
+}
+
+/// Returns the code of each file without its tests, and without files that are tests.
+fn code_of(sources: &BTreeMap<Module, String>) -> BTreeMap<Module, String> {
+    let mut tests = Vec::new();
+    let mut code = BTreeMap::new();
+    for (module, source) in sources {
+        let (of_it, test_files) = without_tests(&without_texts(source));
+        code.insert(module.clone(), of_it);
+        tests.extend(test_files.into_iter().map(|name| below(module, &name)));
+    }
+    code.retain(|module, _| !tests.iter().any(|test| module.starts_with(test)));
+    code
 }
 
 fn told((from, to): (&Module, &Module)) -> String {
@@ -286,6 +292,19 @@ fn order_on(page: &str) -> Option<Vec<Vec<String>>> {
     lines.find(|line| line.trim_end() == "//! ```text")?;
     let floors = lines.take_while(|line| line.trim_end() != "//! ```");
     Some(floors.map(|line| line.trim_start_matches("//!").split_whitespace().map(str::to_owned).collect()).collect())
+}
+
+/// It comes with a feature of the build, and so does the room.
+#[test]
+fn the_servers_of_a_replicated_log_are_named_in_one_room() {
+    let mut sources = BTreeMap::new();
+    read_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut Vec::new(), &mut sources);
+    let named: BTreeSet<String> = code_of(&sources)
+        .into_iter()
+        .filter(|(_, code)| code.contains("async_nats"))
+        .map(|(file, _)| file[0].clone())
+        .collect();
+    assert_eq!(named, BTreeSet::from(["cluster".to_owned()]));
 }
 
 #[test]

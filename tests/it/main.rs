@@ -28,6 +28,7 @@ mod hands;
 mod house;
 mod lab;
 mod lanes;
+mod left_out;
 mod listing;
 mod log;
 mod looks;

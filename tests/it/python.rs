@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Mutex;
 
+use crate::left_out::left_out;
 use crate::tools;
 
 /// A Python with some packages.
@@ -95,7 +96,7 @@ pub(crate) fn once(name: &str, fill: impl FnOnce(&Path) -> Result<(), String>) -
         if let Err(why) = known.map_or_else(|| fill(&place), Err) {
             NOT_TO_BE_HAD.lock().unwrap().insert(name.to_owned(), why.clone());
             drop(lock);
-            tools::left_out(&why);
+            left_out(&why);
             return None;
         }
         std::fs::write(done, "").unwrap();

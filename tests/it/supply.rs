@@ -7,6 +7,8 @@ use std::process::Command;
 
 use serde::Deserialize;
 
+use crate::left_out::left_out;
+
 #[derive(Deserialize)]
 struct Metadata {
     packages: Vec<Package>,
@@ -70,10 +72,22 @@ fn rules() -> Rules {
 
 /// Returns the packages that are built for this machine: those for others may be absent here.
 fn packages() -> Vec<Package> {
+    asked_of_cargo(&[]).unwrap_or_else(|why| panic!("{why}"))
+}
+
+/// Returns the packages of a build with all features. `None` where they are absent, in which case the test is left out.
+fn packages_of_all_features() -> Option<Vec<Package>> {
+    asked_of_cargo(&["--all-features"]).map_err(|why| left_out(&format!("needs `cargo fetch`: {why}"))).ok()
+}
+
+fn asked_of_cargo(more: &[&str]) -> Result<Vec<Package>, String> {
     let asked = ["metadata", "--format-version", "1", "--locked", "--offline", "--filter-platform", "host-tuple"];
-    let ran = Command::new(env!("CARGO")).args(asked).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
-    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
-    serde_json::from_slice::<Metadata>(&ran.stdout).unwrap().packages
+    let mut cargo = Command::new(env!("CARGO"));
+    let ran = cargo.args(asked).args(more).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+    if !ran.status.success() {
+        return Err(String::from_utf8_lossy(&ran.stderr).into_owned());
+    }
+    Ok(serde_json::from_slice::<Metadata>(&ran.stdout).unwrap().packages)
 }
 
 /// Returns the licences that are used of an expression, if the allowed ones satisfy it: one of an `OR`, all of an `AND`.
@@ -111,7 +125,8 @@ fn met<'a>(expression: &'a str, allowed: &BTreeSet<String>) -> Option<BTreeSet<&
 
 #[test]
 fn whatever_is_linked_in_may_be_and_comes_from_where_it_should() {
-    let (rules, packages) = (rules(), packages());
+    let Some(packages) = packages_of_all_features() else { return };
+    let rules = rules();
     assert!(packages.len() > 100, "{}", packages.len());
     let (mut wrong, mut used) = (Vec::new(), BTreeSet::new());
     for Package { name, version, license, source } in &packages {
@@ -134,6 +149,23 @@ fn whatever_is_linked_in_may_be_and_comes_from_where_it_should() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let unused: Vec<_> = rules.licenses.allow.iter().filter(|allowed| !used.contains(allowed.as_str())).collect();
     assert!(unused.is_empty(), "nothing has these licences: {unused:?}");
+}
+
+/// Several machines are a choice of whoever builds: without it, nothing is linked in for them and nothing is said of them.
+#[test]
+fn a_build_without_the_feature_has_nothing_of_it_and_one_with_it_has_no_second_version_of_anything() {
+    let names = |packages: &[Package]| packages.iter().map(|package| package.name.clone()).collect::<BTreeSet<_>>();
+    let default = packages();
+    assert!(!names(&default).contains("async-nats"));
+    for verb in ["run", "resume", "control", "status", "runs", "doctor"] {
+        let help = Command::new(env!("CARGO_BIN_EXE_cutover")).args([verb, "--help"]).output().unwrap();
+        let help = String::from_utf8(help.stdout).unwrap().to_lowercase();
+        assert!(help.contains("usage:") && !help.contains("nats") && !help.contains("cluster"), "{help}");
+    }
+    let Some(all) = packages_of_all_features() else { return };
+    assert!(names(&all).contains("async-nats"));
+    let n_twice = |packages: &[Package]| packages.len() - names(packages).len();
+    assert_eq!(n_twice(&all), n_twice(&default));
 }
 
 #[test]

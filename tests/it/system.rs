@@ -14,6 +14,7 @@ use crate::lab::launch::{Ended, Launch};
 use crate::lab::machine::shared;
 use crate::lab::plan;
 use crate::lab::served::{Served, TOKEN};
+use crate::left_out::left_out;
 use crate::python::Python;
 use crate::tools;
 
@@ -173,7 +174,7 @@ fn cron_runs_the_sample_in_its_slot_and_mails_only_what_somebody_has_to_see() {
     }
     let lab = lab();
     if !is_root(&lab) {
-        tools::left_out("needs root: cron runs jobs as their users");
+        left_out("needs root: cron runs jobs as their users");
         return;
     }
     let crontab = sample("crontab");

@@ -1,32 +1,14 @@
 //! Other programs that some tests need and not every machine has. A test that lacks one is left out, and says so; in CI (`CI`
 //! is set) it fails.
 
-use std::io::Write as _;
 use std::path::PathBuf;
+
+use crate::left_out::left_out;
 
 /// Tells whether one of these programs is missing; the test then returns.
 pub(crate) fn lack(programs: &[&str]) -> bool {
     let missing: Vec<&str> = programs.iter().copied().filter(|program| find(program).is_none()).collect();
     !missing.is_empty() && left_out(&format!("needs {}", missing.join(" and ")))
-}
-
-/// Reports that a test is left out, and why; or fails.
-///
-/// # Panics
-///
-/// Panics where no test may be left out.
-#[expect(clippy::disallowed_methods, reason = "a test that is left out is seen, too")]
-pub(crate) fn left_out(why: &str) -> bool {
-    assert!(std::env::var_os("CI").is_none_or(|set| set.is_empty()), "{why}");
-    let thread = std::thread::current();
-    let line = format!("left out: {}: {why}\n", thread.name().unwrap_or("a test"));
-    // The test harness shows output of macros only for failed tests; this is written past it, since the test passes.
-    _ = std::io::stderr().write_all(format!("\n{line}").as_bytes());
-    if let Some(list) = std::env::var_os("TESTS_LEFT_OUT") {
-        let file = std::fs::OpenOptions::new().create(true).append(true).open(list);
-        file.unwrap().write_all(line.as_bytes()).unwrap();
-    }
-    true
 }
 
 /// Returns the path of a program.
@@ -192,6 +174,17 @@ fn what_a_machine_lacks_is_installed_where_that_may_be_done() {
     let packages = "openssh-client nodejs npm python3 python3-pip util-linux faketime sqlite3 prometheus cron systemd";
     let sudo_install = format!("{INSTALL} {packages}");
     assert_eq!(asked, ["sudo -n", "sudo apt-get", UPDATE, "sudo env", &sudo_install, test]);
+}
+
+/// The tests of the room that a build has by choice come first, so that what it depends on is there for the others.
+#[test]
+fn without_arguments_all_is_tested_and_else_what_they_name() {
+    let machine = Machine::new().user(0).cargo().has(&NEEDED.map(|(program, _)| program));
+    let (code, err, asked) = machine.runs(&[]);
+    assert_eq!(code, Some(0), "{err}");
+    assert_eq!(asked, ["cargo test --locked --features cluster --lib cluster::", "cargo test --locked"]);
+    let (_, _, asked) = machine.runs(&["week"]);
+    assert_eq!(asked[2..], ["cargo test --locked week"]);
 }
 
 #[test]

@@ -6,10 +6,10 @@ use std::path::Path;
 use super::entry::ErrorEntry;
 use super::hints::LOOKS_ANEW;
 use crate::exit::Exit;
-use crate::journal::JournalError;
 use crate::journal::altered::{Additions, SchemaAltered};
 use crate::journal::one_name::Misplaced;
 use crate::journal::tombstone::Tombstone;
+use crate::journal::{JournalError, LogError};
 use crate::verb::here::Here;
 use crate::wording::shell::{shell_path, shell_word};
 
@@ -55,6 +55,11 @@ pub(crate) fn entry_of_journal(error: &JournalError) -> ErrorEntry<'_> {
                      read; {LOOKS_ANEW}"
             )
         }),
+        JournalError::Log(LogError::Shorter { .. } | LogError::Gone { .. } | LogError::MadeAnew { .. }) => {
+            ErrorEntry::typed(Integrity, |_| {
+                format!("the journal has all that the log had acknowledged: keep it as it is; {LOOKS_ANEW}")
+            })
+        }
         JournalError::Added(additions) => ErrorEntry::typed(Integrity, |_| hint_of_additions(additions)),
         JournalError::Schema(altered) => ErrorEntry::typed(Integrity, |here| hint_of_schema(altered, here)),
         JournalError::Excerpt => {
@@ -77,7 +82,10 @@ pub(crate) fn entry_of_journal(error: &JournalError) -> ErrorEntry<'_> {
             Internal,
             "look at its disk, and at quotas and limits on the size of files; the same command then goes on where it stands",
         ),
-        JournalError::Abandoned | JournalError::Migration(_) | JournalError::Sqlite(_) => ErrorEntry::plain(Internal),
+        JournalError::Abandoned
+        | JournalError::Migration(_)
+        | JournalError::Sqlite(_)
+        | JournalError::Log(LogError::TooLarge { .. }) => ErrorEntry::plain(Internal),
     }
 }
 

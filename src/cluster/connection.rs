@@ -1,0 +1,25 @@
+//! The connection to the servers, and the two ways of asking them: each answers within a bound, or not at all.
+
+use std::time::Duration;
+
+use async_nats::ConnectOptions;
+use async_nats::jetstream;
+use async_nats::jetstream::context::ContextBuilder;
+
+/// Bound of an answer, also of that to a publish. The library alone would wait for five seconds.
+const ANSWER: Duration = Duration::from_secs(2);
+/// Interval of the questions if the other end is still there. A connection that was cut without a word is left after three of them.
+const PING_EVERY: Duration = Duration::from_secs(1);
+/// Pause before the next server is tried.
+const RECONNECT_AFTER: Duration = Duration::from_millis(250);
+
+/// Connects to one of the servers, and to another one whenever the connection is lost.
+pub(super) async fn connect(servers: &[String]) -> Result<jetstream::Context, async_nats::ConnectError> {
+    let options = ConnectOptions::new()
+        .name(env!("CARGO_PKG_NAME"))
+        .connection_timeout(ANSWER)
+        .request_timeout(Some(ANSWER))
+        .ping_interval(PING_EVERY)
+        .reconnect_delay_callback(|_| RECONNECT_AFTER);
+    Ok(ContextBuilder::new().timeout(ANSWER).build(options.connect(servers).await?))
+}

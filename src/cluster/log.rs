@@ -1,0 +1,286 @@
+//! The log as a writer has it: a commit is published behind the last one, and anything but its acknowledgement is resolved by reading.
+//!
+//! A publish is taken by the server only if the last message of the subject is the one that this writer knows. No answer, a refusal or
+//! an error is *not known*: the message may be stored all the same, now or later, and a refusal may come from a server that no longer
+//! decides. The last message of the subject alone tells:
+//!
+//! | it is | then |
+//! |---|---|
+//! | ours | the commit is taken |
+//! | still the one before | it is published again; both are one, since the server takes only one of them behind the one before |
+//! | another one behind that | another writer goes on with the run |
+//! | an earlier one, or none | the log lost what it had acknowledged, if that stays so |
+//!
+//! An answer may come from a server that has been replaced and does not know yet. What it shows was committed, so that the first and the
+//! third line hold at once. The second does no harm. The fourth needs answers for longer than such a server can go on.
+
+use std::time::Duration;
+
+use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
+use async_nats::jetstream::{self, ErrorCode};
+use tokio::runtime::Handle;
+use tokio::time::sleep;
+
+use super::message::{self, Mark, WriterId, bodies};
+use super::stream::Names;
+use crate::clock::since_boot;
+use crate::journal::LogError;
+use crate::journal::stamped::Stamped;
+use crate::log::seam::{Committed, Hold, Log, NotCommitted};
+
+/// Time from the sending of a publish that was acknowledged, for which the run is held: a successor waits for longer before it sends.
+const HOLD: Duration = Duration::from_secs(1);
+/// Pauses between two attempts to learn what became of a commit.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
+/// Time for which all answers have to show a loss. A server that lost touch with the others stops to lead after ten seconds.
+/// source: raft.go of nats-server 2.15 (`lostQuorumIntervalDefault`)
+const LOST_FOR: Duration = Duration::from_secs(15);
+/// Largest gap between two of these answers. A server that was stopped meanwhile may not know yet that it has been replaced.
+const LOST_GAP: Duration = Duration::from_secs(4);
+
+/// Last commit of a log: the number that the log gave to it, and its mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LastCommit {
+    pub(super) sequence: u64,
+    /// `None` if it cannot be read, so that it is not ours.
+    pub(super) mark: Option<Mark>,
+}
+
+/// Log of a run on a stream, as one writer has it.
+pub(super) struct StreamLog {
+    runtime: Handle,
+    jetstream: jetstream::Context,
+    stream: Stream,
+    names: Names,
+    writer: WriterId,
+    n_commits: u64,
+    /// The commit that the next one goes behind.
+    last: Option<LastCommit>,
+    hold: Hold,
+    /// Reason for which it commits nothing more.
+    closed: Option<NotCommitted>,
+}
+
+impl StreamLog {
+    /// Makes a writer that goes on behind a commit. It holds the run from its own first commit on.
+    pub(super) fn behind(
+        last: Option<LastCommit>,
+        writer: WriterId,
+        runtime: Handle,
+        jetstream: jetstream::Context,
+        stream: Stream,
+        names: Names,
+    ) -> Self {
+        Self { runtime, jetstream, stream, names, writer, n_commits: 0, last, hold: Hold::lapsed(), closed: None }
+    }
+
+    fn commit_bodies(&mut self, batch: &Stamped) -> Result<(), NotCommitted> {
+        let runtime = self.runtime.clone();
+        for body in bodies(batch, message::LARGEST).map_err(NotCommitted::Failed)? {
+            // Blocks a thread that has no other work and is none of the runtime's: the recorder's, which is started by itself. The
+            // runtime has threads of its own for the connection, so that what is waited for here goes on.
+            runtime.block_on(self.commit_one(body))?;
+        }
+        Ok(())
+    }
+
+    async fn commit_one(&mut self, body: String) -> Result<(), NotCommitted> {
+        let mark =
+            Mark { writer: self.writer, number: self.n_commits + 1, after: self.last.map_or(0, |last| last.sequence) };
+        let sequence = self.bring(mark, &body).await?;
+        self.n_commits = mark.number;
+        self.last = Some(LastCommit { sequence, mark: Some(mark) });
+        Ok(())
+    }
+
+    /// Publishes a commit until it is known to be taken, and returns the number that the log gave to it. It takes as long as the log is
+    /// not to be reached.
+    async fn bring(&self, mark: Mark, body: &str) -> Result<u64, NotCommitted> {
+        let (mut is_due, mut pause, mut loss) = (true, PAUSES.0, Loss::default());
+        loop {
+            if is_due && let Some(sequence) = self.publish(mark, body).await {
+                return Ok(sequence);
+            }
+            is_due = false;
+            if let Some(seen) = self.read_last().await {
+                match judge(mark, self.last, seen) {
+                    Finding::Taken(sequence) => return Ok(sequence),
+                    Finding::Replaced => return Err(NotCommitted::Replaced),
+                    Finding::NotYet => {
+                        is_due = true;
+                        loss = Loss::default();
+                    }
+                    Finding::Lost(error) if loss.is_certain_at(since_boot()) => {
+                        return Err(NotCommitted::Failed(error));
+                    }
+                    Finding::Lost(_) => (),
+                }
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(PAUSES.1);
+        }
+    }
+
+    /// Publishes once. `None`: not known to be taken, which says nothing.
+    async fn publish(&self, mark: Mark, body: &str) -> Option<u64> {
+        let sent = since_boot();
+        let body = body.to_owned().into();
+        let publishing = self.jetstream.publish_with_headers(self.names.log.clone(), mark.to_headers(), body);
+        let acknowledged = publishing.await.ok()?.await.ok()?;
+        // A stream of another name may have the subject once ours is gone.
+        if acknowledged.stream != self.names.stream || acknowledged.sequence <= mark.after {
+            return None;
+        }
+        self.hold.extend(sent + HOLD);
+        Some(acknowledged.sequence)
+    }
+
+    /// Reads the end of the log. `None`: no answer.
+    async fn read_last(&self) -> Option<Seen> {
+        read_last(&self.stream, &self.names).await.ok()
+    }
+}
+
+impl Log for StreamLog {
+    fn commit(&mut self, batch: &Stamped) -> Result<Committed, NotCommitted> {
+        if let Some(why) = &self.closed {
+            return Err(why.clone());
+        }
+        self.commit_bodies(batch).map_err(|why| {
+            self.hold.withdraw();
+            self.closed.insert(why).clone()
+        })?;
+        Ok(Committed::Apart)
+    }
+
+    fn hold(&self) -> Hold {
+        self.hold.clone()
+    }
+}
+
+/// End of the log as one answer shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    NoStream,
+    /// The stream has no commit.
+    Nothing,
+    Commit(LastCommit),
+}
+
+/// Reads the end of the log, from the server that leads the stream or believes to.
+pub(super) async fn read_last(stream: &Stream, names: &Names) -> Result<Seen, jetstream::stream::LastRawMessageError> {
+    match stream.get_last_raw_message_by_subject(&names.log).await {
+        Ok(message) => {
+            let mark = Mark::from_headers(&message.headers).ok();
+            Ok(Seen::Commit(LastCommit { sequence: message.sequence, mark }))
+        }
+        Err(error) => match error.kind() {
+            LastRawMessageErrorKind::NoMessageFound => Ok(Seen::Nothing),
+            LastRawMessageErrorKind::JetStream(why) if why.error_code() == ErrorCode::STREAM_NOT_FOUND => {
+                Ok(Seen::NoStream)
+            }
+            LastRawMessageErrorKind::InvalidSubject
+            | LastRawMessageErrorKind::JetStream(_)
+            | LastRawMessageErrorKind::Other => Err(error),
+        },
+    }
+}
+
+/// Meaning of an end of the log for a commit that was published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Finding {
+    /// The log has it, under this number.
+    Taken(u64),
+    NotYet,
+    Replaced,
+    Lost(LogError),
+}
+
+/// Judges by the end of the log what became of a commit that was published behind the last one.
+fn judge(ours: Mark, last: Option<LastCommit>, seen: Seen) -> Finding {
+    let acknowledged = ours.after;
+    match seen {
+        Seen::NoStream => Finding::Lost(LogError::Gone { acknowledged }),
+        Seen::Nothing if acknowledged == 0 => Finding::NotYet,
+        Seen::Nothing => Finding::Lost(LogError::Shorter { acknowledged, found: 0 }),
+        Seen::Commit(seen) if seen.sequence > acknowledged && seen.mark == Some(ours) => Finding::Taken(seen.sequence),
+        Seen::Commit(seen) if seen.sequence > acknowledged => Finding::Replaced,
+        Seen::Commit(seen) if Some(seen) == last => Finding::NotYet,
+        Seen::Commit(seen) if seen.sequence == acknowledged => Finding::Lost(LogError::MadeAnew { acknowledged }),
+        Seen::Commit(seen) => Finding::Lost(LogError::Shorter { acknowledged, found: seen.sequence }),
+    }
+}
+
+/// Consecutive answers by which the log lost something.
+#[derive(Default)]
+struct Loss {
+    /// Times of the first and the last one, since the machine was started.
+    seen: Option<(Duration, Duration)>,
+}
+
+impl Loss {
+    /// Adds an answer, and tells if there were enough of them.
+    fn is_certain_at(&mut self, now: Duration) -> bool {
+        let first = self.seen.filter(|(_, last)| now.saturating_sub(*last) <= LOST_GAP).map_or(now, |(first, _)| first);
+        self.seen = Some((first, now));
+        now.saturating_sub(first) >= LOST_FOR
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_the_log_alone_decides_about_a_commit() {
+        let (us, them) = (WriterId::of_launch(3), WriterId::of_launch(3));
+        let mark = |writer, number, after| Mark { writer, number, after };
+        let commit = |sequence, mark| LastCommit { sequence, mark: Some(mark) };
+        let first = mark(us, 1, 0);
+        let second = mark(us, 2, 7);
+        let last = commit(7, first);
+        let unreadable = LastCommit { sequence: 8, mark: None };
+        let misses = |error| Finding::Lost(error);
+        let cases = [
+            (first, None, Seen::Nothing, Finding::NotYet),
+            (first, None, Seen::Commit(last), Finding::Taken(7)),
+            (first, None, Seen::Commit(commit(7, mark(them, 1, 0))), Finding::Replaced),
+            (first, None, Seen::NoStream, misses(LogError::Gone { acknowledged: 0 })),
+            (second, Some(last), Seen::Commit(last), Finding::NotYet),
+            (second, Some(last), Seen::Commit(commit(9, second)), Finding::Taken(9)),
+            (second, Some(last), Seen::Commit(commit(9, mark(them, 2, 7))), Finding::Replaced),
+            (second, Some(last), Seen::Commit(commit(9, mark(us, 3, 8))), Finding::Replaced),
+            (second, Some(last), Seen::Commit(unreadable), Finding::Replaced),
+            (second, Some(last), Seen::NoStream, misses(LogError::Gone { acknowledged: 7 })),
+            (second, Some(last), Seen::Nothing, misses(LogError::Shorter { acknowledged: 7, found: 0 })),
+            (
+                second,
+                Some(last),
+                Seen::Commit(commit(6, mark(us, 1, 0))),
+                misses(LogError::Shorter { acknowledged: 7, found: 6 }),
+            ),
+            (
+                second,
+                Some(last),
+                Seen::Commit(commit(7, mark(them, 1, 0))),
+                misses(LogError::MadeAnew { acknowledged: 7 }),
+            ),
+            // A commit that nobody here could read, and that is still the last one.
+            (mark(us, 1, 8), Some(unreadable), Seen::Commit(unreadable), Finding::NotYet),
+        ];
+        for (ours, last, seen, finding) in cases {
+            assert_eq!(judge(ours, last, seen), finding, "{ours:?} {last:?} {seen:?}");
+        }
+    }
+
+    #[test]
+    fn a_loss_is_certain_when_all_answers_have_shown_it_for_long_enough() {
+        let certain = |times: &[u64]| {
+            let mut loss = Loss::default();
+            times.iter().map(|at| loss.is_certain_at(Duration::from_secs(*at))).collect::<Vec<_>>()
+        };
+        assert_eq!(certain(&[100, 103, 106, 109, 112, 115]), [false, false, false, false, false, true]);
+        assert_eq!(certain(&[100, 115]), [false, false], "nobody answered in between");
+        assert_eq!(certain(&[100, 103, 108, 111, 114, 117, 120, 123]).iter().filter(|certain| **certain).count(), 1);
+    }
+}

@@ -1,0 +1,323 @@
+//! Reading the log back into a journal. The log is not believed: its commits are chained, its hashes are computed again, and what the
+//! journal has already has to be the same.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_nats::jetstream;
+use async_nats::jetstream::consumer::DeliverPolicy;
+use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
+use futures_util::{FutureExt as _, StreamExt as _};
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+use super::log::{LastCommit, Seen, read_last};
+use super::message::{Mark, Unread, read_body};
+use super::stream::{Names, find, n_trimmed};
+use crate::event::lane::LaneId;
+use crate::journal::stamped::LaneHead;
+use crate::journal::stored::StoredEvent;
+use crate::journal::{Journal, JournalError, RunKey};
+
+/// Bound of the wait for a commit that is known to be there: several answers of a server, while another one is elected.
+const COMMIT: Duration = Duration::from_secs(10);
+/// Largest number of commits that are written to the journal at once.
+const AT_ONCE: usize = 256;
+
+/// Place in a log up to which it was read: its last commit, and the heads of the lanes there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) last: Option<LastCommit>,
+    heads: BTreeMap<LaneId, LaneHead>,
+}
+
+/// Reason for which a log was not read into a journal.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotReplayed {
+    #[error("there is no log")]
+    Gone,
+    #[error("the log lost its beginning: the first {n} messages are gone")]
+    Trimmed { n: u64 },
+    #[error("the log ends with message {found}, and message {read} was read before")]
+    Shorter { read: u64, found: u64 },
+    #[error("the log has a hole: message {sequence} was written behind message {after}, and follows message {last}")]
+    Hole { sequence: u64, after: u64, last: u64 },
+    #[error("message {sequence} of the log cannot be read")]
+    Unread {
+        sequence: u64,
+        #[source]
+        source: Unread,
+    },
+    #[error("the log has a hole: event {seq} of lane {lane}, in message {sequence}, does not follow event {last}")]
+    NotNext { sequence: u64, lane: LaneId, seq: u64, last: u64 },
+    #[error("event {seq} of lane {lane}, in message {sequence} of the log, is another one than in the journal")]
+    OtherEvent { sequence: u64, lane: LaneId, seq: u64 },
+    #[error("the log ends with event {log} of lane {lane}, and the journal has event {journal}")]
+    LostEnd { lane: LaneId, log: u64, journal: u64 },
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error("the log was not to be read")]
+    NoAnswer(#[source] async_nats::Error),
+}
+
+fn no_answer(error: impl Into<async_nats::Error>) -> NotReplayed {
+    NotReplayed::NoAnswer(error.into())
+}
+
+/// Reads the log behind a place into the journal, up to its end as it is now, and returns that place. What the journal has already is
+/// compared with it; an end that the log lacks is an error.
+///
+/// It waits for the network and writes to the disk, on a thread that is none of the runtime's.
+pub(super) fn replay(
+    runtime: &Handle,
+    jetstream: &jetstream::Context,
+    names: &Names,
+    from: Place,
+    journal: &mut Journal,
+    run: RunKey,
+) -> Result<Place, NotReplayed> {
+    let mut reading = Reading { stored: heads(journal, run)?, place: from };
+    if let Some(mut commits) = runtime.block_on(Commits::behind(&reading.place, jetstream, names))? {
+        while reading.place.last.map_or(0, |last| last.sequence) < commits.end {
+            let commits = runtime.block_on(commits.next())?;
+            let mut events = Vec::new();
+            for commit in &commits {
+                reading.add(commit, &mut events)?;
+            }
+            journal.append_stamped(run, &events)?;
+        }
+    }
+    reading.ends()
+}
+
+fn heads(journal: &Journal, run: RunKey) -> Result<BTreeMap<LaneId, LaneHead>, JournalError> {
+    Ok(journal.heads(run)?.into_iter().map(|(lane, seq, hash)| (lane, (seq, hash))).collect())
+}
+
+/// State of a reading.
+struct Reading {
+    /// Heads of the lanes in the journal, with the events that are about to be written to it.
+    stored: BTreeMap<LaneId, LaneHead>,
+    place: Place,
+}
+
+impl Reading {
+    /// Adds a commit, of which those events go to `missing` that the journal has not.
+    fn add<'m>(&mut self, commit: &'m Commit, missing: &mut Vec<StoredEvent<'m>>) -> Result<(), NotReplayed> {
+        let sequence = commit.sequence;
+        let unread = |source| NotReplayed::Unread { sequence, source };
+        let mark = commit.mark.clone().map_err(unread)?;
+        let last = self.place.last.map_or(0, |last| last.sequence);
+        if mark.after != last {
+            return Err(NotReplayed::Hole { sequence, after: mark.after, last });
+        }
+        for event in read_body(&commit.body).map_err(unread)? {
+            if !self.has(sequence, &event)? {
+                self.stored.insert(event.lane, (event.seq, event.hash));
+                missing.push(event);
+            }
+        }
+        self.place.last = Some(LastCommit { sequence, mark: Some(mark) });
+        Ok(())
+    }
+
+    /// Adds an event, and tells if the journal has it.
+    fn has(&mut self, sequence: u64, event: &StoredEvent<'_>) -> Result<bool, NotReplayed> {
+        let &StoredEvent { lane, seq, prev, hash, .. } = event;
+        let not_next = |last| NotReplayed::NotNext { sequence, lane, seq, last };
+        let head = self.place.heads.insert(lane, (seq, hash));
+        if let Some((last, _)) = head.filter(|head| *head != (seq - 1, prev)) {
+            return Err(not_next(last));
+        }
+        // The hash of the last one covers all before it.
+        let (last, of_last) = self.stored.get(&lane).copied().ok_or(not_next(0))?;
+        let is_other = seq == last && hash != of_last || seq == last + 1 && prev != of_last;
+        if is_other {
+            return Err(NotReplayed::OtherEvent { sequence, lane, seq: seq.min(last) });
+        }
+        if seq > last + 1 { Err(not_next(last)) } else { Ok(seq <= last) }
+    }
+
+    /// Checks that the log has all that the journal has.
+    fn ends(self) -> Result<Place, NotReplayed> {
+        for (lane, (journal, _)) in self.stored {
+            let log = self.place.heads.get(&lane).map_or(made(lane), |(seq, _)| *seq);
+            if journal > log {
+                return Err(NotReplayed::LostEnd { lane, log, journal });
+            }
+        }
+        Ok(self.place)
+    }
+}
+
+/// Number of the events of a lane with which a run is made: they are in no log, since there is none before there is a run.
+fn made(lane: LaneId) -> u64 {
+    u64::from(lane == LaneId::RUN)
+}
+
+/// Commit as the log keeps it.
+struct Commit {
+    sequence: u64,
+    mark: Result<Mark, Unread>,
+    body: Vec<u8>,
+}
+
+/// Commits from one place to the end of the log.
+struct Commits {
+    messages: Ordered,
+    /// Number of the last commit.
+    end: u64,
+}
+
+impl Commits {
+    /// Begins to read behind a place. `None`: the log ends there.
+    async fn behind(place: &Place, jetstream: &jetstream::Context, names: &Names) -> Result<Option<Self>, NotReplayed> {
+        let stream = find(jetstream, names).await.map_err(no_answer)?.ok_or(NotReplayed::Gone)?;
+        let n = n_trimmed(stream.cached_info());
+        if n > 0 {
+            return Err(NotReplayed::Trimmed { n });
+        }
+        let end = match read_last(&stream, names).await.map_err(no_answer)? {
+            Seen::NoStream => return Err(NotReplayed::Gone),
+            Seen::Nothing => 0,
+            Seen::Commit(last) => last.sequence,
+        };
+        let read = place.last.map_or(0, |last| last.sequence);
+        if end < read {
+            return Err(NotReplayed::Shorter { read, found: end });
+        }
+        if end == read {
+            return Ok(None);
+        }
+        let consumer = OrderedConfig {
+            filter_subject: names.log.clone(),
+            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: read + 1 },
+            ..OrderedConfig::default()
+        };
+        let consumer = stream.create_consumer(consumer).await.map_err(no_answer)?;
+        let messages = consumer.messages().await.map_err(no_answer)?;
+        Ok(Some(Self { messages, end }))
+    }
+
+    /// Returns the next commit, with those that are there as well.
+    async fn next(&mut self) -> Result<Vec<Commit>, NotReplayed> {
+        let first = timeout(COMMIT, self.messages.next()).await.map_err(no_answer)?;
+        let mut commits = Vec::new();
+        let mut next = Some(first);
+        while let Some(message) = next.take() {
+            let message = message.ok_or(NotReplayed::Gone)?.map_err(no_answer)?;
+            let commit = commit(&message)?;
+            let is_last = commit.sequence >= self.end;
+            commits.push(commit);
+            if !is_last && commits.len() < AT_ONCE {
+                next = self.messages.next().now_or_never();
+            }
+        }
+        Ok(commits)
+    }
+}
+
+fn commit(message: &jetstream::Message) -> Result<Commit, NotReplayed> {
+    let sequence = message.info().map_err(NotReplayed::NoAnswer)?.stream_sequence;
+    let mark = Mark::from_headers(message.headers.as_ref().unwrap_or(&async_nats::HeaderMap::new()));
+    Ok(Commit { sequence, mark, body: message.payload.to_vec() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::message::{LARGEST, WriterId, bodies};
+    use crate::event::Event;
+    use crate::journal::chain::genesis;
+    use crate::journal::stamped::Stamped;
+    use crate::log::suite::{seen, waited};
+
+    /// A log of commits with one event each, and the heads behind them.
+    struct Told {
+        heads: BTreeMap<LaneId, LaneHead>,
+        writer: WriterId,
+        commits: Vec<Commit>,
+    }
+
+    impl Told {
+        fn new() -> Self {
+            let heads = [1, 2].map(|lane| (LaneId(lane), (0, genesis("r", LaneId(lane)))));
+            let run = (LaneId::RUN, (1, genesis("made", LaneId::RUN)));
+            let heads = heads.into_iter().chain([run]).collect();
+            Self { heads, writer: WriterId::of_launch(1), commits: Vec::new() }
+        }
+
+        /// Commits an event. The stream has messages of other subjects as well, so that the log's are not numbered in a row.
+        fn then(mut self, mut event: Event) -> Self {
+            let mut batch = Stamped::default();
+            let head = self.heads.get_mut(&event.lane).unwrap();
+            batch.put(&mut event, head);
+            let after = self.commits.last().map_or(0, |last| last.sequence);
+            let number = u64::try_from(self.commits.len()).unwrap() + 1;
+            let mark = Ok(Mark { writer: self.writer, number, after });
+            let body = bodies(&batch, LARGEST).unwrap().remove(0).into_bytes();
+            self.commits.push(Commit { sequence: after + 2, mark, body });
+            self
+        }
+    }
+
+    /// Reads commits into a journal with these heads. Returns the number of the events that it lacked.
+    fn read(stored: &BTreeMap<LaneId, LaneHead>, commits: &[Commit]) -> Result<usize, String> {
+        let mut reading = Reading { stored: stored.clone(), place: Place::default() };
+        let mut missing = Vec::new();
+        let all = commits.iter().try_for_each(|commit| reading.add(commit, &mut missing));
+        let n = missing.len();
+        all.and_then(|()| reading.ends()).map(|_| n).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_the_journal_has_is_compared_and_the_rest_is_added() {
+        let told = || Told::new().then(seen(1)).then(waited()).then(seen(3)).then(seen(2));
+        let at = |n: usize| {
+            let events = [seen(1), waited(), seen(3), seen(2)];
+            events.into_iter().take(n).fold(Told::new(), Told::then).heads
+        };
+        for n in 0..=4 {
+            assert_eq!(read(&at(n), &told().commits), Ok(4 - n), "{n}");
+        }
+    }
+
+    #[test]
+    fn whatever_a_log_lacks_or_has_besides_is_named() {
+        let told = || Told::new().then(seen(1)).then(waited()).then(seen(3)).then(seen(2));
+        let (made, all) = (Told::new().heads, told().heads);
+        let without = |nth: usize| {
+            let mut commits = told().commits;
+            commits.remove(nth);
+            commits
+        };
+        let hole = |sequence, after, last| {
+            Err(format!(
+                "the log has a hole: message {sequence} was written behind message {after}, and follows message {last}"
+            ))
+        };
+        assert_eq!(read(&made, &without(0)), hole(4, 2, 0));
+        assert_eq!(read(&made, &without(1)), hole(6, 4, 2));
+        // Somebody who writes headers anew does not write hashes anew.
+        let mut closed = without(0);
+        closed[0].mark = told().commits[0].mark.clone();
+        closed[1].mark = Ok(Mark { after: 4, ..closed[1].mark.clone().unwrap() });
+        let not_next = "the log has a hole: event 2 of lane 1, in message 6, does not follow event 0";
+        assert_eq!(read(&made, &closed), Err(not_next.to_owned()));
+        let lost = |lane, log, journal| {
+            Err(format!("the log ends with event {log} of lane {lane}, and the journal has event {journal}"))
+        };
+        assert_eq!(read(&all, &told().commits[..3]), lost(2, 0, 1));
+        assert_eq!(read(&all, &told().commits[..2]), lost(1, 1, 2));
+        assert_eq!(read(&all, &[]), lost(0, 1, 2));
+        // Another run, or the same one made anew.
+        let other = Told::new().then(seen(5)).then(seen(3));
+        let other_event = |seq, sequence| {
+            Err(format!("event {seq} of lane 1, in message {sequence} of the log, is another one than in the journal"))
+        };
+        assert_eq!(read(&told().heads, &other.commits), other_event(2, 4));
+        assert_eq!(read(&Told::new().then(seen(1)).heads, &other.commits), other_event(1, 2));
+        let unread = Commit { mark: Err(Unread::Newer { format: 2 }), ..told().commits.remove(0) };
+        assert_eq!(read(&made, &[unread]), Err("message 2 of the log cannot be read".to_owned()));
+    }
+}

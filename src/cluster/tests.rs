@@ -1,0 +1,10 @@
+//! Tests of the room against real servers, which are killed, stopped and cut off.
+
+mod faults;
+#[path = "../../tests/it/left_out.rs"]
+mod left_out;
+mod nodes;
+mod proxy;
+mod server;
+mod site;
+mod suite;

@@ -1,0 +1,79 @@
+//! A run of two accounts with its log, and the writers of it.
+
+use async_nats::jetstream;
+use tokio::runtime::Runtime;
+
+use crate::cluster::connection::connect;
+use crate::cluster::log::StreamLog;
+use crate::cluster::message::WriterId;
+use crate::cluster::replay::{NotReplayed, Place, replay};
+use crate::cluster::stream::{Names, NoStream, set_up};
+use crate::log::memory::LogLine;
+use crate::log::suite::{Made, SuiteWriter, lines_of};
+
+pub(super) struct Site {
+    made: Made,
+    pub(super) runtime: Runtime,
+    pub(super) names: Names,
+    n_replicas: usize,
+}
+
+impl Site {
+    pub(super) fn new(n_replicas: usize) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        Self { made: Made::new(), runtime, names: Names::of_run("r1"), n_replicas }
+    }
+
+    /// Connects to servers by their ports.
+    pub(super) fn connect(&self, ports: &[u16]) -> jetstream::Context {
+        let servers: Vec<String> = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+        self.runtime.block_on(connect(&servers)).unwrap()
+    }
+
+    pub(super) fn set_up(&self, jetstream: &jetstream::Context) -> Result<jetstream::stream::Stream, NoStream> {
+        self.runtime.block_on(set_up(jetstream, &self.names, self.n_replicas))
+    }
+
+    /// Returns a writer that has read all of the log.
+    pub(super) fn writer(&self, jetstream: &jetstream::Context) -> SuiteWriter {
+        let stream = self.set_up(jetstream).unwrap();
+        let (mut journal, run) = self.made.journal();
+        let handle = self.runtime.handle();
+        let place = replay(handle, jetstream, &self.names, Place::default(), &mut journal, run).unwrap();
+        let log = StreamLog::behind(
+            place.last,
+            WriterId::of_launch(1),
+            handle.clone(),
+            jetstream.clone(),
+            stream,
+            self.names.clone(),
+        );
+        SuiteWriter::new(journal, Box::new(log))
+    }
+
+    /// Returns all events of the log, as whoever has only the run as it was made reads them.
+    pub(super) fn lines(&self, jetstream: &jetstream::Context) -> Vec<LogLine> {
+        let (mut journal, run) = self.made.journal();
+        replay(self.runtime.handle(), jetstream, &self.names, Place::default(), &mut journal, run).unwrap();
+        lines_of(&journal, run)
+    }
+
+    /// Reads the log into the journal of a writer.
+    pub(super) fn replay_to(
+        &self,
+        jetstream: &jetstream::Context,
+        writer: &mut SuiteWriter,
+    ) -> Result<Place, NotReplayed> {
+        let SuiteWriter { journal, run, .. } = writer;
+        replay(self.runtime.handle(), jetstream, &self.names, Place::default(), journal, *run)
+    }
+
+    /// Counts the messages of the log.
+    pub(super) fn n_commits(&self, jetstream: &jetstream::Context) -> usize {
+        self.runtime.block_on(async {
+            let stream = jetstream.get_stream_no_info(&self.names.stream).await.unwrap();
+            let mut found = stream.info_with_subjects(&self.names.log).await.unwrap();
+            futures_util::StreamExt::next(&mut found).await.map_or(0, |found| found.unwrap().1)
+        })
+    }
+}
