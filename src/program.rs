@@ -67,7 +67,7 @@ fn start(args: impl IntoIterator<Item = OsString>) -> ProcessEnd {
             Err(error) => {
                 // Nothing is launched, and that is an end as well.
                 if let Some((launch, (layers, settings))) = flags.verb.launches().zip(settings_to_tell_by(&flags)) {
-                    notices = Notices::open(launch.name, console, &layers, &settings);
+                    (notices, _) = Notices::open(launch.name, console, &layers, &settings);
                     tell_not_begun(console, &settings, launch.plan, error.exit());
                 }
                 return Err(error);
@@ -82,7 +82,12 @@ fn start(args: impl IntoIterator<Item = OsString>) -> ProcessEnd {
         layers.warnings().iter().for_each(|warning| console.warn(warning));
         layers.told_of_folder().for_each(|line| console.say(&line));
         if let Some(launch) = flags.verb.launches() {
-            notices = Notices::open(launch.name, console, &layers, &settings);
+            let opened;
+            (notices, opened) = Notices::open(launch.name, console, &layers, &settings);
+            if let Err(error) = opened.map_err(CommandError::from) {
+                tell_not_begun(console, &settings, launch.plan, error.exit());
+                return Err(error);
+            }
         }
         dispatch(&Context { console, settings, layers, here: here.clone(), notices: notices.clone() }, flags.verb)
     }));

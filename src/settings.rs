@@ -302,7 +302,7 @@ fn spec_of(resolved: &Resolved) -> Result<Spec, SettingsError> {
         iam_endpoint: text("iam_endpoint")?,
         metadata_endpoint: resolved.optional(&keys::METADATA_ENDPOINT)?.flatten(),
         one_of_several: false,
-        secret_variables: resolved.secret_variables().to_vec(),
+        withheld: resolved.withheld.clone(),
     })
 }
 

@@ -19,7 +19,7 @@ pub(crate) mod answer;
 pub(crate) mod client;
 pub(crate) mod endpoint;
 mod failure;
-mod proxy;
+pub(crate) mod proxy;
 pub(crate) mod region;
 pub(crate) mod request;
 pub(crate) mod secrets;

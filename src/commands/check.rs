@@ -10,11 +10,13 @@ use crate::plan::source::Source;
 use crate::settings::flags::arguments::PlanArgs;
 use crate::verb::context::{Context, checked};
 use crate::verb::error::{CommandError, stdout_failed};
+use crate::verb::notices::must_be_told;
 use crate::wording::amounts::count;
 use crate::wording::plain::plain;
 use crate::wording::sieve::Form;
 
 pub(super) fn check(context: &Context, args: &PlanArgs) -> Result<Exit, CommandError> {
+    must_be_told(&context.layers, &context.settings)?;
     let source = Source::open(&args.plan)?;
     if context.console.json {
         return check_as_json(context, &source, args);

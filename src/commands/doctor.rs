@@ -31,7 +31,7 @@ use crate::verb::advice::exit_of_credentials;
 use crate::verb::advice::journal_errors::entry_of_journal;
 use crate::verb::context::Context;
 use crate::verb::error::{CommandError, stdout_failed};
-use crate::verb::notices::receivers;
+use crate::verb::notices::{BadReceiver, receivers};
 use crate::verb::runtime::runtime;
 use crate::waves::UNNAMED;
 use crate::wording::sieve::Form;
@@ -69,7 +69,10 @@ pub(super) fn doctor(context: &Context, tests: Tests) -> Result<Exit, CommandErr
         exit = exit.worst(worst);
     }
     for receiver in receivers(&context.layers, &context.settings, &OfRun::default()) {
-        let (patient, worst) = runtime.block_on(receiver_of_notices(&receiver, tests));
+        let (patient, worst) = match receiver {
+            Ok(receiver) => runtime.block_on(receiver_of_notices(&receiver, tests)),
+            Err(bad) => bad_receiver(&bad),
+        };
         patients.push(patient);
         exit = exit.worst(worst);
     }
@@ -89,15 +92,18 @@ pub(super) fn doctor(context: &Context, tests: Tests) -> Result<Exit, CommandErr
     Ok(exit)
 }
 
-/// Checks that the secrets of a receiver of notices are there, and sends a test if that was asked for.
+/// Tells of a receiver of notices with which nothing is launched.
+fn bad_receiver(BadReceiver { name, problem, .. }: &BadReceiver) -> (Patient, Exit) {
+    let mut patient = Patient::new(format!("receiver {name} of notices"));
+    let advice = format!("see [notify.{name}] in the settings file; nothing is launched with it");
+    patient.add("settings", Health::Problem, problem, Some(&advice));
+    patient.not_checked(&["test"]);
+    (patient, Exit::Usage)
+}
+
+/// Sends a test to a receiver of notices if that was asked for.
 async fn receiver_of_notices(receiver: &Receiver, tests: Tests) -> (Patient, Exit) {
     let mut patient = Patient::new(format!("receiver {} of notices", receiver.name));
-    if let Some(problem) = receiver.problem() {
-        let advice = "see [notify.NAME] in the settings file; a run goes on without it";
-        patient.add("settings", Health::Problem, problem, Some(advice));
-        patient.not_checked(&["test"]);
-        return (patient, Exit::Usage);
-    }
     patient.ok("settings", "its address and its secrets are there");
     match tests {
         Tests::NotSent => {

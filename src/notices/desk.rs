@@ -202,9 +202,6 @@ async fn deliver(
     mut until: watch::Receiver<Option<Instant>>,
 ) -> Delivery {
     let delivery = |tries, problem| Delivery { receiver: receiver.name.clone(), about: notice.about, tries, problem };
-    if let Some(problem) = receiver.problem() {
-        return delivery(0, Some(problem.to_owned()));
-    }
     let mut problem = None;
     for n in 1..=TRIES {
         let turn = || {

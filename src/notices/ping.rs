@@ -20,7 +20,7 @@ impl Ping {
             None => self.address.path_and_query().expose_secret().to_owned(),
         };
         let mut outgoing = posting::outgoing("POST", path, notice.document());
-        outgoing.hidden = vec![self.address.path_and_query().clone()];
+        outgoing.hidden = self.address.secrets();
         posting::send(&self.transport, outgoing).await?.accepted().map(drop)
     }
 }

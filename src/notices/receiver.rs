@@ -1,6 +1,5 @@
 //! Receiver with all that it takes to reach it, and one try.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -9,10 +8,11 @@ use super::command::Command;
 use super::notice::{Notice, Occasion};
 use super::ping::Ping;
 use super::posting;
-use super::settings::{Channel, Place, ReceiverSettings};
+use super::settings::{Channel, Place, ReceiverSettings, SecretSetting, WebhookFormat};
 use super::smn::{OfRun, Smn};
-use super::webhook::Webhook;
+use super::webhook::{SigningKey, Webhook};
 use crate::child::environment::Withheld;
+use crate::credentials::fitness;
 use crate::credentials::identity::Credentials;
 use crate::credentials::variables::{self, Environment};
 use crate::transport::address::Address;
@@ -23,18 +23,18 @@ use crate::transport::settings::TransportSettings;
 pub(crate) struct Surroundings<'a> {
     pub(crate) transport: &'a TransportSettings,
     pub(crate) environment: Environment<'a>,
-    /// Variables with secrets, which no command gets.
-    pub(crate) secret_variables: Vec<String>,
+    /// Variables that no command gets.
+    pub(crate) withheld: &'a Withheld,
     /// Credentials for the vendor's notification service, until the run has its own; else the reason for which there are none.
     pub(crate) credentials: &'a dyn Fn() -> Result<Arc<Credentials>, String>,
     pub(crate) of_run: &'a OfRun,
 }
 
-/// Receiver that is ready to be written to, or the reason for which it is not.
+/// Receiver that is ready to be written to.
 pub(crate) struct Receiver {
     pub(crate) name: String,
     on: Vec<Occasion>,
-    route: Result<Route, String>,
+    route: Route,
 }
 
 enum Route {
@@ -45,24 +45,29 @@ enum Route {
 }
 
 impl Receiver {
-    /// Reads the secrets of a receiver and sets up the way to it. What fails is the outcome of each of its notices.
-    pub(crate) fn open(settings: &ReceiverSettings, around: &Surroundings<'_>) -> Self {
+    /// Reads the secrets of a receiver and sets up the way to it. An error names a key of its table and what that names, and repeats no
+    /// secret.
+    pub(crate) fn open(settings: &ReceiverSettings, around: &Surroundings<'_>) -> Result<Self, String> {
         let ReceiverSettings { name, on, channel } = settings;
-        Self { name: name.clone(), on: on.clone(), route: route(channel, around) }
+        Ok(Self { name: name.clone(), on: on.clone(), route: route(channel, around)? })
     }
 
     pub(crate) fn wants(&self, about: Occasion) -> bool {
         about == Occasion::Test || self.on.contains(&about)
     }
 
-    /// Reason for which it cannot be written to, whatever is tried.
-    pub(crate) fn problem(&self) -> Option<&str> {
-        self.route.as_ref().err().map(String::as_str)
+    /// Secrets that whoever reads its settings knows.
+    pub(crate) fn secrets(&self) -> Vec<Guarded> {
+        match &self.route {
+            Route::Webhook(webhook) => webhook.secrets(),
+            Route::Ping(ping) => ping.address.secrets(),
+            Route::Smn(_) | Route::Command(_) => Vec::new(),
+        }
     }
 
     /// Tries once. An error says what became of it, without secrets and on one line.
     pub(crate) async fn send(&self, notice: &Notice) -> Result<(), String> {
-        match self.route.as_ref().map_err(Clone::clone)? {
+        match &self.route {
             Route::Webhook(webhook) => webhook.send(notice).await,
             Route::Smn(smn) => smn.send(notice).await,
             Route::Command(command) => command.send(notice).await,
@@ -77,8 +82,8 @@ fn route(channel: &Channel, around: &Surroundings<'_>) -> Result<Route, String> 
     Ok(match channel {
         Channel::Webhook { format, url, secret } => {
             let address = address(url, around)?;
-            let secret = secret.as_ref().map(|place| text_of(place, around)).transpose()?.map(Guarded::new);
-            Route::Webhook(Webhook { format: *format, transport: way(&address)?, address, secret })
+            let key = secret.as_ref().map(|secret| signing_key(*format, secret, around)).transpose()?;
+            Route::Webhook(Webhook { format: *format, transport: way(&address)?, address, key })
         }
         Channel::Ping { url } => {
             let address = address(url, around)?;
@@ -89,33 +94,49 @@ fn route(channel: &Channel, around: &Surroundings<'_>) -> Result<Route, String> 
             let (of_run, found) = (Arc::clone(around.of_run), (around.credentials)());
             Route::Smn(Smn { topic: topic.clone(), transport, of_run, found })
         }
-        Channel::Command(command) => Route::Command(Command {
-            command: command.clone(),
-            withheld: Withheld::new(around.secret_variables.clone()),
-        }),
+        Channel::Command(command) => {
+            Route::Command(Command { command: command.clone(), withheld: around.withheld.clone() })
+        }
     })
 }
 
-fn address(place: &Place, around: &Surroundings<'_>) -> Result<Address, String> {
-    let text = text_of(place, around)?;
-    text.expose_secret().parse().map_err(|bad| format!("{place} {bad}"))
+fn address(url: &SecretSetting, around: &Surroundings<'_>) -> Result<Address, String> {
+    let Found { text, place } = found(url, around)?;
+    text.expose_secret().parse().map_err(|bad| format!("`{}`: {place} {bad}", url.key))
 }
 
-/// Reads a secret: a variable, as credentials have it, or the first line of a file. A line break at its end, as shells and editors leave it, is dropped.
-fn text_of(place: &Place, around: &Surroundings<'_>) -> Result<SecretString, String> {
-    match place {
-        Place::Given(text) => Ok(text.clone()),
+fn signing_key(format: WebhookFormat, secret: &SecretSetting, around: &Surroundings<'_>) -> Result<SigningKey, String> {
+    let Found { text, place } = found(secret, around)?;
+    SigningKey::new(format, &text).map_err(|bad| format!("`{}`: {place} {bad}", secret.key))
+}
+
+/// Secret that was found, and its place in words.
+struct Found {
+    text: SecretString,
+    place: String,
+}
+
+/// Reads a secret as those of credentials are read: a variable, or the only line of a file.
+fn found(SecretSetting { key, place }: &SecretSetting, around: &Surroundings<'_>) -> Result<Found, String> {
+    let bad = |problem: String| format!("`{key}`: {problem}");
+    let (text, place, is_fit) = match place {
+        Place::Given(text) => return Ok(Found { text: text.clone(), place: "the address".to_owned() }),
         Place::Variable(name) => {
-            let found = variables::look_up(name, around.environment).map_err(|error| error.to_string())?;
-            let text = found.ok_or_else(|| format!("{name} is not set"))?.text;
-            Ok(SecretString::from(text.trim_end_matches(['\r', '\n'])))
+            let found = variables::look_up(name, around.environment).map_err(|error| bad(error.to_string()))?;
+            let found = found.ok_or_else(|| bad(format!("{name} is not set, or is empty")))?;
+            let is_fit = fitness::fit_for_a_password(&found.text);
+            (SecretString::from(found.text.as_str()), found.told(), is_fit)
         }
-        Place::File(path) => first_line(path),
-    }
-}
-
-fn first_line(path: &Path) -> Result<SecretString, String> {
-    let line = crate::texts::first_line_of_secret(path)
-        .map_err(|error| format!("`{}` cannot be read: {error}", path.display()))?;
-    if line.expose_secret().is_empty() { Err(format!("`{}` is empty", path.display())) } else { Ok(line) }
+        Place::File(path) => {
+            let (line, place) = (crate::texts::whole_secret(path), format!("`{}`", path.display()));
+            let line = line.map_err(|error| bad(format!("{place} cannot be read: {error}")))?;
+            if line.expose_secret().is_empty() {
+                return Err(bad(format!("{place} is empty")));
+            }
+            let is_fit = fitness::fit_for_a_line(line.expose_secret());
+            (line, place, is_fit)
+        }
+    };
+    is_fit.map_err(|unfit| bad(format!("{place} {unfit}")))?;
+    Ok(Found { text, place })
 }

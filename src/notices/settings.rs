@@ -24,8 +24,8 @@ pub(crate) struct ReceiverSettings {
 pub(crate) enum Channel {
     Webhook {
         format: WebhookFormat,
-        url: Place,
-        secret: Option<Place>,
+        url: SecretSetting,
+        secret: Option<SecretSetting>,
     },
     /// Topic of the vendor's notification service.
     Smn(Topic),
@@ -33,8 +33,15 @@ pub(crate) enum Channel {
     Command(String),
     /// Dead-man's switch, which raises the alarm when nothing comes.
     Ping {
-        url: Place,
+        url: SecretSetting,
     },
+}
+
+/// Secret as a settings file has it: its key there, and the place that the key names.
+#[derive(Clone, Debug)]
+pub(crate) struct SecretSetting {
+    pub(crate) key: &'static str,
+    pub(crate) place: Place,
 }
 
 /// Form and signature that the receiver of a webhook expects.
@@ -84,13 +91,37 @@ pub(crate) const ON: &str = "on";
 const URL: [&str; 3] = ["url", "url_env", "url_file"];
 const SECRET: [&str; 2] = ["secret_env", "secret_file"];
 
-/// Kinds of receivers, each with its own keys beside `kind` and `on`.
-const KINDS: [(&str, &[&str]); 4] = [
-    ("webhook", &["format", URL[0], URL[1], URL[2], SECRET[0], SECRET[1]]),
-    ("smn", &["topic_urn", "endpoint"]),
-    ("command", &["command"]),
-    ("ping", &URL),
-];
+/// Kind of a receiver.
+#[derive(Clone, Copy)]
+enum Kind {
+    Webhook,
+    Smn,
+    Command,
+    Ping,
+}
+
+impl Kind {
+    const ALL: [Kind; 4] = [Kind::Webhook, Kind::Smn, Kind::Command, Kind::Ping];
+
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Webhook => "webhook",
+            Kind::Smn => "smn",
+            Kind::Command => "command",
+            Kind::Ping => "ping",
+        }
+    }
+
+    /// Keys beside `kind` and `on`.
+    fn keys(self) -> &'static [&'static str] {
+        match self {
+            Kind::Webhook => &["format", URL[0], URL[1], URL[2], SECRET[0], SECRET[1]],
+            Kind::Smn => &["topic_urn", "endpoint"],
+            Kind::Command => &["command"],
+            Kind::Ping => &URL,
+        }
+    }
+}
 
 /// Longest name of a variable: a longer text is rather a secret.
 const LONGEST_NAME: usize = 64;
@@ -100,21 +131,21 @@ impl ReceiverSettings {
     /// a secret.
     pub(crate) fn read(name: &str, values: &BTreeMap<String, String>, folder: &Path) -> Result<Self, String> {
         let table = Table { values, folder };
-        let names = KINDS.map(|(kind, _)| kind);
-        let kind = values.get(KIND).ok_or_else(|| format!("`{KIND}` is missing: {}", one_of(&names)))?;
-        let Some((kind, own)) = KINDS.iter().find(|(known, _)| known == kind) else {
-            return Err(format!("`{KIND}` is {}", none_of(kind, &names)));
-        };
+        let names = Kind::ALL.map(Kind::name);
+        let text = values.get(KIND).ok_or_else(|| format!("`{KIND}` is missing: {}", one_of(&names)))?;
+        let kind = Kind::ALL.into_iter().find(|kind| kind.name() == text);
+        let kind = kind.ok_or_else(|| format!("`{KIND}` is {}", none_of(text, &names)))?;
+        let own = kind.keys();
         if let Some(other) =
             values.keys().find(|key| ![KIND, ON].contains(&key.as_str()) && !own.contains(&key.as_str()))
         {
-            return Err(format!("`{other}` is no key of the kind `{kind}`, which has {}", own.join(", ")));
+            return Err(format!("`{other}` is no key of the kind `{}`, which has {}", kind.name(), own.join(", ")));
         }
-        let channel = match *kind {
-            "webhook" => table.webhook()?,
-            "smn" => Channel::Smn(table.topic()?),
-            "command" => Channel::Command(table.needed("command")?.to_owned()),
-            _ => Channel::Ping { url: table.url()? },
+        let channel = match kind {
+            Kind::Webhook => table.webhook()?,
+            Kind::Smn => Channel::Smn(table.topic()?),
+            Kind::Command => Channel::Command(table.command()?),
+            Kind::Ping => Channel::Ping { url: table.url()? },
         };
         let on = table.occasions(&channel)?;
         Ok(Self { name: name.to_owned(), on, channel })
@@ -133,7 +164,7 @@ impl ReceiverSettings {
     /// Destination, as far as it is no secret.
     pub(crate) fn destination(&self) -> String {
         match &self.channel {
-            Channel::Webhook { url, .. } | Channel::Ping { url } => url.to_string(),
+            Channel::Webhook { url, .. } | Channel::Ping { url } => url.place.to_string(),
             Channel::Smn(topic) => format!("{} at {}", topic.urn, topic.endpoint),
             Channel::Command(_) => "a command".to_owned(),
         }
@@ -146,7 +177,7 @@ impl ReceiverSettings {
             Channel::Ping { url } => [Some(url), None],
             Channel::Smn(_) | Channel::Command(_) => [None, None],
         };
-        places.into_iter().flatten().filter_map(|place| match place {
+        places.into_iter().flatten().filter_map(|of| match &of.place {
             Place::Variable(name) => Some(name.as_str()),
             Place::Given(_) | Place::File(_) => None,
         })
@@ -180,6 +211,15 @@ impl Table<'_> {
         if text.trim().is_empty() { Err(format!("`{key}` is empty")) } else { Ok(text) }
     }
 
+    fn command(&self) -> Result<String, String> {
+        let command = self.needed("command")?;
+        if command.contains('\0') {
+            Err("`command` has a null character in it".to_owned())
+        } else {
+            Ok(command.to_owned())
+        }
+    }
+
     fn webhook(&self) -> Result<Channel, String> {
         let format = match self.values.get("format") {
             None => WebhookFormat::Generic,
@@ -194,19 +234,19 @@ impl Table<'_> {
         Ok(Channel::Webhook { format, url: self.url()?, secret })
     }
 
-    fn url(&self) -> Result<Place, String> {
+    fn url(&self) -> Result<SecretSetting, String> {
         self.place(&URL)?.ok_or_else(|| format!("none of {} is there", quoted(&URL)))
     }
 
     /// Reads the one of these keys that is there; two of them are an error.
-    fn place(&self, keys: &[&str]) -> Result<Option<Place>, String> {
-        let mut there = keys.iter().filter(|key| self.values.contains_key(**key));
+    fn place(&self, keys: &[&'static str]) -> Result<Option<SecretSetting>, String> {
+        let mut there = keys.iter().copied().filter(|key| self.values.contains_key(*key));
         let Some(key) = there.next() else { return Ok(None) };
         if let Some(other) = there.next() {
             return Err(format!("both `{key}` and `{other}` are there"));
         }
         let text = self.needed(key)?;
-        Ok(Some(if key.ends_with("_env") {
+        let place = if key.ends_with("_env") {
             let is_name = text.len() <= LONGEST_NAME
                 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
                 && !text.starts_with(|first: char| first.is_ascii_digit());
@@ -219,7 +259,8 @@ impl Table<'_> {
         } else {
             text.parse::<Address>().map_err(|bad| format!("`{key}` {bad}"))?;
             Place::Given(SecretString::from(text))
-        }))
+        };
+        Ok(Some(SecretSetting { key, place }))
     }
 
     /// source: support.huaweicloud.com/api-smn/PublishMessage.html (the URN of a topic); huaweicloud-sdk-python-v3

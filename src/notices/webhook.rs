@@ -4,7 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::Timestamp;
-use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use sha2::Sha256;
 
@@ -20,8 +21,59 @@ use crate::transport::secrets::guarded::Guarded;
 pub(super) struct Webhook {
     pub(super) format: WebhookFormat,
     pub(super) address: Address,
-    pub(super) secret: Option<Guarded>,
+    pub(super) key: Option<SigningKey>,
     pub(super) transport: Transport,
+}
+
+/// Secret that the receiver checks signatures with: as a text, and as the key that it stands for.
+pub(super) struct SigningKey {
+    text: Guarded,
+    bytes: Zeroizing<Vec<u8>>,
+}
+
+/// Reason for which a text is no secret of a webhook. No message repeats the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum BadSecret {
+    #[error("is not base64 behind `whsec_`")]
+    NotBase64,
+    #[error("has nothing behind `whsec_`")]
+    Empty,
+    #[error("begins with `{0}`, as a key for signatures of another kind does")]
+    OfAnotherKind(&'static str),
+    #[error("is an address, and no secret")]
+    Address,
+}
+
+/// Beginning of a secret of Standard Webhooks; base64 follows.
+const SYMMETRIC: &str = "whsec_";
+/// Beginnings of its private and public keys, which sign and check in another way.
+const ASYMMETRIC: [&str; 2] = ["whsk_", "whpk_"];
+
+impl SigningKey {
+    /// Reads a secret. In the generic format `whsec_` and base64 is a key, and a text in any other form is the key itself.
+    ///
+    /// source: github.com/standard-webhooks/standard-webhooks `spec/standard-webhooks.md` (signature scheme)
+    pub(super) fn new(format: WebhookFormat, text: &SecretString) -> Result<Self, BadSecret> {
+        let secret = text.expose_secret();
+        if secret.contains("://") {
+            return Err(BadSecret::Address);
+        }
+        let of_generic = std::iter::once(SYMMETRIC).filter(|_| format != WebhookFormat::Generic);
+        if let Some(other) = ASYMMETRIC.into_iter().chain(of_generic).find(|beginning| secret.starts_with(beginning)) {
+            return Err(BadSecret::OfAnotherKind(other));
+        }
+        let bytes = match secret.strip_prefix(SYMMETRIC) {
+            Some("") => return Err(BadSecret::Empty),
+            Some(encoded) => STANDARD.decode(encoded).map_err(|_| BadSecret::NotBase64)?,
+            None => secret.as_bytes().to_vec(),
+        };
+        Ok(Self { text: Guarded::from(secret), bytes: Zeroizing::new(bytes) })
+    }
+
+    /// The text, and the key where that can stand in a text.
+    fn secrets(&self) -> Vec<Guarded> {
+        std::iter::once(self.text.clone()).chain(std::str::from_utf8(&self.bytes).map(Guarded::from)).collect()
+    }
 }
 
 /// Longest text for a chat, in characters. source: open.feishu.cn, custom bot guide (20 KB for a request).
@@ -29,15 +81,25 @@ const LONGEST_TEXT: usize = 4_000;
 
 impl Webhook {
     pub(super) async fn send(&self, notice: &Notice) -> Result<(), String> {
-        let outgoing = self.outgoing(notice, Timestamp::now())?;
+        let outgoing = self.outgoing(notice, Timestamp::now());
         let answer = posting::send(&self.transport, outgoing).await?.accepted()?;
         judged(self.format, &answer)
     }
 
-    /// Makes the request of this moment. Each try is dated and signed anew.
-    fn outgoing(&self, notice: &Notice, now: Timestamp) -> Result<Outgoing, String> {
-        let path = self.address.path_and_query();
-        let secret = self.secret.as_ref().map(Guarded::expose_secret);
+    /// Secrets that no text may repeat: those of its address and its key.
+    pub(super) fn secrets(&self) -> Vec<Guarded> {
+        self.address.secrets().into_iter().chain(self.key.iter().flat_map(SigningKey::secrets)).collect()
+    }
+
+    /// Makes the request of this moment. Each try is dated and signed anew. Whoever has the signature can repeat it for a while, so that
+    /// it is hidden like what it is made with.
+    fn outgoing(&self, notice: &Notice, now: Timestamp) -> Outgoing {
+        let path = self.address.path_and_query().expose_secret().to_owned();
+        let mut hidden = self.secrets();
+        let mut sign = |signature: String| {
+            hidden.push(Guarded::from(signature.as_str()));
+            signature
+        };
         let mut query = Vec::new();
         let mut headers = Vec::new();
         let body = match self.format {
@@ -46,35 +108,36 @@ impl Webhook {
                 let seconds = now.as_second();
                 headers.push(Header::plain("webhook-id", notice.id.clone()));
                 headers.push(Header::plain("webhook-timestamp", seconds.to_string()));
-                if let Some(secret) = secret {
-                    let signature = standard_signature(secret, &notice.id, seconds, &body)?;
-                    headers.push(Header::sealed("webhook-signature", SecretString::from(signature)));
+                if let Some(key) = &self.key {
+                    let signature = sign(standard_signature(&key.bytes, &notice.id, seconds, &body));
+                    headers.push(Header::sealed("webhook-signature", SecretString::from(format!("v1,{signature}"))));
                 }
                 body
             }
             WebhookFormat::Slack => json!({"text": slack_text(&text_of(notice))}).to_string(),
             WebhookFormat::Feishu => {
                 let mut body = json!({"msg_type": "text", "content": {"text": without_tags(&text_of(notice))}});
-                if let Some(secret) = secret {
+                if let Some(key) = &self.key {
                     let seconds = now.as_second();
                     body["timestamp"] = seconds.to_string().into();
-                    body["sign"] = feishu_signature(secret, seconds).into();
+                    body["sign"] = sign(feishu_signature(key.text.expose_secret(), seconds)).into();
                 }
                 body.to_string()
             }
             WebhookFormat::Dingtalk => {
-                if let Some(secret) = secret {
+                if let Some(key) = &self.key {
                     let ms = now.as_millisecond();
-                    query = vec![("timestamp", ms.to_string()), ("sign", dingtalk_signature(secret, ms))];
+                    let signature = sign(dingtalk_signature(key.text.expose_secret(), ms));
+                    query = vec![("timestamp", ms.to_string()), ("sign", signature)];
                 }
                 json!({"msgtype": "text", "text": {"content": text_of(notice)}}).to_string()
             }
         };
-        let mut outgoing = posting::outgoing("POST", path.expose_secret().to_owned(), body);
+        let mut outgoing = posting::outgoing("POST", path, body);
         outgoing.query = query;
         outgoing.headers.extend(headers);
-        outgoing.hidden = std::iter::once(path.clone()).chain(self.secret.clone()).collect();
-        Ok(outgoing)
+        outgoing.hidden = hidden;
+        outgoing
     }
 }
 
@@ -116,16 +179,11 @@ fn without_tags(text: &str) -> String {
     text.replace('<', "\u{ff1c}").replace('>', "\u{ff1e}")
 }
 
-/// Signs as Standard Webhooks has it: `whsec_` and base64 is the key; a secret in any other form is the key itself.
+/// Signs as Standard Webhooks has it, without the version before it.
 ///
 /// source: github.com/standard-webhooks/standard-webhooks `spec/standard-webhooks.md` (signature scheme)
-fn standard_signature(secret: &str, id: &str, seconds: i64, body: &str) -> Result<String, String> {
-    let key = match secret.strip_prefix("whsec_") {
-        Some(encoded) => STANDARD.decode(encoded).map_err(|_| "the secret is not base64 behind `whsec_`".to_owned())?,
-        None => secret.as_bytes().to_vec(),
-    };
-    let key = secrecy::zeroize::Zeroizing::new(key);
-    Ok(format!("v1,{}", hmac_sha256(&key, format!("{id}.{seconds}.{body}").as_bytes())))
+fn standard_signature(key: &[u8], id: &str, seconds: i64, body: &str) -> String {
+    hmac_sha256(key, format!("{id}.{seconds}.{body}").as_bytes())
 }
 
 /// Signs with time and secret as the key, and nothing as the message.
@@ -154,22 +212,45 @@ mod tests {
     use super::*;
     use crate::transport::request::encoded;
 
+    fn key(format: WebhookFormat, text: &str) -> Result<SigningKey, BadSecret> {
+        SigningKey::new(format, &SecretString::from(text))
+    }
+
     /// sources: `test_sign` of the libraries in github.com/standard-webhooks/standard-webhooks; open.feishu.cn, custom bot guide (the
     /// timestamp and the secret `demo` of its examples); open.dingtalk.com, custom robot (the secret of its examples). The last two
     /// were computed by the examples' own code in Python.
     #[test]
     fn each_signature_is_that_of_the_published_example() {
         let signed = standard_signature(
-            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            &key(WebhookFormat::Generic, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap().bytes,
             "msg_p5jXN8AQM9LWM0D4loKWxJek",
             1_614_265_330,
             r#"{"test": 2432232314}"#,
         );
-        assert_eq!(signed.unwrap(), "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+        assert_eq!(signed, "g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
         assert_eq!(feishu_signature("demo", 1_599_360_473), "l1N0gAcBjdwBvGm1xMjOF0XSyaLRpR7tuO5dHfhAYc8=");
         let signed = dingtalk_signature("this is secret", 1_577_262_236_757);
         assert_eq!(encoded(&signed).to_string(), "hmPWwU%2B7lVdm3ZZz0r9tSfx0L4Q26jWOZr9%2BGs6EZQM%3D");
-        assert!(standard_signature("whsec_###", "a", 1, "").is_err());
+    }
+
+    #[test]
+    fn a_text_that_is_no_secret_of_a_format_is_found_before_anything_is_signed() {
+        let bad = |format, text| key(format, text).err();
+        for (text, problem) in [
+            ("whsec_###", Some(BadSecret::NotBase64)),
+            ("whsec_aHVudGVyMg", Some(BadSecret::NotBase64)),
+            ("whsec_", Some(BadSecret::Empty)),
+            ("whsk_aHVudGVyMg==", Some(BadSecret::OfAnotherKind("whsk_"))),
+            ("https://hooks.example.org/hunter2", Some(BadSecret::Address)),
+            ("whsec_aHVudGVyMg==", None),
+            ("hunter2", None),
+        ] {
+            assert_eq!(bad(WebhookFormat::Generic, text), problem, "{text}");
+        }
+        for format in [WebhookFormat::Feishu, WebhookFormat::Dingtalk] {
+            assert_eq!(bad(format, "whsec_aHVudGVyMg=="), Some(BadSecret::OfAnotherKind("whsec_")));
+            assert_eq!(bad(format, "SEC-hunter2"), None);
+        }
     }
 
     #[test]

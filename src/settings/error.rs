@@ -1,7 +1,7 @@
 //! Errors of settings, and hints on what to do about each.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::entry::{FileEntry, FileTable, NAME, PROFILES};
 use super::hands::OtherHands;
@@ -34,6 +34,9 @@ pub(crate) enum SettingsError {
     TablesShape { path: PathBuf, below: &'static str },
     #[error("{place}: {problem}")]
     InTable { place: KeyPlace, problem: String },
+    /// Receiver of notices that cannot be written to, and how many others there are.
+    #[error("{place}: {problem}{}", more_receivers(*n_more))]
+    Receiver { place: KeyPlace, problem: String, n_more: usize },
     #[error(transparent)]
     Untrusted(Box<Untrusted>),
     #[error("the file `{}` is not taken: {problem}", path.display())]
@@ -91,6 +94,12 @@ impl Untrusted {
 pub(crate) struct KeyPlace {
     pub(super) path: PathBuf,
     pub(super) table: Option<FileTable>,
+}
+
+impl KeyPlace {
+    pub(crate) fn of_receiver(path: &Path, name: String) -> Self {
+        Self { path: path.to_owned(), table: Some(FileTable::Receiver(name)) }
+    }
 }
 
 impl fmt::Display for KeyPlace {
@@ -157,6 +166,9 @@ impl SettingsError {
             SettingsError::TablesShape { .. } | SettingsError::InTable { .. } => {
                 Some("samples/cutover.toml, or what `cutover init` writes, has an example of each".to_owned())
             }
+            SettingsError::Receiver { .. } => Some(
+                "`cutover doctor` shows every receiver, and `cutover doctor --notify` sends a test to each".to_owned(),
+            ),
             SettingsError::Value { .. }
             | SettingsError::Unreadable { .. }
             | SettingsError::Syntax { .. }
@@ -187,6 +199,10 @@ fn place_of_value(key: &str, origin: &Origin) -> String {
         | Origin::StateDirectory
         | Origin::Default => format!("`{key}` {origin}"),
     }
+}
+
+fn more_receivers(n_more: usize) -> String {
+    if n_more == 0 { String::new() } else { format!(" (and so with {})", count(n_more as u64, "more receiver")) }
 }
 
 fn suggest(suggestion: Option<&str>) -> String {

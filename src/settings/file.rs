@@ -303,9 +303,8 @@ fn read_receivers(
 ) -> Result<BTreeMap<String, ReceiverSettings>, SettingsError> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let read = |(name, values): (&String, &BTreeMap<String, String>)| {
-        let place = || KeyPlace { path: path.to_owned(), table: Some(FileTable::Receiver(name.clone())) };
-        let receiver = ReceiverSettings::read(name, values, folder);
-        Ok((name.clone(), receiver.map_err(|problem| SettingsError::InTable { place: place(), problem })?))
+        let bad = |problem| SettingsError::InTable { place: KeyPlace::of_receiver(path, name.clone()), problem };
+        Ok((name.clone(), ReceiverSettings::read(name, values, folder).map_err(bad)?))
     };
     tables.iter().map(read).collect()
 }

@@ -14,9 +14,11 @@ use super::key::Key;
 use super::keys::{JOURNAL, KEYS};
 use super::names::{CONFIG, CONFIG_FLAG};
 use super::origin::{Held, Origin};
+use crate::child::environment::Withheld;
 use crate::files::home::foreign_home;
 use crate::model::words::nearest;
 use crate::notices::settings::ReceiverSettings;
+use crate::transport::proxy;
 use crate::waves::hooks::Hook;
 
 /// Reads a variable; an empty one is not set.
@@ -79,6 +81,8 @@ pub(crate) struct Layers {
     pub(super) named_file: Option<String>,
     /// Path of the journal in the state directory of a service; `None` where systemd made none.
     pub(super) journal_of_service: Option<String>,
+    /// Variables with a proxy whose address has a user or a password in it.
+    pub(super) proxies_with_secrets: Vec<&'static str>,
     /// Warnings about files that were passed over, with the reason.
     pub(super) warnings: Vec<String>,
 }
@@ -120,6 +124,7 @@ impl Layers {
             plan: BTreeMap::new(),
             journal_of_service: journal_of_service(&environment).ok().flatten(),
             named_file,
+            proxies_with_secrets: proxy::variables_with_secrets(&environment),
             files,
             warnings,
         }
@@ -147,9 +152,17 @@ impl Layers {
         }
         checks::environment(&found)?;
         files.iter().try_for_each(checks::file)?;
-        let journal_of_service = journal_of_service(&environment)?;
         let named_file = named_file(&flags, &environment)?;
-        Ok(Self { flags, environment: found, plan: BTreeMap::new(), files, named_file, journal_of_service, warnings })
+        Ok(Self {
+            flags,
+            environment: found,
+            plan: BTreeMap::new(),
+            files,
+            named_file,
+            journal_of_service: journal_of_service(&environment)?,
+            proxies_with_secrets: proxy::variables_with_secrets(&environment),
+            warnings,
+        })
     }
 
     /// Refuses a variable whose name begins as the program's own do, unless it is a setting's, a known other one, or named by
@@ -159,11 +172,17 @@ impl Layers {
     }
 
     /// Names of the variables that profiles have their credentials in, and receivers of notices their secrets.
-    pub(super) fn secret_variables(&self) -> impl Iterator<Item = &str> {
+    fn secret_variables(&self) -> impl Iterator<Item = &str> {
         let profiles = self.files.iter().flat_map(|file| file.profiles.values());
         let named = profiles.flat_map(|profile| &profile.values).filter(|(key, _)| key.ends_with("_env"));
         let of_receivers = self.files.iter().flat_map(|file| file.receivers.values());
         named.map(|(_, variable)| variable.as_str()).chain(of_receivers.flat_map(ReceiverSettings::variables))
+    }
+
+    /// Variables that no child gets: those that settings name for secrets, and proxies with a password, beside those with fixed names.
+    pub(super) fn withheld(&self) -> Withheld {
+        let named = self.secret_variables().chain(self.proxies_with_secrets.iter().copied());
+        Withheld::new(named.map(str::to_owned).collect())
     }
 
     /// Receivers of notices, in the order of their names; of two with one name that of the file that wins.

@@ -23,9 +23,8 @@ impl Layers {
             origin: Origin::Profile { name: name.to_owned(), path: path.clone() },
             values: profile.values.clone(),
         });
-        let secret_variables = self.secret_variables().map(str::to_owned).collect();
         let mut resolved =
-            Resolved { profile, config: self.named_file.clone(), secret_variables, ..Resolved::default() };
+            Resolved { profile, config: self.named_file.clone(), withheld: self.withheld(), ..Resolved::default() };
         for &key in KEYS {
             if let Some(given) = self.of_flag(key.name).or_else(|| self.of_environment(key.name)) {
                 resolved.launch.insert(key.name, given);
@@ -192,6 +191,7 @@ mod tests {
             files,
             journal_of_service: None,
             named_file: None,
+            proxies_with_secrets: Vec::new(),
             warnings: Vec::new(),
         };
         layers.under(owned(plan), &Origin::Plan("the plan".to_owned()))

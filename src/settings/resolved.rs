@@ -9,6 +9,7 @@ use super::keys::{DEADLINE, KEYS};
 use super::limits::Loosened;
 use super::names::CONFIG_FLAG;
 use super::origin::{Held, Origin};
+use crate::child::environment::Withheld;
 use crate::waves::window::Deadline;
 
 #[derive(Default)]
@@ -24,7 +25,8 @@ pub(crate) struct Resolved {
     pub(super) profile: Option<OfProfile>,
     /// The settings file that a flag or a variable names.
     pub(super) config: Option<String>,
-    pub(super) secret_variables: Vec<String>,
+    /// Variables that no child gets.
+    pub(super) withheld: Withheld,
 }
 
 /// Values of the profile, also those that did not win.
@@ -70,11 +72,6 @@ impl Resolved {
     /// Folder of the settings file that has the profile.
     pub(super) fn folder_of_profile(&self) -> &Path {
         self.profile.as_ref().map_or(Path::new(""), |profile| profile.origin.folder())
-    }
-
-    /// Names of the variables that all profiles have their credentials in.
-    pub(super) fn secret_variables(&self) -> &[String] {
-        &self.secret_variables
     }
 
     pub(super) fn profile(&self) -> Option<&str> {

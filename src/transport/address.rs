@@ -14,11 +14,18 @@ pub(crate) struct Address {
     endpoint: Endpoint,
     /// Path and query as on the wire.
     rest: Guarded,
+    /// Parts of them that are secrets by themselves: a peer may repeat one alone.
+    parts: Vec<Guarded>,
 }
+
+/// Length from which on a part of an address is taken for a secret, if there is a digit in it: `services` and `v2` are none.
+const SHORTEST_SECRET: usize = 6;
 
 /// Reason for which a text is not such an address. No message repeats the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadAddress {
+    #[error("has a blank or a line break in it")]
+    Blank,
     #[error("is not a URL ({0})")]
     NotAUrl(url::ParseError),
     #[error("is neither https:// nor http://")]
@@ -35,6 +42,10 @@ impl FromStr for Address {
     type Err = BadAddress;
 
     fn from_str(text: &str) -> Result<Self, BadAddress> {
+        // A parser drops line breaks without a word.
+        if text.chars().any(|character| character.is_whitespace() || character.is_control()) {
+            return Err(BadAddress::Blank);
+        }
         let url = Url::parse(text).map_err(BadAddress::NotAUrl)?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(BadAddress::UserInfo);
@@ -54,7 +65,12 @@ impl FromStr for Address {
             BadEndpoint::Path | BadEndpoint::Query | BadEndpoint::Fragment => BadAddress::Fragment,
         })?;
         let query = url.query().map_or_else(String::new, |query| format!("?{query}"));
-        Ok(Self { endpoint, rest: Guarded::from(format!("{}{query}", url.path()).as_str()) })
+        let segments = url.path().split('/').filter(|part| {
+            part.len() >= SHORTEST_SECRET && part.contains(|character: char| character.is_ascii_digit())
+        });
+        let mut parts: Vec<Guarded> = segments.map(Guarded::from).collect();
+        parts.extend(url.query_pairs().filter(|(_, value)| !value.is_empty()).map(|(_, value)| Guarded::from(&*value)));
+        Ok(Self { endpoint, rest: Guarded::from(format!("{}{query}", url.path()).as_str()), parts })
     }
 }
 
@@ -71,6 +87,11 @@ impl Address {
     /// Path and query as on the wire: a secret.
     pub(crate) fn path_and_query(&self) -> &Guarded {
         &self.rest
+    }
+
+    /// Secrets in it, none of which a text about an answer may repeat.
+    pub(crate) fn secrets(&self) -> Vec<Guarded> {
+        std::iter::once(&self.rest).chain(&self.parts).cloned().collect()
     }
 
     /// Adds a segment to the path, before the query.
@@ -104,9 +125,19 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_an_address_is_hidden_where_it_stands_alone() {
+        let address: Address = "https://h.example/robot/v2/send/T0-hunter2?access_token=a1b&to=x".parse().unwrap();
+        let secrets = crate::transport::secrets::Secrets::new(address.secrets());
+        let said = "v2: T0-hunter2 with a1b";
+        assert_eq!(secrets.short(said), "v2: [redacted] with [redacted]");
+    }
+
+    #[test]
     fn each_fault_has_its_own_name_and_repeats_nothing() {
         for (text, fault) in [
             ("hooks.example.org/hunter2", BadAddress::NotAUrl(url::ParseError::RelativeUrlWithoutBase)),
+            ("https://hooks.example.org/x\nhunter2", BadAddress::Blank),
+            ("https://hooks.example.org/hunter2 ", BadAddress::Blank),
             ("ftp://hooks.example.org/hunter2", BadAddress::Scheme),
             ("http://hooks.example.org/hunter2", BadAddress::Insecure),
             ("https://me:hunter2@hooks.example.org/", BadAddress::UserInfo),

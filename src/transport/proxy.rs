@@ -6,9 +6,12 @@
 use std::ffi::OsString;
 use std::net::IpAddr;
 
+use percent_encoding::percent_decode_str;
+use secrecy::SecretString;
 use url::{Host, Url};
 
 use super::endpoint::Endpoint;
+use super::secrets::guarded::Guarded;
 
 /// Proxy that can be used; its address may hold a user and a password.
 #[derive(Clone, PartialEq, Eq)]
@@ -30,6 +33,23 @@ const ALL: [&str; 2] = ["ALL_PROXY", "all_proxy"];
 /// Proxy for addresses without TLS, which are on this machine and reached without a proxy. Its value is checked all the same.
 const HTTP: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
 const NONE: [&str; 2] = ["NO_PROXY", "no_proxy"];
+
+/// Variables with a proxy whose address has a user or a password in it.
+pub(crate) fn variables_with_secrets(get: Environment<'_>) -> Vec<&'static str> {
+    let has_user = |name: &&str| get(name).is_some_and(|value| value.to_string_lossy().contains('@'));
+    [HTTPS, ALL, HTTP].into_iter().flatten().filter(has_user).collect()
+}
+
+/// Passwords of the proxies that are set, each as it is written and as it is meant: a text may repeat one without the rest of the address.
+pub(crate) fn passwords(get: Environment<'_>) -> Vec<Guarded> {
+    let urls = variables_with_secrets(get).into_iter().filter_map(|name| parse(get(name)?.to_str()?).ok());
+    let passwords = urls.filter_map(|url| url.password().map(str::to_owned));
+    let forms = |written: String| {
+        let meant = percent_decode_str(&written).decode_utf8_lossy().into_owned();
+        [written, meant].map(|form| Guarded::new(SecretString::from(form)))
+    };
+    passwords.flat_map(forms).collect()
+}
 
 type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 

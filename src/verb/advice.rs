@@ -233,6 +233,7 @@ fn entry_of_settings(error: &SettingsError) -> ErrorEntry<'_> {
         | SettingsError::Shape { .. }
         | SettingsError::TablesShape { .. }
         | SettingsError::InTable { .. }
+        | SettingsError::Receiver { .. }
         | SettingsError::Untrusted(_)
         | SettingsError::InOtherHands { .. }
         | SettingsError::NoStateFolder

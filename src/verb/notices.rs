@@ -19,12 +19,15 @@ use crate::journal::{Journal, RunKey};
 use crate::notices::desk::{Delivery, Desk};
 use crate::notices::notice::{Counts, Notice, NoticeCause, NoticeExit, NoticePlan, Occasion};
 use crate::notices::receiver::{Receiver, Surroundings};
+use crate::notices::settings::ReceiverSettings;
 use crate::notices::smn::OfRun;
 use crate::report::causes::cause_text;
 use crate::report::status;
 use crate::report::summary::Summary;
 use crate::settings::Settings;
+use crate::settings::error::{KeyPlace, SettingsError};
 use crate::settings::layers::Layers;
+use crate::transport::secrets::guarded::Guarded;
 use crate::wording::amounts::count;
 use crate::wording::plain::plain;
 
@@ -40,6 +43,8 @@ struct Shared {
     is_enough: AtomicBool,
     subject: Mutex<Option<Subject>>,
     credentials_of_run: OfRun,
+    /// Addresses and keys of all receivers.
+    secrets: Vec<Guarded>,
 }
 
 /// Run that a launch carries, and its journal.
@@ -53,13 +58,24 @@ pub(crate) struct Subject {
 }
 
 impl Notices {
-    /// Opens the notices of a verb that launches. Warns, and has none, where that is not possible.
-    pub(crate) fn open(verb: &'static str, console: Console, layers: &Layers, settings: &Settings) -> Self {
+    /// Opens the notices of a verb that launches: those of all receivers that can be written to, and the error of the first that cannot.
+    /// Warns, and has none, where nobody can be told at all.
+    pub(crate) fn open(
+        verb: &'static str,
+        console: Console,
+        layers: &Layers,
+        settings: &Settings,
+    ) -> (Self, Result<(), SettingsError>) {
         let credentials_of_run = OfRun::default();
-        let receivers = receivers(layers, settings, &credentials_of_run);
+        let (receivers, bad) = partitioned(receivers(layers, settings, &credentials_of_run));
+        (Self::to(receivers, verb, console, credentials_of_run), bad)
+    }
+
+    fn to(receivers: Vec<Receiver>, verb: &'static str, console: Console, credentials_of_run: OfRun) -> Self {
         if receivers.is_empty() {
             return Self::default();
         }
+        let secrets = receivers.iter().flat_map(Receiver::secrets).collect();
         let shared = Arc::new_cyclic(|shared: &std::sync::Weak<Shared>| {
             let told = std::sync::Weak::clone(shared);
             let clerk = Arc::new(move |delivery: &Delivery| note(console, told.upgrade().as_deref(), delivery));
@@ -73,6 +89,7 @@ impl Notices {
                 is_enough: AtomicBool::new(false),
                 subject: Mutex::default(),
                 credentials_of_run,
+                secrets,
             }
         });
         Self(Some(shared))
@@ -81,6 +98,11 @@ impl Notices {
     /// Tells whether anybody is told.
     pub(crate) fn has_receivers(&self) -> bool {
         self.0.is_some()
+    }
+
+    /// Addresses and keys of all receivers, which no text of a launch may repeat.
+    pub(crate) fn secrets(&self) -> &[Guarded] {
+        self.0.as_ref().map_or(&[], |shared| &shared.secrets)
     }
 
     /// Sets the run that they are about, and the credentials that it has for a service.
@@ -151,8 +173,17 @@ impl Shared {
     }
 }
 
+/// Receiver that cannot be written to, whatever is tried.
+pub(crate) struct BadReceiver {
+    pub(crate) name: String,
+    /// Settings file with its table.
+    path: PathBuf,
+    /// Key of the table, and what is wrong with what that names.
+    pub(crate) problem: String,
+}
+
 /// Opens all receivers that settings name, with the secrets of each.
-pub(crate) fn receivers(layers: &Layers, settings: &Settings, of_run: &OfRun) -> Vec<Receiver> {
+pub(crate) fn receivers(layers: &Layers, settings: &Settings, of_run: &OfRun) -> Vec<Result<Receiver, BadReceiver>> {
     let environment = |name: &str| std::env::var_os(name);
     let credentials = || match chain::find(&settings.credentials, &settings.transport, &environment) {
         Ok(Some(found)) => Ok(Arc::new(found.credentials)),
@@ -162,11 +193,35 @@ pub(crate) fn receivers(layers: &Layers, settings: &Settings, of_run: &OfRun) ->
     let around = Surroundings {
         transport: &settings.transport,
         environment: &environment,
-        secret_variables: settings.credentials.secret_variables.clone(),
+        withheld: &settings.credentials.withheld,
         credentials: &credentials,
         of_run,
     };
-    layers.receivers().map(|(receiver, _)| Receiver::open(receiver, &around)).collect()
+    let open = |(receiver, path): (&ReceiverSettings, &Path)| {
+        let bad = |problem| BadReceiver { name: receiver.name.clone(), path: path.to_owned(), problem };
+        Receiver::open(receiver, &around).map_err(bad)
+    };
+    layers.receivers().map(open).collect()
+}
+
+/// Refuses settings with a receiver that cannot be written to: whoever relies on it would learn that in the night.
+pub(crate) fn must_be_told(layers: &Layers, settings: &Settings) -> Result<(), SettingsError> {
+    partitioned(receivers(layers, settings, &OfRun::default())).1
+}
+
+fn partitioned(all: Vec<Result<Receiver, BadReceiver>>) -> (Vec<Receiver>, Result<(), SettingsError>) {
+    let (mut receivers, mut bad) = (Vec::new(), Vec::new());
+    for receiver in all {
+        match receiver {
+            Ok(receiver) => receivers.push(receiver),
+            Err(problem) => bad.push(problem),
+        }
+    }
+    let n_more = bad.len().saturating_sub(1);
+    let refused = bad.into_iter().next().map_or(Ok(()), |BadReceiver { name, path, problem }| {
+        Err(SettingsError::Receiver { place: KeyPlace::of_receiver(&path, name), problem, n_more })
+    });
+    (receivers, refused)
 }
 
 /// Journals the outcome of a notice, if there is a run, and says what was not delivered. A journal that does not take it is not waited

@@ -210,7 +210,7 @@ fn whatever_a_receiver_does_the_run_does_not_notice() {
     for ((name, _, kind, _), hook) in all.iter().zip(&hooks) {
         write!(text, "[notify.{name}]\nkind = '{kind}\nurl = '{}/key-hunter2'\n", hook.url).unwrap();
     }
-    text += "[notify.absent]\nkind = 'webhook'\nurl_env = 'NOT_SET'\n[notify.fails]\nkind = 'command'\ncommand = 'echo key-hunter2; exit 3'\n";
+    text += "[notify.fails]\nkind = 'command'\ncommand = 'echo key-hunter2; exit 3'\n";
     lab.write("cutover.toml", &text);
     let (ended, summary) = carried(&lab, &sandbox, &[]);
     let left = Instant::now();
@@ -236,17 +236,16 @@ fn whatever_a_receiver_does_the_run_does_not_notice() {
     let told = |name: &str| {
         found.iter().filter(|(of, ..)| of == name).map(|(_, _, n, why)| (*n, why.clone().unwrap())).collect::<Vec<_>>()
     };
-    assert_eq!(told("absent"), vec![(0, "NOT_SET is not set".to_owned()); 2]);
     assert_eq!(told("fails"), vec![(3, "the command ended with 3".to_owned()); 2]);
 
     let status: Value = serde_json::from_str(&lab.cutover(&["status", "--json"]).stdout).unwrap();
-    assert_eq!(status["undelivered"].as_array().unwrap().len(), 24);
+    assert_eq!(status["undelivered"].as_array().unwrap().len(), 22);
     assert_eq!(status["anchor"], summary["anchor"], "the outcomes change no anchor");
     let runs: Value = serde_json::from_str(&lab.cutover(&["runs", "--json"]).stdout).unwrap();
-    assert_eq!(runs["runs"][0]["undelivered"], 24);
-    assert!(lab.cutover(&["runs"]).stdout.contains("; 24 notices not delivered"));
+    assert_eq!(runs["runs"][0]["undelivered"], 22);
+    assert!(lab.cutover(&["runs"]).stdout.contains("; 22 notices not delivered"));
     let line = lab.cutover(&["status", "--check"]).stdout;
-    assert!(line.contains(" unsettled; 24 notices not delivered | rows="), "{line}");
+    assert!(line.contains(" unsettled; 22 notices not delivered | rows="), "{line}");
     let status = lab.cutover(&["status"]).stdout;
     // The last ten are listed, and the one that hangs is the last of all.
     assert!(status.contains("`hangs`, notice `end`, 3 tries until"), "{status}");
@@ -544,5 +543,178 @@ fn receivers_are_the_operators_word_and_their_addresses_are_shown_to_nobody() {
         lab.write("cutover.toml", text);
         let refused = lab.cutover(&["config", "show"]).exits(2).says(problem);
         nobody_sees(&lab, &[&refused.stderr], &["cutover.toml"]);
+    }
+}
+
+#[test]
+fn a_receiver_that_cannot_be_written_to_is_an_error_before_anything_begins_and_the_others_hear_of_it() {
+    let _machine = shared();
+    let (lab, sandbox) = three_rows();
+    let well = Hook::that(Does::Answers(200, ""));
+    for (name, content) in [
+        ("empty", ""),
+        ("blank", "\n"),
+        ("lines", "hunter2\nhunter2\n"),
+        ("pem", "-----BEGIN PRIVATE KEY-----\nhunter2"),
+        ("url", "https://hooks.example.org/hunter2\nhunter2\n"),
+        ("bell", "hunter2\u{7}"),
+    ] {
+        lab.write(name, content);
+    }
+    let of = |format: &str, key: &str| format!("kind = 'webhook'\nformat = '{format}'\nurl_env = 'WELL'\n{key}\n");
+    let (generic, feishu) = (of("generic", "secret_env = 'V'"), of("feishu", "secret_env = 'V'"));
+    let (ding, slack) = (of("dingtalk", "secret_env = 'V'"), "kind = 'webhook'\nformat = 'slack'\nurl_env = 'V'\n");
+    let file = |name: &str| of("dingtalk", &format!("secret_file = '{name}'"));
+    let (ping, ping_file) = ("kind = 'ping'\nurl_env = 'V'\n", "kind = 'ping'\nurl_file = 'url'\n");
+    for (table, variable, problem) in [
+        (&*generic, Some("whsec_hunter2!"), "`secret_env`: V is not base64 behind `whsec_`"),
+        (&generic, Some("whsec_"), "`secret_env`: V has nothing behind `whsec_`"),
+        (&generic, Some("whsk_hunter2"), "`secret_env`: V begins with `whsk_`"),
+        (&generic, Some("hunter2\nhunter2"), "`secret_env`: V has a line break in it"),
+        (&generic, Some("'hunter2'"), "`secret_env`: V has a quotation mark in it"),
+        (&feishu, Some(""), "`secret_env`: V is not set, or is empty"),
+        (&feishu, None, "`secret_env`: V is not set, or is empty"),
+        (&feishu, Some("whsec_aHVudGVyMg=="), "`secret_env`: V begins with `whsec_`"),
+        (&ding, Some("https://h/hunter2"), "`secret_env`: V is an address, and no secret"),
+        (&ding, Some("hunter2\r\n"), "`secret_env`: V has a line break in it"),
+        (&file("lines"), None, "`lines` has a line break in it"),
+        (&file("empty"), None, "`empty` is empty"),
+        (&file("blank"), None, "`blank` is empty"),
+        (&file("bell"), None, "`bell` has a control character in it"),
+        (&file("pem"), None, "`pem` cannot be read: it holds a key"),
+        (&file("nowhere"), None, "`nowhere` cannot be read: "),
+        (slack, Some("hunter2"), "`url_env`: V is not a URL"),
+        (ping, None, "`url_env`: V is not set, or is empty"),
+        (ping, Some("https://h/a\nhunter2"), "`url_env`: V has a line break in it"),
+        (ping, Some("http://h/hunter2"), "`url_env`: V is http://, which is for loopback"),
+        (ping_file, None, "`url` has a line break in it"),
+    ] {
+        lab.write("cutover.toml", &format!("{}[notify.ops]\n{table}", settings(&[("well", &well.url)])));
+        let call = |args: &[&str]| {
+            let mut command = lab.command(args);
+            command.env("WELL", format!("{}/hunter2", well.url)).envs(variable.map(|text| ("V", text)));
+            Launch::start(command).end()
+        };
+        let n_told = well.came().len();
+        let run = call(&["run", "plan.csv", "--yes", "--endpoint", &sandbox.url]).exits(2).says(problem);
+        assert!(run.stderr.contains("[notify.ops] in the settings file `"), "{}", run.stderr);
+        assert!(sandbox.changes().is_empty() && !lab.path("cutover.db").exists());
+        let told = &well.came()[n_told..];
+        assert_eq!((told.len(), &told[0].json()["exit"]["code"]), (1, &json!(2)), "{problem}");
+        assert!(told[0].json()["text"].as_str().unwrap().contains(problem), "{}", told[0].body);
+        let check = call(&["check", "plan.csv"]).exits(2).says(problem);
+        let doctor = call(&["doctor", "--endpoint", &sandbox.url]).exits(2);
+        assert!(doctor.stdout.contains(problem), "{}", doctor.stdout);
+        for text in [&run.stderr, &told[0].body, &check.stderr, &doctor.stdout, &doctor.stderr] {
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+    }
+    let sound = settings(&[("well", &well.url)]);
+    // What the table itself has is an error of every verb.
+    for (table, problem) in [
+        ("kind = 'ping'\nurl = 'https://h/a b'\n", "`url` has a blank or a line break in it"),
+        ("kind = 'smn'\ntopic_urn = 'urn:smn:x:y:a b'\n", "`topic_urn` is not urn:smn:REGION:PROJECT:NAME"),
+        ("kind = 'command'\ncommand = \"true \\u0000\"\n", "`command` has a null character in it"),
+    ] {
+        lab.write("cutover.toml", &format!("{sound}[notify.ops]\n{table}"));
+        lab.cutover(&["config", "show"]).exits(2).says(problem);
+    }
+    // What only reads tells nobody, and needs no secrets.
+    let two = "[notify.ops]\nkind = 'ping'\nurl_env = 'V'\n[notify.other]\nkind = 'ping'\nurl_env = 'W'\n";
+    lab.write("cutover.toml", &format!("{sound}{two}"));
+    lab.cutover(&["config", "show"]).exits(0);
+    let run = ["run", "plan.csv", "--yes", "--endpoint", &sandbox.url];
+    lab.cutover(&run).exits(2).says("(and so with 1 more receiver)");
+}
+
+#[test]
+fn a_receiver_that_repeats_what_proves_who_writes_gets_it_into_no_text() {
+    let _machine = shared();
+    let (lab, sandbox) = three_rows();
+    let ding = Hook::that(Does::Echoes(200, r#"{"errcode":310000,"errmsg":"sign not match "#, r#""}"#));
+    let feishu = Hook::that(Does::Echoes(200, r#"{"code":19021,"msg":"sign match fail "#, r#""}"#));
+    let smn = Hook::that(Does::Echoes(403, r#"{"error_code":"SMN.0001","error_msg":"no "#, r#""}"#));
+    let [generic, ping] = [500, 404].map(|status| Hook::that(Does::Echoes(status, "", "")));
+    lab.write(
+        "cutover.toml",
+        &format!(
+            "[notify.ding]\nkind = 'webhook'\nformat = 'dingtalk'\nurl_env = 'DING'\nsecret_env = 'DING_KEY'\n\
+             [notify.feishu]\nkind = 'webhook'\nformat = 'feishu'\nurl_env = 'FEISHU'\nsecret_env = 'FEISHU_KEY'\n\
+             [notify.generic]\nkind = 'webhook'\nurl_env = 'GENERIC'\nsecret_env = 'GENERIC_KEY'\n\
+             [notify.night]\nkind = 'ping'\nurl_env = 'PING'\n\
+             [notify.topic]\nkind = 'smn'\ntopic_urn = '{TOPIC}'\nendpoint = '{}'\n\
+             [notify.told]\nkind = 'command'\ncommand = 'cat >&2; cat word >&2; exit 1'\n",
+            smn.url
+        ),
+    );
+    lab.write("word", "no-hunter2");
+    let variables = [
+        ("DING", &*format!("{}/robot/send?access_token=ab12c", ding.url)),
+        ("DING_KEY", "SECding-hunter2"),
+        ("FEISHU", &format!("{}/open-apis/bot/v2/hook/3f2504e0", feishu.url)),
+        ("FEISHU_KEY", "feishu-hunter2"),
+        ("GENERIC", &format!("{}/in/T0B1C2D3", generic.url)),
+        ("GENERIC_KEY", "whsec_aHVudGVyMmh1bnRlcjI="),
+        ("PING", &format!("{}/ping/0a1b2c3d", ping.url)),
+        ("CUTOVER_AUTH_TOKEN", ""),
+        ("HUAWEICLOUD_SDK_AK", "sandbox-ak"),
+        ("HUAWEICLOUD_SDK_SK", "sandbox-sk"),
+        ("HUAWEICLOUD_SDK_PROJECT_ID", "sandbox-project"),
+    ];
+    let run = ["run", "plan.csv", "--endpoint", &sandbox.url, "--yes", "-vv", "--log-file", "run.log"];
+    let mut command = lab.command(&run);
+    command.envs(variables);
+    let ended = Launch::start(command).end().exits(0);
+    for said in ["200 (errcode 310000: sign not match ", "200 (code 19021: sign match fail ", "403 (SMN.0001: no "] {
+        assert!(ended.stderr.contains(said), "{said}: {}", ended.stderr);
+    }
+    let came = [&ding, &feishu, &generic, &ping, &smn].map(Hook::came).concat();
+    assert_eq!(came.len(), 5 * 6);
+    let mut withheld: Vec<String> = came.iter().flat_map(receiver::Came::signatures).collect();
+    assert_eq!(withheld.len(), 5 * 6, "the one of a query in two forms: {withheld:?}");
+    withheld.extend(["ab12c", "3f2504e0", "T0B1C2D3", "0a1b2c3d", "aHVudGVy", "sandbox-sk"].map(str::to_owned));
+    withheld.extend(["SECding-hunter2", "feishu-hunter2"].map(str::to_owned));
+    lab.cutover(&["report", "--format", "html", "-o", "report.html"]).exits(0);
+    let status = lab.cutover(&["status", "--json"]).stdout;
+    for secret in withheld {
+        for text in [&ended.stderr, &ended.stdout, &status] {
+            assert!(!text.contains(&secret), "{secret}: {text}");
+        }
+        let found = std::process::Command::new("grep").args(["-rlaF", &secret]).arg(lab.path(".")).output().unwrap();
+        assert_eq!(String::from_utf8(found.stdout).unwrap(), "", "{secret}");
+    }
+    assert!(!ended.stderr.contains("no-hunter2"), "what a command says is nobody's to repeat: {}", ended.stderr);
+}
+
+#[test]
+fn no_child_gets_a_proxy_with_a_password_and_no_output_repeats_one_or_a_receiver() {
+    let _machine = shared();
+    let (lab, sandbox) = three_rows();
+    let hook = Hook::that(Does::Answers(200, ""));
+    lab.write("ping.url", &format!("{}/0a1b2c3d4e", hook.url));
+    lab.write("word", "a-w0rd");
+    lab.write("token", &format!(r#"{{"token": "{}"}}"#, crate::lab::served::TOKEN));
+    lab.write(
+        "cutover.toml",
+        "[notify.night]\nkind = 'ping'\nurl_file = 'ping.url'\n\
+         [notify.told]\nkind = 'command'\ncommand = 'env >told.env'\non = 'start'\n\
+         [hooks]\nbefore_run = 'env >hook.env; cat ping.url; echo; cat word'\n\
+         [profiles.p]\ncredential_command = 'env >fetch.env; cat token'\n",
+    );
+    let mut command = lab.command(&["run", "plan.csv", "--endpoint", &sandbox.url, "--yes", "--profile", "p"]);
+    for name in ["http_proxy", "HTTPS_PROXY", "all_proxy"] {
+        command.env(name, "http://me:a-w0rd@192.0.2.1:3128");
+    }
+    command.env("ALL_PROXY", "http://192.0.2.2:3128").env_remove("CUTOVER_AUTH_TOKEN");
+    let ended = Launch::start(command).end().exits(0);
+    for name in ["told.env", "hook.env", "fetch.env"] {
+        let seen = std::fs::read_to_string(lab.path(name)).unwrap();
+        assert!(!seen.contains("a-w0rd") && seen.contains("ALL_PROXY=http://192.0.2.2:3128"), "{name}: {seen}");
+    }
+    for secret in ["a-w0rd", "0a1b2c3d4e"] {
+        let found =
+            std::process::Command::new("grep").args(["-laF", secret]).arg(lab.path("cutover.db")).output().unwrap();
+        assert_eq!(String::from_utf8(found.stdout).unwrap(), "", "{secret}");
+        assert!(!ended.stderr.contains(secret) && !ended.stdout.contains(secret), "{secret}: {}", ended.stderr);
     }
 }

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::places::{FoundCredentials, SearchPlaces, SearchResult, malformed};
-use crate::child::environment::Withheld;
 use crate::credentials::agency::Agency;
 use crate::credentials::command::PrintedBy;
 use crate::credentials::error::CredentialsError;
@@ -17,8 +16,7 @@ impl SearchPlaces<'_> {
     pub(super) fn command(&self) -> Option<FoundCredentials> {
         let command = self.spec.credential_command.clone()?;
         let origin = format!("`credential_command`{}", self.profile());
-        let withheld = Withheld::new(self.spec.secret_variables.clone());
-        let source = PrintedBy { command, withheld, origin: origin.clone() };
+        let source = PrintedBy { command, withheld: self.spec.withheld.clone(), origin: origin.clone() };
         let identity = self.spec.project_id.clone();
         Some(Credentials::renewed_by(Box::new(source), origin, identity, self.spec.project_id.clone()).into())
     }

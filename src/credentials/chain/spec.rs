@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::child::environment::Withheld;
+
 /// Settings about credentials: names of places, never a secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Spec {
@@ -33,6 +35,6 @@ pub(crate) struct Spec {
     /// True where the run has other accounts, too: the environment holds credentials of one of them at most, so a profile's own
     /// command goes before it.
     pub(crate) one_of_several: bool,
-    /// Variables that profiles name for their secrets, this profile or any other.
-    pub(crate) secret_variables: Vec<String>,
+    /// Variables that no child gets.
+    pub(crate) withheld: Withheld,
 }

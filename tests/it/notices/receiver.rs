@@ -23,6 +23,8 @@ pub(super) enum Does {
     Drips,
     /// Answers without end.
     Floods,
+    /// Answers with a document that repeats what proves who writes, between these texts.
+    Echoes(u16, &'static str, &'static str),
 }
 
 /// Request as it came.
@@ -38,6 +40,27 @@ pub(super) struct Came {
 impl Came {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.head.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Address, signatures and tokens that came.
+    fn proofs(&self) -> Vec<String> {
+        let headers = ["authorization", "x-auth-token", "webhook-signature"].map(|name| self.header(name));
+        let body: Value = serde_json::from_str(&self.body).unwrap_or_default();
+        let all = headers.into_iter().chain([body["sign"].as_str()]).flatten().map(str::to_owned);
+        std::iter::once(self.path.clone()).chain(all).collect()
+    }
+
+    /// The signatures alone; one that stands in a query as it is there, and as it is meant.
+    pub(super) fn signatures(&self) -> Vec<String> {
+        let of_query = self.path.split_once("&sign=").map(|(_, sign)| sign.to_owned());
+        let meant = of_query
+            .clone()
+            .map(|sign| percent_encoding::percent_decode_str(&sign).decode_utf8().unwrap().into_owned());
+        let behind = |proof: &String| {
+            proof.rsplit_once("Signature=").or(proof.rsplit_once(',')).map(|(_, sign)| sign.to_owned())
+        };
+        let others = self.proofs().into_iter().skip(1).map(|proof| behind(&proof).unwrap_or(proof));
+        of_query.into_iter().chain(meant).chain(others).collect()
     }
 
     pub(super) fn json(&self) -> Value {
@@ -82,6 +105,12 @@ impl Hook {
     }
 }
 
+fn answer_with(stream: &mut TcpStream, status: u16, body: &str) {
+    let location = if (300..400).contains(&status) { "location: /elsewhere\r\n" } else { "" };
+    let length = body.len();
+    _ = write!(stream, "HTTP/1.1 {status} So\r\ncontent-length: {length}\r\n{location}connection: close\r\n\r\n{body}");
+}
+
 fn serve(stream: TcpStream, does: Does, kept: &Mutex<Vec<Came>>, sender: &Sender<Came>) {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
@@ -106,19 +135,16 @@ fn serve(stream: TcpStream, does: Does, kept: &Mutex<Vec<Came>>, sender: &Sender
     }
     let came = Came { at: Instant::now(), path, head, body: String::from_utf8(body).unwrap() };
     kept.lock().unwrap().push(came.clone());
-    _ = sender.send(came);
-    answer(&mut reader.into_inner(), does);
+    _ = sender.send(came.clone());
+    answer(&mut reader.into_inner(), does, &came);
 }
 
-fn answer(stream: &mut TcpStream, does: Does) {
+fn answer(stream: &mut TcpStream, does: Does, came: &Came) {
     match does {
-        Does::Answers(status, body) => {
-            let location = if (300..400).contains(&status) { "location: /elsewhere\r\n" } else { "" };
-            let length = body.len();
-            _ = write!(
-                stream,
-                "HTTP/1.1 {status} So\r\ncontent-length: {length}\r\n{location}connection: close\r\n\r\n{body}"
-            );
+        Does::Answers(status, body) => answer_with(stream, status, body),
+        Does::Echoes(status, before, behind) => {
+            let proofs = came.proofs().join(" ");
+            answer_with(stream, status, &format!("{before}{proofs}{behind}"));
         }
         // Until the other side has gone.
         Does::Hangs => _ = stream.read(&mut [0]),
