@@ -26,8 +26,8 @@ pub(crate) mod environment;
 
 use environment::Withheld;
 
-/// Time between the request to end and the kill.
-const GRACE: Duration = Duration::from_secs(2);
+/// Usual time between the request to end and the kill.
+pub(crate) const GRACE: Duration = Duration::from_secs(2);
 
 /// Time in which the rest of the output is read after the end: all of it is in the pipe by then, unless somebody else still writes.
 const LAST_WORDS: Duration = Duration::from_millis(250);
@@ -46,6 +46,8 @@ pub(crate) struct Program<'a> {
     pub(crate) withheld: &'a Withheld,
     pub(crate) stderr: Stderr,
     pub(crate) deadline: Duration,
+    /// Time between the request to end and the kill; [`GRACE`] where nobody waits for less.
+    pub(crate) grace: Duration,
     /// Number of bytes of output that are kept.
     pub(crate) limit: usize,
     pub(crate) surplus: Surplus,
@@ -97,7 +99,7 @@ impl Program<'_> {
 
     /// Runs the command to its end, or until the other future is ready: then its group is ended, and `None` is returned.
     pub(crate) async fn run_until(self, stopped: impl Future<Output = ()>) -> io::Result<Option<Ended>> {
-        let Self { input, deadline, limit, surplus, .. } = self;
+        let Self { input, deadline, grace, limit, surplus, .. } = self;
         let (mut child, reader) = self.start()?;
         let mut group = Group::led_by(&child);
         let stdin = child.stdin.take();
@@ -115,7 +117,7 @@ impl Program<'_> {
                 Watched::Ended(status) => Some(EndedBy::from(status?)),
                 cut_short @ (Watched::OutOfTime | Watched::Stopped) => {
                     group.terminate();
-                    _ = alongside(talk.as_mut(), timeout(GRACE, child.wait())).await;
+                    _ = alongside(talk.as_mut(), timeout(grace, child.wait())).await;
                     group.kill();
                     matches!(cut_short, Watched::OutOfTime).then_some(EndedBy::Deadline)
                 }
@@ -259,6 +261,7 @@ mod tests {
             withheld: const { &Withheld::new(Vec::new()) },
             stderr: Stderr::WithOutput,
             deadline: Duration::from_secs(20),
+            grace: GRACE,
             limit: 4_096,
             surplus: Surplus::Discarded,
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::child::environment::Withheld;
-use crate::child::{EndedBy, Program, Stderr, Surplus};
+use crate::child::{EndedBy, GRACE, Program, Stderr, Surplus};
 use crate::event::verdict::Verdict;
 use crate::exit::Exit;
 use crate::journal::read::sums::Tally;
@@ -52,6 +52,8 @@ pub(crate) struct AboutRun {
     pub(crate) run: String,
     pub(crate) launch: u32,
     pub(crate) verb: &'static str,
+    /// Nothing of the launch leaves this process.
+    pub(crate) is_trial: bool,
     /// Name that the plan gives itself.
     pub(crate) plan_name: Option<String>,
     pub(crate) plan_path: String,
@@ -124,6 +126,7 @@ impl Hooks {
             withheld: &self.withheld,
             stderr: Stderr::WithOutput,
             deadline: command.timeout,
+            grace: GRACE,
             // More than is kept, because a secret may begin at the end of that.
             limit: 2 * MOST_KEPT,
             surplus: Surplus::Discarded,
@@ -144,7 +147,7 @@ impl Hooks {
 
     /// Document `cutover.hook.v1`.
     fn document(&self, call: &HookCall, facts: &HookFacts) -> Value {
-        let AboutRun { run, launch, verb, plan_name, plan_path, plan_digest, n_rows, journal } = &self.about;
+        let AboutRun { run, launch, verb, is_trial, plan_name, plan_path, plan_digest, n_rows, journal } = &self.about;
         let exit = facts
             .exit
             .as_ref()
@@ -161,6 +164,7 @@ impl Hooks {
             "run": run,
             "launch": launch,
             "verb": verb,
+            "trial": is_trial,
             "plan": {"name": plan_name, "path": plan_path, "digest": plan_digest, "rows": n_rows},
             "journal": journal.display().to_string(),
             "wave": call.wave,

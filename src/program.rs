@@ -68,7 +68,7 @@ fn start(args: impl IntoIterator<Item = OsString>) -> ProcessEnd {
                 // Nothing is launched, and that is an end as well.
                 if let Some((launch, (layers, settings))) = flags.verb.launches().zip(settings_to_tell_by(&flags)) {
                     (notices, _) = Notices::open(launch.name, console, &layers, &settings);
-                    tell_not_begun(console, &settings, launch.plan, error.exit());
+                    tell_not_begun(console, &layers, &settings, launch.plan, error.exit());
                 }
                 return Err(error);
             }
@@ -85,7 +85,7 @@ fn start(args: impl IntoIterator<Item = OsString>) -> ProcessEnd {
             let opened;
             (notices, opened) = Notices::open(launch.name, console, &layers, &settings);
             if let Err(error) = opened.map_err(CommandError::from) {
-                tell_not_begun(console, &settings, launch.plan, error.exit());
+                tell_not_begun(console, &layers, &settings, launch.plan, error.exit());
                 return Err(error);
             }
         }

@@ -8,5 +8,6 @@ pub(crate) mod here;
 pub(crate) mod journal;
 pub(crate) mod meant;
 pub(crate) mod notices;
+pub(crate) mod reach;
 pub(crate) mod results;
 pub(crate) mod runtime;

@@ -111,7 +111,7 @@ async fn receiver_of_notices(receiver: &Receiver, tests: Tests) -> (Patient, Exi
         }
         Tests::Sent => {
             let test = Notice::new(Occasion::Test, "doctor", "this is a test, and no run is going on".to_owned());
-            if let Err(problem) = receiver.send(&test).await {
+            if let Err(problem) = receiver.test(&test).await {
                 patient.add(
                     "test",
                     Health::Problem,

@@ -8,7 +8,7 @@ use super::error::CredentialsError;
 use super::json;
 use super::proof::{Fetched, Fetching, ProofSource};
 use crate::child::environment::Withheld;
-use crate::child::{EndedBy, Program, Stderr, Surplus};
+use crate::child::{EndedBy, GRACE, Program, Stderr, Surplus};
 
 const LONGEST: Duration = Duration::from_secs(30);
 const LARGEST: usize = 64 * 1024;
@@ -51,6 +51,7 @@ impl PrintedBy {
             withheld: &self.withheld,
             stderr: Stderr::To(terminal_or_nothing()),
             deadline: LONGEST,
+            grace: GRACE,
             limit: LARGEST,
             surplus: Surplus::Refused,
         };

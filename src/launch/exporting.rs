@@ -22,8 +22,10 @@ use crate::metrics::file::MetricsFile;
 use crate::metrics::pace::TargetPace;
 use crate::metrics::plans;
 use crate::settings::Settings;
+use crate::settings::layers::Layers;
 use crate::verb::context::Context;
 use crate::verb::error::{CommandError, whole_text};
+use crate::verb::reach::Reach;
 use crate::waves::Terms;
 use crate::wording::plain::shown;
 
@@ -39,7 +41,7 @@ pub(crate) fn with_metrics(
     plan: Option<&Path>,
     launch: impl FnOnce(LaunchMetrics) -> Result<Exit, CommandError>,
 ) -> Result<Exit, CommandError> {
-    let metrics = LaunchMetrics::tried(context.console, &context.settings, plan)?;
+    let metrics = LaunchMetrics::tried(context.console, &context.layers, &context.settings, plan)?;
     let panics = EndsByPanic(&metrics);
     let ended = launch(metrics.clone());
     drop(panics);
@@ -51,8 +53,14 @@ pub(crate) fn with_metrics(
 }
 
 /// Tells of a launch that ends before it can begin, because its settings or its log file cannot be used.
-pub(crate) fn tell_not_begun(console: Console, settings: &Settings, plan: Option<&Path>, exit: Exit) {
-    match LaunchMetrics::tried(console, settings, plan) {
+pub(crate) fn tell_not_begun(
+    console: Console,
+    layers: &Layers,
+    settings: &Settings,
+    plan: Option<&Path>,
+    exit: Exit,
+) {
+    match LaunchMetrics::tried(console, layers, settings, plan) {
         Ok(metrics) => metrics.end(exit),
         Err(error) => console.warn(&whole_text(&error)),
     }
@@ -72,6 +80,15 @@ struct Exporter {
     plan: Option<PathBuf>,
     began: Timestamp,
     told: Mutex<FileState>,
+    /// The file was named for this launch, which writes it also as a trial.
+    naming: Naming,
+}
+
+/// Way in which the file was named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Naming {
+    ByFlag,
+    BySettings,
 }
 
 /// State of the file, and of what it tells.
@@ -85,6 +102,8 @@ struct FileState {
     last_success: OnceCell<Option<Timestamp>>,
     /// The file is complete, or stays as an earlier launch left it.
     is_over: bool,
+    /// The launch is a trial, as far as is known, and the file stays as it is.
+    is_of_trial: bool,
     has_warned: bool,
 }
 
@@ -119,13 +138,26 @@ impl Drop for EndsByPanic<'_> {
 }
 
 impl LaunchMetrics {
-    fn tried(console: Console, settings: &Settings, plan: Option<&Path>) -> Result<Self, CommandError> {
+    fn tried(
+        console: Console,
+        layers: &Layers,
+        settings: &Settings,
+        plan: Option<&Path>,
+    ) -> Result<Self, CommandError> {
         let Some(path) = &settings.metrics_file else { return Ok(Self(None)) };
         let began = Timestamp::now();
         let file = MetricsFile::tried(path, began)
             .map_err(|source| CommandError::MetricsFile { path: path.clone(), source })?;
         let (journal, plan) = (settings.journal.clone(), plan.map(Path::to_owned));
-        Ok(Self(Some(Arc::new(Exporter { console, file, journal, plan, began, told: Mutex::default() }))))
+        let naming = if layers.is_by_flag("metrics_file") { Naming::ByFlag } else { Naming::BySettings };
+        let exporter = Exporter { console, file, journal, plan, began, told: Mutex::default(), naming };
+        exporter.reaches(Reach::of_settings(settings));
+        Ok(Self(Some(Arc::new(exporter))))
+    }
+
+    /// Says how far the launch reaches, once its accounts are known. Tells whether the file is that of a trial, and stays as it is.
+    pub(super) fn reaches(&self, reach: Reach) -> bool {
+        self.0.as_ref().is_some_and(|exporter| exporter.reaches(reach))
     }
 
     /// Names the plan, as soon as it was read.
@@ -199,6 +231,12 @@ impl LaunchMetrics {
 }
 
 impl Exporter {
+    fn reaches(&self, reach: Reach) -> bool {
+        let is_of_trial = reach == Reach::ThisProcess && self.naming == Naming::BySettings;
+        self.told().is_of_trial = is_of_trial;
+        is_of_trial
+    }
+
     fn told(&self) -> MutexGuard<'_, FileState> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -274,7 +312,7 @@ impl Exporter {
 
     /// Writes the file. What fails is told once, and stops nothing.
     fn write(&self, told: &mut FileState, figures: Figures) {
-        if told.is_over {
+        if told.is_over || told.is_of_trial {
             return;
         }
         let before = *told.last_success.get_or_init(|| {
@@ -308,6 +346,7 @@ mod tests {
             plan: Some("night.csv".into()),
             began,
             told: Mutex::default(),
+            naming: Naming::ByFlag,
         })));
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let _ends = EndsByPanic(&metrics);

@@ -4,12 +4,13 @@ use jiff::Timestamp;
 
 use super::accounts::account::Account;
 use super::inputs::Launch;
-use super::venue::Venue;
+use super::venue::reach;
 use crate::journal::Journal;
 use crate::report::next::given::{self, GivenByHand};
 use crate::report::next::{NextCommands, flags};
 use crate::settings::Settings;
 use crate::verb::error::CommandError;
+use crate::verb::reach::Reach;
 use crate::waves::window::Window;
 
 /// Settings and other flags that a launch is given by hand.
@@ -21,7 +22,7 @@ pub(super) fn given_by_hand(
 ) -> GivenByHand {
     let mut given = settings.by_hand.clone();
     // The sandbox is this process, so that a later launch needs no flag to find it.
-    if accounts.iter().all(|account| matches!(account.venue, Venue::Sandbox(_))) {
+    if reach(accounts) == Reach::ThisProcess {
         given.retain(|key, _| !flags::is_of_way(key));
     }
     // A time of day means that of this night, and not that of the night of a later launch.

@@ -42,8 +42,9 @@ impl<'a> PlanToLaunch<'a> {
         self.checked.n_rows == 0
     }
 
-    /// Names itself to the metrics of its launch.
+    /// Names itself to the metrics and the notices of its launch.
     pub(crate) fn tell_name(&self, metrics: &LaunchMetrics) {
+        self.context.notices.of_plan(&self.checked.terms, self.source.name());
         metrics.of_plan(&self.checked.terms, self.source.name());
     }
 

@@ -12,6 +12,7 @@ use super::hooks::{hooks_of, plan_of};
 use super::planned::PlanToLaunch;
 use super::request::{Answers, Consent, LaunchRequest};
 use super::taking_up::{RunToTakeUp, warn_of_an_open_folder};
+use super::venue::reach;
 use crate::hooks::HookCommand;
 use crate::journal::Journal;
 use crate::model::SourceId;
@@ -47,6 +48,7 @@ impl<'p> Ready<&'p PlanToLaunch<'p>> {
         let hooks = hooks_of(&context, &paper.terms, plan.path())?;
         must_be_approved(&context, &paper, plan.path())?;
         let accounts = accounts::of_plan(&context, &plan.checked)?;
+        request.reaches(&context, reach(&accounts));
         must_be_as_sealed(&context, &paper, &accounts)?;
         request.must_fit(&paper.terms)?;
         Journal::check_place(&context.settings.journal)?;
@@ -108,9 +110,11 @@ impl Ready<RunToTakeUp> {
         };
         let paper = paper_of(run)?;
         request.metrics.of_plan(&paper.terms, &run.plan_path);
+        context.notices.of_plan(&paper.terms, &run.plan_path);
         let context = as_begun(again, run, &paper.terms)?;
         tell_what_holds(&context, &paper.terms);
         let accounts = accounts::of_run(&context, run, &lanes, &paper.terms)?;
+        request.reaches(&context, reach(&accounts));
         let mut hooks = Vec::new();
         if request.consent.may_send() {
             hooks = hooks_of(&context, &paper.terms, &plan_of(run, journal.path()))?;

@@ -12,7 +12,9 @@ use crate::formats::Format;
 use crate::journal::read::reopening::Reopen;
 use crate::report::next::given::{self, GivenByHand};
 use crate::settings::flags::arguments::{LaunchArgs, ShowArgs};
+use crate::verb::context::Context;
 use crate::verb::error::{CommandError, bad_destination};
+use crate::verb::reach::Reach;
 use crate::waves::{Part, Terms};
 use crate::wording::plain::shown;
 
@@ -90,6 +92,16 @@ impl Unskips {
 }
 
 impl LaunchRequest {
+    /// Says how far the launch reaches, by its accounts: of a trial nobody outside hears, which is said where somebody would.
+    pub(super) fn reaches(&self, context: &Context, reach: Reach) {
+        let (is_untold, is_unwritten) = (context.notices.reaches(reach), self.metrics.reaches(reach));
+        if is_untold || is_unwritten {
+            context.console.say(
+                "a trial in the sandbox of this process: no receiver of notices is told, and a metrics file of the settings stays as it is",
+            );
+        }
+    }
+
     /// Request of a launch that sends. The path of its report is tried at once, so that a night does not end without it.
     pub(crate) fn to_send(verb: &'static str, args: &LaunchArgs) -> Result<Self, CommandError> {
         // Destructured, so that a new flag cannot be forgotten.

@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use super::inputs::Launch;
+use super::venue::reach;
 use crate::clock::Clock;
 use crate::hooks::{AboutRun, Hooks};
 use crate::transport::proxy;
 use crate::transport::secrets::Secrets;
 use crate::transport::secrets::guarded::Guarded;
+use crate::verb::reach::Reach;
 
 impl Launch {
     /// Returns the hooks that run; none in a rehearsal.
@@ -33,6 +35,7 @@ impl Launch {
                 run: run.id.clone(),
                 launch: run.launches + 1,
                 verb: self.request.verb,
+                is_trial: reach(&self.accounts) == Reach::ThisProcess,
                 plan_name: self.paper.terms.name.clone(),
                 plan_path: run.plan_path.clone(),
                 plan_digest: run.plan_digest.clone(),

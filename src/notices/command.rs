@@ -1,7 +1,8 @@
 //! Command of the operator that takes the document on standard input.
 
+use std::time::Duration;
+
 use super::notice::Notice;
-use super::posting::LONGEST_TRY;
 use crate::child::environment::Withheld;
 use crate::child::{EndedBy, Program, Stderr, Surplus};
 
@@ -12,7 +13,9 @@ pub(super) struct Command {
 }
 
 impl Command {
-    pub(super) async fn send(&self, notice: &Notice) -> Result<(), String> {
+    /// Runs it once. Whoever waits for the end of the try hears of it: so much of the time is left to end the command, politely at first.
+    pub(super) async fn send(&self, notice: &Notice, within: Duration) -> Result<(), String> {
+        let deadline = within * 7 / 10;
         let document = notice.document() + "\n";
         let program = Program {
             command: &self.command,
@@ -20,7 +23,8 @@ impl Command {
             input: document.as_bytes(),
             withheld: &self.withheld,
             stderr: Stderr::WithOutput,
-            deadline: LONGEST_TRY,
+            deadline,
+            grace: within * 2 / 10,
             // Nobody reads it: it could repeat a secret that only the command knows.
             limit: 0,
             surplus: Surplus::Discarded,
@@ -30,7 +34,7 @@ impl Command {
             EndedBy::Exit(127) => Err("the command ended with 127: the shell finds no such program".to_owned()),
             EndedBy::Exit(code) => Err(format!("the command ended with {code}")),
             EndedBy::Signal(signal) => Err(format!("the command was ended by signal {signal}")),
-            EndedBy::Deadline => Err(format!("the command did not end within {} s", LONGEST_TRY.as_secs())),
+            EndedBy::Deadline => Err(format!("the command did not end within {:.1} s", deadline.as_secs_f64())),
         }
     }
 }

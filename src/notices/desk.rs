@@ -45,8 +45,8 @@ fn is_first(ended: &Ended, receiver: &str) -> bool {
 /// Told of each outcome, on the thread's own time.
 pub(crate) type Clerk = Arc<dyn Fn(&Delivery) + Send + Sync>;
 
-/// Makes a notice, which takes a read of the journal; `None` if there is nothing to say.
-type Compose = Box<dyn FnOnce() -> Option<Notice> + Send>;
+/// Makes a notice, which takes a read of the journal.
+type Compose = Box<dyn FnOnce() -> Notice + Send>;
 
 /// The thread, as the launch sees it.
 pub(crate) struct Desk {
@@ -84,26 +84,29 @@ impl Desk {
     }
 
     /// Has a notice made and sent, unless its occasion was told before. Waits for nothing.
-    pub(crate) fn tell(&self, about: Occasion, compose: impl FnOnce() -> Option<Notice> + Send + 'static) {
+    pub(crate) fn tell(&self, about: Occasion, compose: impl FnOnce() -> Notice + Send + 'static) {
         if self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(about) {
             // The thread ends with the desk.
             _ = self.inbox.send(Box::new(compose));
         }
     }
 
-    /// Sends the last notice, and waits until it and all before it are delivered or given up: ten seconds at most, and no longer than
-    /// until `is_enough`.
-    pub(crate) fn close(self, last: Notice, is_enough: &AtomicBool) {
+    /// Has the last notice made and sent, and waits until it and all before it are delivered or given up: ten seconds at most, the making
+    /// included, and no longer than until `is_enough`.
+    pub(crate) fn close(self, last: impl FnOnce() -> Notice + Send + 'static, is_enough: &AtomicBool) {
+        self.close_by(Instant::now() + AT_THE_END, last, is_enough);
+    }
+
+    fn close_by(self, end: Instant, last: impl FnOnce() -> Notice + Send + 'static, is_enough: &AtomicBool) {
         let Self { inbox, deadline, of_end, clerk, ended, results, .. } = self;
-        let end = Instant::now() + AT_THE_END;
-        let until = end - FOR_RECORDS;
-        _ = inbox.send(Box::new(|| Some(last)));
+        let until = end.checked_sub(FOR_RECORDS).unwrap_or(end);
+        _ = inbox.send(Box::new(last));
         drop(inbox);
         _ = deadline.send(Some(until));
         let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut missing: HashSet<String> = of_end.into_iter().collect();
         while !is_enough.load(Ordering::Relaxed) {
-            let left = (end - FOR_THE_MISSING).saturating_duration_since(Instant::now());
+            let left = end.saturating_duration_since(Instant::now()).saturating_sub(FOR_THE_MISSING);
             match results.recv_timeout(left.min(LOOK_EVERY)) {
                 Ok(Delivery { about: Occasion::End, receiver, .. }) => _ = missing.remove(&receiver),
                 Ok(_) => (),
@@ -166,7 +169,7 @@ async fn serve(
         serving.spawn(attend(receiver, notices, until.clone(), records.clone()));
     }
     while let Some(compose) = composed.recv().await {
-        let Ok(Some(notice)) = tokio::task::spawn_blocking(compose).await else { continue };
+        let Ok(notice) = tokio::task::spawn_blocking(compose).await else { continue };
         let notice = Arc::new(notice);
         for (_, queue) in queues.iter().filter(|(receiver, _)| receiver.wants(notice.about)) {
             _ = queue.send(Arc::clone(&notice));
@@ -214,7 +217,7 @@ async fn deliver(
         let Some(Turn { longest, .. }) = turn() else {
             return delivery(n - 1, problem.or_else(|| Some("there was no time left to try it".to_owned())));
         };
-        problem = Some(match timeout(longest, receiver.send(notice)).await {
+        problem = Some(match timeout(longest, receiver.send(notice, longest)).await {
             Ok(Ok(())) => return delivery(n, None),
             Ok(Err(problem)) => problem,
             Err(_) => format!("no answer within {:.1} s", longest.as_secs_f64()),
@@ -230,4 +233,28 @@ async fn deliver(
         }
     }
     delivery(TRIES, problem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notice_that_cannot_be_made_in_time_does_not_make_the_end_later_and_is_journaled() {
+        let (sender, journaled) = channel();
+        let clerk: Clerk = Arc::new(move |delivery: &Delivery| _ = sender.send(delivery.clone()));
+        let desk = Desk::open(vec![Receiver::that_runs("true")], clerk).unwrap();
+        let (hold, held) = channel::<()>();
+        let began = std::time::Instant::now();
+        let end = Instant::now() + Duration::from_secs(2);
+        let last = move || {
+            _ = held.recv();
+            Notice::new(Occasion::End, "run", String::new())
+        };
+        desk.close_by(end, last, &AtomicBool::new(false));
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        let Delivery { about, problem, .. } = journaled.recv().unwrap();
+        assert_eq!((about, problem.as_deref()), (Occasion::End, Some("nothing was heard of it in time")));
+        drop(hold);
+    }
 }

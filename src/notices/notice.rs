@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::wording::plain::shortened;
 use crate::wording::sieve::Form;
 use crate::wording::times::time;
 
@@ -55,7 +56,11 @@ pub(crate) struct Notice {
     /// Absent for a launch that ended before it had a run.
     pub(crate) run: Option<String>,
     pub(crate) launch: Option<u32>,
+    /// Name that the plan gives itself, or its file's.
+    pub(crate) plan_name: Option<String>,
     pub(crate) plan: Option<NoticePlan>,
+    /// Accounts of the run; empty for a launch without one.
+    pub(crate) accounts: Vec<NoticeAccount>,
     pub(crate) counts: Option<Counts>,
     /// Most frequent cause for which rows are not on target.
     pub(crate) cause: Option<NoticeCause>,
@@ -72,6 +77,12 @@ pub(crate) struct Notice {
 pub(crate) struct NoticePlan {
     pub(crate) path: String,
     pub(crate) digest: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct NoticeAccount {
+    pub(crate) name: String,
+    pub(crate) endpoint: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -97,6 +108,9 @@ pub(crate) struct NoticeExit {
     pub(crate) reason: Option<String>,
 }
 
+/// Longest line of a message, in columns, so that a chat that cuts a text off does not lose its end.
+const LONGEST_LINE: usize = 400;
+
 impl Notice {
     /// Makes a notice of this moment, about no run.
     pub(crate) fn new(about: Occasion, verb: &'static str, text: String) -> Self {
@@ -111,7 +125,9 @@ impl Notice {
             text,
             run: None,
             launch: None,
+            plan_name: None,
             plan: None,
+            accounts: Vec::new(),
             counts: None,
             cause: None,
             exit: None,
@@ -139,6 +155,18 @@ impl Notice {
     /// Returns the notice as lines for people.
     pub(crate) fn message(&self) -> String {
         let mut lines = vec![format!("{}: {}", self.subject(), self.text)];
+        lines.extend(self.plan_name.iter().map(|name| format!("plan: {name}")));
+        if !self.accounts.is_empty() {
+            let named = self.accounts.iter().map(|NoticeAccount { name, endpoint }| format!("{name} at {endpoint}"));
+            lines.push(format!("account: {}", named.collect::<Vec<_>>().join(", ")));
+        }
+        if let Some(Counts { rows, verdicts, pending, in_doubt, .. }) = &self.counts {
+            let unsettled = [("pending", *pending), ("in doubt", *in_doubt)];
+            let counted = verdicts.iter().map(|(verdict, n)| (*verdict, *n)).chain(unsettled);
+            let counted: Vec<String> =
+                counted.filter(|(_, n)| *n > 0).map(|(what, n)| format!("{n} {}", what.replace('_', " "))).collect();
+            lines.push(format!("rows: {rows} ({})", counted.join(", ")));
+        }
         if let Some(reason) = self.exit.as_ref().and_then(|exit| exit.reason.as_deref()) {
             lines.push(format!("reason: {reason}"));
         }
@@ -151,8 +179,14 @@ impl Notice {
         if let Some(anchor) = &self.anchor {
             lines.push(format!("anchor: {anchor}"));
         }
-        let lines: Vec<String> = lines.iter().map(|line| Form::Text.fit(line).replace('\n', " ")).collect();
-        lines.join("\n")
+        // What is to be typed or kept is whole, however long another line is.
+        let whole = usize::from(self.next.is_some()) + usize::from(self.anchor.is_some());
+        let n_others = lines.len() - whole;
+        let fit = |(n, line): (usize, &String)| {
+            let line = Form::Text.fit(line).replace('\n', " ");
+            if n < n_others { shortened(&line, LONGEST_LINE) } else { line }
+        };
+        lines.iter().enumerate().map(fit).collect::<Vec<_>>().join("\n")
     }
 }
 
@@ -169,6 +203,15 @@ pub(super) mod tests {
             folder: "/srv/night".to_owned(),
             run: Some("r1".to_owned()),
             launch: Some(1),
+            plan_name: Some("night".to_owned()),
+            accounts: vec![NoticeAccount { name: "prod".to_owned(), endpoint: "https://sms.example".to_owned() }],
+            counts: Some(Counts {
+                rows: 3,
+                on_target: 1,
+                verdicts: BTreeMap::from([("applied", 1), ("no_effect", 0), ("refused", 2)]),
+                pending: 0,
+                in_doubt: 0,
+            }),
             cause: Some(NoticeCause {
                 verdict: "refused".into(),
                 rows: 2,
@@ -184,6 +227,9 @@ pub(super) mod tests {
     #[test]
     fn a_notice_as_text_says_what_to_type_where_and_has_the_anchor() {
         let expected = "cutover r1 on jump: ended 1 (not_on_target): 1 of 3 rows are on target; 2 need a look.\n\
+                        plan: night\n\
+                        account: prod at https://sms.example\n\
+                        rows: 3 (1 applied, 2 refused)\n\
                         first cause: 2 refused: <at user_id=\"all\"> & [x]\\u{1b}\n\
                         next, in /srv/night on jump: cutover retry r1\n\
                         anchor: AAAA-BBBB";

@@ -1,6 +1,7 @@
 //! Receiver with all that it takes to reach it, and one try.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -52,6 +53,12 @@ impl Receiver {
         Ok(Self { name: name.clone(), on: on.clone(), route: route(channel, around)? })
     }
 
+    #[cfg(test)]
+    pub(super) fn that_runs(command: &str) -> Self {
+        let route = Route::Command(Command { command: command.to_owned(), withheld: Withheld::default() });
+        Self { name: "told".to_owned(), on: Occasion::CHOICES.to_vec(), route }
+    }
+
     pub(crate) fn wants(&self, about: Occasion) -> bool {
         about == Occasion::Test || self.on.contains(&about)
     }
@@ -65,12 +72,17 @@ impl Receiver {
         }
     }
 
-    /// Tries once. An error says what became of it, without secrets and on one line.
-    pub(crate) async fn send(&self, notice: &Notice) -> Result<(), String> {
+    /// Tries once, with all the time of a try.
+    pub(crate) async fn test(&self, notice: &Notice) -> Result<(), String> {
+        self.send(notice, posting::LONGEST_TRY).await
+    }
+
+    /// Tries once, for no longer than so. An error says what became of it, without secrets and on one line.
+    pub(super) async fn send(&self, notice: &Notice, within: Duration) -> Result<(), String> {
         match &self.route {
             Route::Webhook(webhook) => webhook.send(notice).await,
             Route::Smn(smn) => smn.send(notice).await,
-            Route::Command(command) => command.send(notice).await,
+            Route::Command(command) => command.send(notice, within).await,
             Route::Ping(ping) => ping.send(notice).await,
         }
     }

@@ -254,6 +254,10 @@ impl Layers {
         SettingsError::UnknownProfile { name: name.to_owned(), suggestion, known }
     }
 
+    pub(crate) fn is_by_flag(&self, key: &str) -> bool {
+        self.of_flag(key).is_some()
+    }
+
     pub(super) fn of_flag(&self, key: &str) -> Option<Held> {
         let (_, text) = self.flags.iter().find(|(name, _)| *name == key)?;
         Some((text.clone(), Origin::Flag))

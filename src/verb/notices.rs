@@ -16,18 +16,21 @@ use crate::event::verdict::Verdict;
 use crate::exit::Exit;
 use crate::journal::notices::NoticeOutcome;
 use crate::journal::{Journal, RunKey};
+use crate::metrics::figures::plan_name;
 use crate::notices::desk::{Delivery, Desk};
-use crate::notices::notice::{Counts, Notice, NoticeCause, NoticeExit, NoticePlan, Occasion};
+use crate::notices::notice::{Counts, Notice, NoticeAccount, NoticeCause, NoticeExit, NoticePlan, Occasion};
 use crate::notices::receiver::{Receiver, Surroundings};
 use crate::notices::settings::ReceiverSettings;
 use crate::notices::smn::OfRun;
 use crate::report::causes::cause_text;
 use crate::report::status;
-use crate::report::summary::Summary;
+use crate::report::summary::{LaneOf, Summary};
 use crate::settings::Settings;
 use crate::settings::error::{KeyPlace, SettingsError};
 use crate::settings::layers::Layers;
 use crate::transport::secrets::guarded::Guarded;
+use crate::verb::reach::Reach;
+use crate::waves::Terms;
 use crate::wording::amounts::count;
 use crate::wording::plain::plain;
 
@@ -45,6 +48,10 @@ struct Shared {
     credentials_of_run: OfRun,
     /// Addresses and keys of all receivers.
     secrets: Vec<Guarded>,
+    /// Nobody hears of a trial, as far as it is known to be one.
+    reach: Mutex<Reach>,
+    /// Name of the plan, once that was read.
+    plan: Mutex<Option<String>>,
 }
 
 /// Run that a launch carries, and its journal.
@@ -68,10 +75,16 @@ impl Notices {
     ) -> (Self, Result<(), SettingsError>) {
         let credentials_of_run = OfRun::default();
         let (receivers, bad) = partitioned(receivers(layers, settings, &credentials_of_run));
-        (Self::to(receivers, verb, console, credentials_of_run), bad)
+        (Self::to(receivers, verb, console, credentials_of_run, Reach::of_settings(settings)), bad)
     }
 
-    fn to(receivers: Vec<Receiver>, verb: &'static str, console: Console, credentials_of_run: OfRun) -> Self {
+    fn to(
+        receivers: Vec<Receiver>,
+        verb: &'static str,
+        console: Console,
+        credentials_of_run: OfRun,
+        reach: Reach,
+    ) -> Self {
         if receivers.is_empty() {
             return Self::default();
         }
@@ -90,6 +103,8 @@ impl Notices {
                 subject: Mutex::default(),
                 credentials_of_run,
                 secrets,
+                reach: Mutex::new(reach),
+                plan: Mutex::default(),
             }
         });
         Self(Some(shared))
@@ -98,6 +113,21 @@ impl Notices {
     /// Tells whether anybody is told.
     pub(crate) fn has_receivers(&self) -> bool {
         self.0.is_some()
+    }
+
+    /// Says how far the launch reaches, once its accounts are known. Tells whether there are receivers, and they are not told.
+    pub(crate) fn reaches(&self, reach: Reach) -> bool {
+        let Some(shared) = &self.0 else { return false };
+        *shared.reach.lock().unwrap_or_else(PoisonError::into_inner) = reach;
+        reach == Reach::ThisProcess
+    }
+
+    /// Names the plan, as soon as it was read.
+    pub(crate) fn of_plan(&self, terms: &Terms, path: &str) {
+        if let Some(shared) = &self.0 {
+            let name = plan_name(terms.name.as_deref(), path);
+            *shared.plan.lock().unwrap_or_else(PoisonError::into_inner) = Some(name);
+        }
     }
 
     /// Addresses and keys of all receivers, which no text of a launch may repeat.
@@ -126,8 +156,10 @@ impl Notices {
     pub(crate) fn tell(&self, about: Occasion, said: Option<String>) {
         let Some(shared) = &self.0 else { return };
         let (Some(subject), verb) = (shared.subject().clone(), shared.verb) else { return };
-        if let Some(desk) = &*shared.desk() {
-            desk.tell(about, move || Some(subject.notice(about, verb, said.as_deref(), None)));
+        if let Some(desk) = &*shared.desk()
+            && shared.reach() == Reach::Outside
+        {
+            desk.tell(about, move || subject.notice(about, verb, said.as_deref(), None));
         }
     }
 
@@ -148,16 +180,19 @@ impl Notices {
     /// Tells of the end of the process, and waits until all is delivered or given up, for ten seconds at most.
     pub(crate) fn end(&self, exit: Exit, error: Option<&str>, hint: Option<&str>) {
         let Some(shared) = &self.0 else { return };
-        let Some(desk) = shared.desk().take() else { return };
-        let subject = shared.subject().clone();
+        let Some(desk) = shared.desk().take().filter(|_| shared.reach() == Reach::Outside) else { return };
+        let (subject, verb) = (shared.subject().clone(), shared.verb);
         let end = NoticeExit { code: exit.code(), name: exit.name(), reason: None };
-        let last = if let Some(subject) = subject {
-            subject.notice(Occasion::End, shared.verb, error, Some(end))
-        } else {
+        let plan = shared.plan.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (error, hint) = (error.map(str::to_owned), hint.map(plain));
+        let last = move || {
+            if let Some(subject) = subject {
+                return subject.notice(Occasion::End, verb, error.as_deref(), Some(end));
+            }
             let without_error =
                 if exit == Exit::Done { "nothing was to do, and no run was made" } else { exit.meaning() };
-            let text = error.map_or_else(|| without_error.to_owned(), plain);
-            Notice { exit: Some(end), next: hint.map(plain), ..Notice::new(Occasion::End, shared.verb, text) }
+            let text = error.map_or_else(|| without_error.to_owned(), |error| plain(&error));
+            Notice { exit: Some(end), next: hint, plan_name: plan, ..Notice::new(Occasion::End, verb, text) }
         };
         desk.close(last, &shared.is_enough);
     }
@@ -166,6 +201,10 @@ impl Notices {
 impl Shared {
     fn subject(&self) -> std::sync::MutexGuard<'_, Option<Subject>> {
         self.subject.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reach(&self) -> Reach {
+        *self.reach.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn desk(&self) -> std::sync::MutexGuard<'_, Option<Desk>> {
@@ -276,7 +315,11 @@ fn text(about: Occasion, summary: &Summary, said: Option<&str>) -> String {
 fn with_summary(notice: Notice, summary: &Summary, exit: Option<NoticeExit>) -> Notice {
     let verdicts = Verdict::ALL.into_iter().map(|verdict| (verdict.name(), summary.verdicts.get(verdict)));
     let reason = summary.exit.reason.as_deref().filter(|reason| !reason.is_empty()).map(plain);
+    let account =
+        |lane: &LaneOf| NoticeAccount { name: plain(&lane.lane.account), endpoint: plain(&lane.lane.endpoint) };
     Notice {
+        plan_name: Some(plan_name(summary.paper.name.as_deref(), &summary.plan.path)),
+        accounts: summary.lanes.iter().map(account).collect(),
         next: next(notice.about, summary),
         plan: Some(NoticePlan { path: plain(&summary.plan.path), digest: plain(&summary.plan.digest) }),
         counts: Some(Counts {

@@ -718,3 +718,70 @@ fn no_child_gets_a_proxy_with_a_password_and_no_output_repeats_one_or_a_receiver
         assert!(!ended.stderr.contains(secret) && !ended.stdout.contains(secret), "{secret}: {}", ended.stderr);
     }
 }
+
+#[test]
+fn nobody_outside_hears_of_a_trial_and_a_test_is_sent_all_the_same() {
+    let _machine = shared();
+    let (lab, sandbox) = three_rows();
+    lab.write("broken.csv", "source_id,copystate\nvm-1,stoped\n");
+    let (hook, ping) = (Hook::that(Does::Answers(200, "")), Hook::that(Does::Answers(200, "OK")));
+    let of_ping = format!("[notify.night]\nkind = 'ping'\nurl = '{}/night'\n", ping.url);
+    lab.write("cutover.toml", &("metrics_file = 'a.prom'\n".to_owned() + &settings(&[("ops", &hook.url)]) + &of_ping));
+    carried(&lab, &sandbox, &[]);
+    let metrics = || std::fs::read_to_string(lab.path("a.prom")).unwrap();
+    let (n_told, written) = ((hook.came().len(), ping.came().len()), metrics());
+    assert_eq!(n_told, (2, 2));
+    let trial = ["--endpoint", "sandbox", "--journal", "trial.db"];
+    let run = |args: &[&str]| lab.cutover(&[args, &trial].concat());
+    run(&["run", "plan.csv", "--yes", "--window", "00:00-00:01", "--deadline", "2020-01-01T00:00:00Z"]).exits(4);
+    // The journal alone says that it goes on in the sandbox.
+    lab.cutover(&["resume", "--yes", "--deadline", "off", "--journal", "trial.db"])
+        .exits(0)
+        .says("a trial in the sandbox");
+    run(&["run", "broken.csv", "--yes"]).exits(2);
+    run(&["run", "plan.csv", "--dry-run"]).exits(0);
+    run(&["rehearse", "plan.csv"]).exits(0);
+    run(&["reconcile"]).exits(0);
+    assert_eq!((hook.came().len(), ping.came().len()), n_told);
+    assert_eq!(metrics(), written);
+    // A file that is named for this launch is meant.
+    run(&["run", "plan.csv", "--new", "--yes", "--metrics-file", "b.prom"]).exits(0);
+    assert!(std::fs::read_to_string(lab.path("b.prom")).unwrap().contains("cutover_run_exit_code"));
+    lab.cutover(&["doctor", "--notify", "--endpoint", "sandbox"]).exits(0);
+    assert_eq!(hook.told().last().map(String::as_str), Some("test"));
+    assert_eq!(ping.came().last().unwrap().path, "/night/log");
+}
+
+#[test]
+fn a_chat_is_told_plan_account_run_counts_cause_command_and_anchor() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(3, "stopped,syncing"));
+    lab.write("plan.toml", "name = 'night of the move'\nfiles = ['plan.csv']\n");
+    let sandbox = lab.serve("plan.csv", "[[fault]]\nsources = [\"vm-00002\"]\nkind = \"forbidden\"\n");
+    let formats = [("slack", "ok"), ("feishu", r#"{"code":0}"#), ("dingtalk", r#"{"errcode":0}"#)];
+    let hooks = formats.map(|(_, body)| Hook::that(Does::Answers(200, body)));
+    let table = |((format, _), hook): (&(&str, &str), &Hook)| {
+        format!("[notify.{format}]\nkind = 'webhook'\nformat = '{format}'\nurl = '{}/x'\non = 'end'\n", hook.url)
+    };
+    lab.write("cutover.toml", &formats.iter().zip(&hooks).map(table).collect::<String>());
+    lab.launch(&sandbox, &["run", "plan.toml", "--rate", "off", "--account", "prod"]).exits(1);
+    let status: Value = serde_json::from_str(&lab.cutover(&["status", "--json"]).stdout).unwrap();
+    for hook in &hooks {
+        let body = hook.next().json();
+        let text =
+            [&body["text"], &body["content"]["text"], &body["text"]["content"]].into_iter().find_map(Value::as_str);
+        let text = text.unwrap();
+        for says in [
+            "plan: night of the move\n",
+            "account: prod at http://127.0.0.1:",
+            "rows: 3 (2 applied, 1 refused)\n",
+            "first cause: 1 refused: ",
+            "cutover retry ",
+            status["run"].as_str().unwrap(),
+            &format!("anchor: {}", status["anchor"].as_str().unwrap()),
+        ] {
+            assert!(text.contains(says), "{says}: {text}");
+        }
+    }
+}

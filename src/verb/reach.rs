@@ -1,0 +1,21 @@
+//! Reach of a launch: whether anything of it leaves this process.
+
+use crate::settings::Settings;
+use crate::settings::parse::Destination;
+
+/// Reach of a launch's requests. One rule follows from it: of a trial nobody outside hears. It tells no receiver of notices, moves no
+/// dead-man's switch, and leaves a metrics file as it is, unless a flag names the file for this launch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// A service, which may be a sandbox that is served.
+    Outside,
+    /// The sandbox inside this process alone: a trial.
+    ThisProcess,
+}
+
+impl Reach {
+    /// Reach by the settings, as long as no account is known.
+    pub(crate) fn of_settings(settings: &Settings) -> Self {
+        if settings.destination == Some(Destination::Sandbox) { Reach::ThisProcess } else { Reach::Outside }
+    }
+}
