@@ -243,14 +243,14 @@ fn a_launch_that_cannot_read_its_settings_or_open_its_log_is_told_and_the_last_s
     let first = success(&told_after(&lab, &sandbox, &run(&["--rate", "off"]), 0));
     lab.write("named.toml", &format!("metrics_file = '{FILE}'\nwindow = 'off'\n"));
     let cases: [Unusable<'_>; 8] = [
-        (&run(&["--window", "bogus"]), &[], "`window`"),
+        (&run(&["--window", "bogus"]), &[], "`bogus`"),
         (&run(&["--config", "absent.toml"]), &[], "could not read the settings file"),
         (&run(&[]), &[("CUTOVER_RAET", "5")], "CUTOVER_RAET"),
-        (&["run", "plan.csv"], &[("CUTOVER_METRICS_FILE", FILE), ("CUTOVER_RATE", "fast")], "`rate`"),
-        (&["run", "plan.csv", "--config", "named.toml", "--rate", "fast"], &[], "`rate`"),
+        (&["run", "plan.csv"], &[("CUTOVER_METRICS_FILE", FILE), ("CUTOVER_RATE", "fast")], "`fast`"),
+        (&["run", "plan.csv", "--config", "named.toml", "--rate", "fast"], &[], "`fast`"),
         (&run(&["--log-file", "."]), &[], "the log file"),
         (&run(&["--log-file", "x.csv", "--report", "./x.csv"]), &[], "name one file"),
-        (&["resume", "--metrics-file", FILE, "--window", "bogus"], &[], "`window`"),
+        (&["resume", "--metrics-file", FILE, "--window", "bogus"], &[], "`bogus`"),
     ];
     for (args, variables, why) in cases {
         lab.write(FILE, &format!("cutover_run_last_success_timestamp_seconds{{plan=\"plan.csv\"}} {first}\n"));
