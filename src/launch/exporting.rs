@@ -53,13 +53,7 @@ pub(crate) fn with_metrics(
 }
 
 /// Tells of a launch that ends before it can begin, because its settings or its log file cannot be used.
-pub(crate) fn tell_not_begun(
-    console: Console,
-    layers: &Layers,
-    settings: &Settings,
-    plan: Option<&Path>,
-    exit: Exit,
-) {
+pub(crate) fn tell_not_begun(console: Console, layers: &Layers, settings: &Settings, plan: Option<&Path>, exit: Exit) {
     match LaunchMetrics::tried(console, layers, settings, plan) {
         Ok(metrics) => metrics.end(exit),
         Err(error) => console.warn(&whole_text(&error)),

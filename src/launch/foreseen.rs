@@ -15,7 +15,7 @@ use crate::verb::meant;
 use crate::wording::amounts::count;
 use crate::wording::plain::plain;
 
-/// What a launch would do. In words.
+/// Effect that a launch would have. In words.
 pub(crate) enum Foreseen {
     /// Send what is to be changed.
     Sends(String),

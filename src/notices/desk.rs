@@ -244,17 +244,17 @@ mod tests {
         let (sender, journaled) = channel();
         let clerk: Clerk = Arc::new(move |delivery: &Delivery| _ = sender.send(delivery.clone()));
         let desk = Desk::open(vec![Receiver::that_runs("true")], clerk).unwrap();
-        let (hold, held) = channel::<()>();
+        let (release, released) = channel::<()>();
         let began = std::time::Instant::now();
         let end = Instant::now() + Duration::from_secs(2);
         let last = move || {
-            _ = held.recv();
+            _ = released.recv();
             Notice::new(Occasion::End, "run", String::new())
         };
         desk.close_by(end, last, &AtomicBool::new(false));
         assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
         let Delivery { about, problem, .. } = journaled.recv().unwrap();
         assert_eq!((about, problem.as_deref()), (Occasion::End, Some("nothing was heard of it in time")));
-        drop(hold);
+        drop(release);
     }
 }
