@@ -29,6 +29,7 @@ mod tests;
 mod waiting;
 
 pub(crate) use at_hand::AtHand;
+pub(crate) use pacing::Lessons;
 pub(crate) use pass::Pass;
 pub(crate) use quota::{Learned, Remembered};
 pub(crate) use shared_rate::SharedRate;

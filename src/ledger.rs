@@ -4,6 +4,7 @@
 //! reopening, and above all a row in doubt that is sent again without a look.
 
 pub mod cause;
+pub mod cool_down;
 pub mod fold;
 pub mod standing;
 pub mod steered;

@@ -251,11 +251,12 @@ impl LaneSum {
                 self.throttled += 1;
                 self.cool(at_ms, *retry_after_ms);
             }
+            LaneEvent::CoolDownBegan { wait_ms, cause: _ } => self.cool(at_ms, Some(*wait_ms)),
             LaneEvent::Stopped { message, .. } => self.stopped = Some(message.clone()),
         }
     }
 
-    /// Extends the pause that the service asked for.
+    /// Extends the time for which nothing leaves.
     fn cool(&mut self, at_ms: i64, wait_ms: Option<u64>) {
         let until = wait_ms.and_then(|wait| at_ms.checked_add(i64::try_from(wait).ok()?));
         let until = until.and_then(|until| Timestamp::from_millisecond(until).ok());

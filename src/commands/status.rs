@@ -38,7 +38,7 @@ pub(super) fn status(
         if context.console.json {
             print_json(|out| summary::write_json(&summary, out))?;
         } else {
-            print(|out| Ok(status::write_text(&summary, holder, &zone, out)?))?;
+            print(|out| Ok(status::write_text(&summary, holder, (Timestamp::now(), &zone), out)?))?;
         }
         if !watch || summary.running.is_none() || holder == Holder::Gone {
             return Ok(Exit::Done);

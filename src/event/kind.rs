@@ -23,10 +23,11 @@ impl EventKind {
         }
     }
 
-    /// Wait that the service asked the lane for, in milliseconds.
+    /// Time from the event on for which nothing may leave in its lane, in milliseconds.
     #[must_use]
-    pub fn asked_wait_ms(&self) -> Option<u64> {
+    pub fn wait_ms(&self) -> Option<u64> {
         match self {
+            EventKind::Lane(LaneEvent::CoolDownBegan { wait_ms, .. }) => Some(*wait_ms),
             EventKind::Row(_, RowEvent::AttemptEnded { outcome: Outcome::Throttled { retry_after_ms, .. }, .. })
             | EventKind::Lane(LaneEvent::ReadThrottled { retry_after_ms, .. }) => *retry_after_ms,
             EventKind::Row(..) | EventKind::Lane(_) | EventKind::Run(_) => None,

@@ -1,6 +1,7 @@
 //! Events of a lane (an account at an endpoint) that are not about one of its rows.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -38,14 +39,32 @@ pub enum LaneEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<u64>,
     },
+    /// Nothing leaves for a time that no answer asked for. (One that does is in the answer, as `retry_after_ms`.)
+    CoolDownBegan { wait_ms: u64, cause: CoolDownCause },
     /// The lane stopped: this launch sends nothing more in it.
     #[serde(rename = "lane_stopped")]
     Stopped { cause: LaneStop, message: String },
 }
 
 impl LaneEvent {
+    /// Begin of a wait, which is rounded up to milliseconds.
+    pub(crate) fn cool_down(wait: Duration, cause: CoolDownCause) -> Self {
+        let wait_ms = u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+        LaneEvent::CoolDownBegan { wait_ms, cause }
+    }
+
     /// Names of the stored forms.
-    pub const NAMES: [&str; 3] = ["quota_learned", "read_throttled", "lane_stopped"];
+    pub const NAMES: [&str; 4] = ["quota_learned", "read_throttled", "cool_down_began", "lane_stopped"];
+}
+
+/// Reason for a wait that no answer asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CoolDownCause {
+    /// The service throttled the lane, and did not say for how long to wait.
+    Throttled,
+    /// Another run at the same account was told to wait, and that is not over.
+    OtherRun,
 }
 
 /// Reason for which a lane stopped.

@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::quota::Learned;
+use super::pacing::Lessons;
 use super::state::Gate;
 use crate::event::outcome::Outcome;
 
 impl Gate {
-    /// Takes an outcome into account: one throttled request slows all requests, an accepted one lets the pace recover. Returns a
-    /// lesson about the service, to be journaled.
-    pub(crate) fn heed(&self, outcome: &Outcome, left_at: Instant) -> Option<Learned> {
+    /// Takes an outcome into account: one throttled request slows all requests, an accepted one lets the pace recover.
+    pub(crate) fn heed(&self, outcome: &Outcome, left_at: Instant) -> Lessons {
         let mut pacing = self.pacing();
         let heeded = pacing.heed(outcome, left_at, Instant::now());
         self.next.fit(pacing.per_second());
@@ -25,7 +24,7 @@ impl Gate {
         if proves_who_we_are(outcome) {
             self.slots.open();
         }
-        heeded.learned
+        heeded.lessons
     }
 
     /// Start of the time in which every answer was a 429; `None` if the last one was not.

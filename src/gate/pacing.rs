@@ -28,10 +28,18 @@ pub(super) enum Precedence {
     ReadsFirst,
 }
 
+/// Lessons of an answer that a later launch has to know, to be journaled.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Lessons {
+    /// Rate that the service accepts.
+    pub(crate) learned: Option<Learned>,
+    /// Time for which nothing leaves although the answer did not ask for a wait.
+    pub(crate) own_wait: Option<Duration>,
+}
+
 /// Changes that an answer made for the requests that wait.
 pub(super) struct Heeded {
-    /// Lesson about the service, to be journaled.
-    pub(super) learned: Option<Learned>,
+    pub(super) lessons: Lessons,
     /// The pace or the cool-down changed: those who sleep until an earlier instant have to look again.
     pub(super) times_changed: bool,
     /// The lane was not throttled before this answer.
@@ -169,26 +177,27 @@ impl Pacing {
         self.offered(now);
         self.asked_until = now;
         let was_throttled = self.throttled_since().is_some();
-        let learned = match outcome {
+        let lessons = match outcome {
             Outcome::Throttled { retry_after_ms, quota, .. } => {
                 let retry_after = retry_after_ms.map(Duration::from_millis);
                 let (wait, learned) = self.quota.throttled(now, left_at, retry_after, *quota);
                 self.not_before = self.not_before.max(now + wait);
-                learned
+                let own_wait = Some(wait).filter(|wait| retry_after.is_none() && !wait.is_zero());
+                Lessons { learned, own_wait }
             }
-            Outcome::Accepted { .. } => self.quota.accepted(now, left_at),
+            Outcome::Accepted { .. } => Lessons { learned: self.quota.accepted(now, left_at), own_wait: None },
             Outcome::Rejected { .. } | Outcome::Unauthenticated { .. } | Outcome::Barred { .. } => {
                 self.quota.let_through(left_at);
-                None
+                Lessons::default()
             }
-            Outcome::Unsent { .. } | Outcome::Disclaimed { .. } | Outcome::Lost { .. } => None,
+            Outcome::Unsent { .. } | Outcome::Disclaimed { .. } | Outcome::Lost { .. } => Lessons::default(),
         };
         let is_repaced = self.quota.per_second() != before;
         if is_repaced {
             self.replace_pace();
         }
         Heeded {
-            learned,
+            lessons,
             times_changed: is_repaced || matches!(outcome, Outcome::Throttled { .. }),
             throttled_now: !was_throttled && self.throttled_since().is_some(),
         }

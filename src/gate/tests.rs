@@ -138,9 +138,9 @@ async fn a_stated_figure_sets_the_pace_and_is_learned_once() {
     let gate = proven(&settings(100.0));
     let left = send(&gate).await;
     let quota = StatedQuota { calls: 60, period_ms: 60_000 };
-    let learned = gate.heed(&throttled(None, Some(quota)), left);
+    let learned = gate.heed(&throttled(None, Some(quota)), left).learned;
     assert_eq!(learned, Some(Learned { per_second: 1.0, stated: true }));
-    assert_eq!(gate.heed(&throttled(None, Some(quota)), left), None, "both left before the lesson");
+    assert_eq!(gate.heed(&throttled(None, Some(quota)), left).learned, None, "both left before the lesson");
     let first = send(&gate).await;
     let second = send(&gate).await;
     assert!(second - first >= Duration::from_secs(1));

@@ -29,13 +29,11 @@ pub(super) fn project(
 
 /// Updates the sums in `run` and `lane`, so that `status` need not fold events.
 fn fold_into_run(conn: &Connection, run: RunKey, event: &Event) -> Result<(), JournalError> {
+    if let Some(wait) = event.kind.wait_ms() {
+        cool(conn, run, event, wait)?;
+    }
     match &event.kind {
-        EventKind::Row(..) => {
-            if let Some(wait) = event.kind.asked_wait_ms() {
-                cool(conn, run, event, wait)?;
-            }
-            Ok(())
-        }
+        EventKind::Row(..) => Ok(()),
         EventKind::Lane(what) => fold_lane(conn, run, event, what),
         EventKind::Run(what) => fold_run(conn, run, event.at.as_millisecond(), what),
     }
@@ -47,15 +45,11 @@ fn fold_lane(conn: &Connection, run: RunKey, event: &Event, what: &LaneEvent) ->
             "UPDATE lane SET per_second = ?3, stated = ?4, learned_at = ?5 WHERE run = ?1 AND lane = ?2",
             params![run.0, event.lane.0, per_second, stated, event.at.as_millisecond()],
         )?,
-        LaneEvent::ReadThrottled { retry_after_ms, request_id: _ } => {
-            if let Some(wait) = retry_after_ms {
-                cool(conn, run, event, *wait)?;
-            }
-            conn.execute(
-                "UPDATE lane SET throttled = throttled + 1 WHERE run = ?1 AND lane = ?2",
-                params![run.0, event.lane.0],
-            )?
-        }
+        LaneEvent::ReadThrottled { .. } => conn.execute(
+            "UPDATE lane SET throttled = throttled + 1 WHERE run = ?1 AND lane = ?2",
+            params![run.0, event.lane.0],
+        )?,
+        LaneEvent::CoolDownBegan { .. } => 0,
         LaneEvent::Stopped { message, cause: _ } => conn.execute(
             "UPDATE lane SET stopped = ?3 WHERE run = ?1 AND lane = ?2",
             params![run.0, event.lane.0, message],
@@ -96,12 +90,12 @@ fn fold_run(conn: &Connection, run: RunKey, at_ms: i64, what: &RunEvent) -> Resu
     Ok(())
 }
 
-/// Stores the end of a wait that the service asked for; the next launch waits for the rest of it.
-fn cool(conn: &Connection, run: RunKey, event: &Event, wait_ms: u64) -> Result<usize, JournalError> {
+/// Stores the end of a wait; the next launch waits for the rest of it.
+fn cool(conn: &Connection, run: RunKey, event: &Event, wait_ms: u64) -> Result<(), JournalError> {
     let until_ms = wait_ends(event.at, wait_ms);
-    let cooled = conn.execute(
+    conn.execute(
         "UPDATE lane SET cooled_until = max(coalesce(cooled_until, 0), ?3) WHERE run = ?1 AND lane = ?2",
         params![run.0, event.lane.0, until_ms],
-    );
-    Ok(cooled?)
+    )?;
+    Ok(())
 }

@@ -247,7 +247,8 @@ fn what_no_service_says_is_not_believed_whoever_said_it() {
         let quota = lab.journal.learned_quota("sandbox", "default").unwrap();
         assert_eq!(quota.map(|quota| quota.per_second), is_believed.then_some(per_second));
     }
-    for (wait_ms, waits) in [(60_000, 60), (day_ms, 86_400), (day_ms + 1, 0), (u64::MAX, 0)] {
+    // A wait that is not believed neither counts nor ends another one.
+    for (wait_ms, waits) in [(day_ms + 1, 0), (60_000, 60), (u64::MAX, 60), (day_ms, 86_400)] {
         let throttled = LaneEvent::ReadThrottled { request_id: None, retry_after_ms: Some(wait_ms) }.into();
         lab.journal.append_at(lab.run, [(LaneId::FIRST, Some(now), throttled)]).unwrap();
         assert_eq!(lab.journal.cools_for("sandbox", "default", now).unwrap().as_secs(), waits, "{wait_ms}");

@@ -269,7 +269,7 @@ impl Launch {
         (1..).map(LaneId).zip(&self.accounts).map(|(id, _)| of_lane(id)).collect()
     }
 
-    /// Quota and cool-down that the service told earlier launches for an account.
+    /// Quota and cool-down that earlier launches left for an account, of whichever run.
     fn past(&self, journal: &Journal, account: &Account) -> Result<Past, JournalError> {
         let (lane, now) = (account.lane(), self.clock.now());
         let quota = journal.learned_quota(&lane.endpoint, &lane.account)?.map(|quota| Remembered {
@@ -289,7 +289,9 @@ impl Launch {
         }
         if !past.cools_for.is_zero() {
             let left = amounts::duration(u64::try_from(past.cools_for.as_millis()).unwrap_or(u64::MAX));
-            self.console.say(&format!("the service asked an earlier launch to wait{of}: {left} left"));
+            let who =
+                if self.accounts.len() > 1 { format!("account `{}` waits", account.name) } else { "waiting".into() };
+            self.console.say(&format!("{who}: throttled, {left} left from an earlier launch"));
         }
     }
 

@@ -21,8 +21,10 @@ use crate::engine::driver::Driver;
 use crate::engine::journal_reader::JournalReader;
 use crate::engine::lane::{Lane, RunParts};
 use crate::event::kind::EventKind;
+use crate::event::lane::{CoolDownCause, LaneEvent};
 use crate::event::row::RowEvent;
 use crate::event::run::RunEvent;
+use crate::journal::read::lanes::LaneRecord;
 use crate::journal::{Journal, JournalError};
 use crate::ledger::standing::Phase;
 use crate::metrics::pace::TargetPace;
@@ -60,6 +62,7 @@ impl Launch {
         // Until then the journal tells the time of the launch before it.
         let gates = work.lanes.clone();
         let _exporting = self.request.metrics.keep_up_to_date(move || paces(&gates));
+        self.record_waits(work).await?;
         for (wave, part) in &self.request.releases {
             let release = Command::Release { wave: wave.clone(), part: *part };
             driver.command(release, By::me("--approve", None), None).await?;
@@ -79,6 +82,25 @@ impl Launch {
         polling.abort();
         giving_up.abort();
         carried
+    }
+
+    /// Records the rest of a wait that another run of an account left: whoever asks what this run waits for finds it in this run.
+    async fn record_waits(&self, work: &Work) -> Result<(), Halted> {
+        let Work { lanes, of_run: RunParts { journal, .. }, .. } = work;
+        let cooling = lanes.iter().filter_map(|lane| Some((lane, lane.gauges().cooling?)));
+        let cooling: Vec<_> = cooling.collect();
+        if cooling.is_empty() {
+            return Ok(());
+        }
+        let (now, own) = (self.clock.now(), journal.read(Journal::lanes).await?);
+        for (lane, left) in cooling {
+            let is_own = |own: &LaneRecord| own.lane == lane.id && own.cooled_until.is_some_and(|until| until > now);
+            if !own.iter().any(is_own) {
+                let wait = LaneEvent::cool_down(left, CoolDownCause::OtherRun).into();
+                record_any(lane, vec![wait]).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Stops a launch that has sent no change by the time at which it has to have begun. That time is measured like a wait for a lock:

@@ -17,7 +17,7 @@ pub enum WaitsFor {
     Pause,
     /// Removal of the file that pauses the run.
     PauseFile,
-    /// End of the wait that the service asked for, in every account that has rows left.
+    /// End of the wait after the service throttled, in every account that has rows left.
     Quota,
 }
 
@@ -48,7 +48,7 @@ impl WaitsFor {
 }
 
 /// Returns everything that a run waits for, each once and in the order of [`WaitsFor::ALL`]. `quota_until` is the first end of the
-/// waits that the service asked for, if it asked for one in every account that has rows left. Of a run whose launch was cut off it
+/// waits for the quota, if every account that has rows left has one. Of a run whose launch was cut off it
 /// returns what that launch waited for.
 #[must_use]
 pub fn waits_for(

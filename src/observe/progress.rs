@@ -304,6 +304,7 @@ impl Counter {
     fn of_lane(&self, lane: LaneId, event: &LaneEvent) {
         match event {
             LaneEvent::ReadThrottled { .. } => add(&self.progress.counts.throttled),
+            LaneEvent::CoolDownBegan { .. } => (),
             LaneEvent::Stopped { message, .. } => {
                 let of_account = self.progress.of_account(lane);
                 self.progress.tell(&format!("stopping{of_account}: {message}"));

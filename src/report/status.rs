@@ -3,6 +3,8 @@
 use std::io;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::holder::Holder;
 use super::steering::SteeringOf;
 use super::summary::{Running, Summary};
@@ -22,8 +24,13 @@ const WAVE_WIDTH: usize = 28;
 /// Width of the columns beside it.
 const BESIDE_WAVE: usize = 32;
 
-/// Writes the status, with times in this time zone.
-pub fn write_text(summary: &Summary, holder: Holder, zone: &Zone, out: &mut Printout<'_>) -> io::Result<()> {
+/// Writes the status as of now, with times in this time zone.
+pub fn write_text(
+    summary: &Summary,
+    holder: Holder,
+    (now, zone): (Timestamp, &Zone),
+    out: &mut Printout<'_>,
+) -> io::Result<()> {
     writeln!(out, "{}", summary.sentence())?;
     if let Some(running) = &summary.running {
         writeln!(out, "{}", where_it_is(running, holder, Some(zone)))?;
@@ -33,6 +40,12 @@ pub fn write_text(summary: &Summary, holder: Holder, zone: &Zone, out: &mut Prin
         for line in summary.steering.lines(&summary.commands, holder != Holder::Gone, Some(zone)) {
             writeln!(out, "{line}")?;
         }
+    }
+    if summary.running.is_some()
+        && holder != Holder::Gone
+        && let Some(line) = summary.throttled_line(now)
+    {
+        writeln!(out, "{line}")?;
     }
     summary.write_counts(out)?;
     write_waves(summary, out)?;

@@ -7,7 +7,7 @@ use super::next::flags::flags;
 use crate::control::waits_for;
 use crate::event::Event;
 use crate::event::kind::EventKind;
-use crate::event::lane::LaneEvent;
+use crate::event::lane::{CoolDownCause, LaneEvent};
 use crate::event::outcome::Outcome;
 use crate::event::row::RowEvent;
 use crate::event::run::{DrainReason, RunEvent};
@@ -100,6 +100,13 @@ fn of_lane(event: &LaneEvent) -> String {
             format!("found by trying: {per_second:.2} requests a second")
         }
         LaneEvent::ReadThrottled { .. } => "a read met the quota".to_owned(),
+        LaneEvent::CoolDownBegan { wait_ms, cause } => {
+            let why = match cause {
+                CoolDownCause::Throttled => "throttled",
+                CoolDownCause::OtherRun => "throttled in another run",
+            };
+            format!("nothing is sent for {}: {why}", duration(*wait_ms))
+        }
         LaneEvent::Stopped { message, .. } => format!("nothing more is sent for this account: {message}"),
     }
 }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::summary::{LaneOf, Summary};
 use crate::ledger::waiting::{WaitsFor, waits_for};
+use crate::wording::amounts::duration;
 
 impl Summary {
     /// Returns everything that the run waits for at this time; empty for a run that has ended. A launch that was cut off still
@@ -15,9 +16,16 @@ impl Summary {
         }
         waits_for(&self.steering.paused, self.steering.waits.as_ref(), quota_until(&self.lanes), now)
     }
+
+    /// Says for how long nothing may leave because the service throttles every account that goes on.
+    pub(crate) fn throttled_line(&self, now: Timestamp) -> Option<String> {
+        let left = quota_until(&self.lanes)?.duration_since(now).as_millis();
+        let left = u64::try_from(left).ok().filter(|left| *left > 0)?;
+        Some(format!("Waiting: throttled, {} left.", duration(left)))
+    }
 }
 
-/// Returns the first end of the waits that the service asked for; `None` unless every account that goes on has one.
+/// Returns the first end of the waits for the quota; `None` unless every account that goes on has one.
 pub(crate) fn quota_until(lanes: &[LaneOf]) -> Option<Timestamp> {
     let going = lanes.iter().filter(|lane| lane.settled < lane.rows && lane.lane.stopped.is_none());
     let ends: Option<Vec<Timestamp>> = going.map(|lane| lane.lane.cooled_until).collect();

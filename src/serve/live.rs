@@ -59,8 +59,11 @@ pub(super) fn shown(journal: &Journal, id: &str, path: &Path) -> Result<String, 
         if summary.running.is_some() || !summary.steering.paused.is_empty() {
             lines.extend(summary.steering.lines(&summary.commands, holder != Holder::Gone, None));
         }
+        let now = Timestamp::now();
+        if summary.running.is_some() && holder != Holder::Gone {
+            lines.extend(summary.throttled_line(now));
+        }
         let pace = if summary.running.is_some() && holder != Holder::Gone {
-            let now = Timestamp::now();
             let since = now.checked_sub(LATELY).unwrap_or(Timestamp::UNIX_EPOCH);
             let lately = journal.between(run.key, since, now)?;
             Some((a_second(lately.sent), left(summary.n_unsettled(), lately.settled)))

@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 
 use cutover::control::{By, Command as Steered};
 use cutover::event::kind::EventKind;
-use cutover::event::lane::{LaneEvent, LaneId, LaneStop};
+use cutover::event::lane::{CoolDownCause, LaneEvent, LaneId, LaneStop};
 use cutover::event::outcome::Outcome;
 use cutover::event::row::RowEvent;
 use cutover::event::rules::Rules;
@@ -1243,14 +1243,15 @@ fn event(dice: &mut StdRng, row: RowId, attempt: u32) -> EventKind {
 }
 
 fn of_run(dice: &mut StdRng) -> EventKind {
-    match dice.random_range(0..4) {
+    match dice.random_range(0..5) {
         0 => LaneEvent::QuotaLearned { per_second: dice.random::<f64>() * 40.0, stated: dice.random() }.into(),
         1 => LaneEvent::ReadThrottled {
             request_id: None,
             retry_after_ms: some(dice, |dice| dice.random_range(0..9_000)),
         }
         .into(),
-        2 => LaneEvent::Stopped { cause: LaneStop::Throttled, message: text(dice) }.into(),
+        2 => LaneEvent::CoolDownBegan { wait_ms: dice.random_range(0..9_000), cause: CoolDownCause::Throttled }.into(),
+        3 => LaneEvent::Stopped { cause: LaneStop::Throttled, message: text(dice) }.into(),
         _ => RunEvent::Controlled { command: Steered::Pause, by: By::default(), control: None }.into(),
     }
 }

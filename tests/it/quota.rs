@@ -5,6 +5,7 @@ use crate::lab::launch::Launch;
 use crate::lab::machine::shared;
 use crate::lab::plan;
 use crate::lab::served::{Request, Served};
+use crate::tools;
 
 fn bench(n: usize, scenario: &str) -> (Lab, Served) {
     let lab = Lab::new();
@@ -98,8 +99,82 @@ fn a_wait_outlives_the_launch_that_was_told() {
     launch.kill();
     let n_asked = sandbox.ledger().len();
     let again = lab.launch(&sandbox, &["resume", "--rate", "20", "--max-throttle", "3s"]);
-    again.exits(4).says("the service asked an earlier launch to wait").says("throttled for 3 s");
+    again.exits(4).says("throttled, ").says(" left from an earlier launch").says("throttled for 3 s");
     assert_eq!(sandbox.ledger().len(), n_asked, "nothing is asked before the time");
+}
+
+/// Everything is throttled, and nobody says for how long to wait.
+const THROTTLES_ALL: &str = "[[fault]]\nshare = 1.0\nkind = \"status\"\nstatus = 429\ntimes = 0\n";
+
+#[test]
+fn a_wait_that_nobody_asked_for_outlives_its_launch_too() {
+    let _machine = shared();
+    let (lab, sandbox) = bench(10, THROTTLES_ALL);
+    let launch = lab.begin(&sandbox, &["run", "plan.csv"]);
+    assert!(launch.reaches_nth("cool_down_began", 3), "of 2 s, of 4 s, and of 8 s");
+    launch.kill();
+    let throttled = sandbox.ledger();
+    let again = lab.begin(&sandbox, &["resume"]);
+    assert!(again.reaches_a_429());
+    again.kill().says("waiting: throttled, ").says(" left from an earlier launch");
+    let next = &sandbox.ledger()[throttled.len()];
+    let waited = next.at_us - throttled.last().unwrap().at_us;
+    assert!(waited >= 7_990_000, "the next request left {waited} µs after the last one was throttled");
+}
+
+#[test]
+fn whatever_is_launched_at_the_account_waits_and_whoever_asks_is_told() {
+    let _machine = shared();
+    let (lab, sandbox) = bench(20, LONG_WAIT);
+    let launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "20"]);
+    assert!(launch.reaches_a_429(), "the page, seven changes, and the first that is too much");
+    launch.kill();
+    let n_asked = sandbox.ledger().len();
+    lab.write("other.csv", &plan(5, "stopped,syncing"));
+    for verb in [&["resume"][..], &["retry"], &["reconcile"], &["run", "other.csv"]] {
+        let ended = lab.launch(&sandbox, &[verb, &["--max-throttle", "1s"]].concat());
+        ended.exits(4).says("waiting: throttled, ").says("throttled for 1 s");
+        assert_eq!(sandbox.ledger().len(), n_asked, "{verb:?} asked before the time");
+    }
+    let waits = "SELECT count(*) FROM event WHERE kind = 'cool_down_began' AND detail LIKE '%other_run%'";
+    assert_eq!(lab.journal().count(waits), 1, "the other run says so once");
+    let other = lab.begin(&sandbox, &["run", "other.csv"]);
+    assert!(other.reaches("launch_began"));
+    let status = lab.cutover(&["status", "other.csv"]).exits(0).stdout;
+    assert!(status.contains("Waiting: throttled, "), "{status}");
+    other.kill();
+    lab.cutover(&["audit", "verify"]).exits(0);
+}
+
+#[test]
+fn a_clock_that_is_set_makes_no_wait_longer() {
+    let _machine = shared();
+    let Some(preload) = tools::faketime() else { return };
+    let (lab, sandbox) = bench(20, LONG_WAIT);
+    let launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "20"]);
+    assert!(launch.reaches_a_429(), "the page, seven changes, and the first that is too much");
+    launch.kill();
+    let resumed = |clock: &str| {
+        let mut command = lab.command(&with_yes(&sandbox, &["resume", "--max-throttle", "1s"]));
+        command.env("LD_PRELOAD", &preload).env("FAKETIME", clock).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        Launch::start(command).end().stderr
+    };
+    let waits = |stderr: &str| {
+        let (left, _) = stderr.split_once("waiting: throttled, ")?.1.split_once(" s left").expect("it is no hour");
+        let (minutes, seconds) = left.split_once(" min ").unwrap_or(("0", left));
+        Some(minutes.parse::<f64>().unwrap() * 60.0 + seconds.parse::<f64>().unwrap())
+    };
+    let n_asked = sandbox.ledger().len();
+    // The second one has before it what the first one recorded an hour before the wait.
+    for _ in 0..2 {
+        let left = waits(&resumed("-1h"));
+        assert!(left.is_some_and(|left| (1.0..=60.0).contains(&left)), "{left:?} s");
+        assert_eq!(sandbox.ledger().len(), n_asked, "nothing is asked before the time");
+    }
+    assert_eq!(waits(&resumed("+1h")), None, "by its clock it is over");
+    assert!(sandbox.ledger().len() > n_asked);
+    let left = waits(&resumed("+0"));
+    assert!(left.is_some_and(|left| left <= 60.0), "the launch an hour ahead was told to wait: {left:?} s");
 }
 
 #[test]

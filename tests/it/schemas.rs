@@ -81,7 +81,7 @@ fn of_unfinished_runs(documents: &mut Documents) {
     }
 }
 
-/// Adds what tells of a service that does not let us in, of a page between it and us, and of a plan with errors.
+/// Adds what tells of a service that does not let us in or throttles us, of a page between it and us, and of a plan with errors.
 fn of_refusals(documents: &mut Documents) {
     let lab = Lab::new();
     lab.write("plan.csv", &plan(9, "stopped,syncing"));
@@ -90,6 +90,10 @@ fn of_refusals(documents: &mut Documents) {
     documents.printed(&lab.cutover(&["doctor", "--json", "--endpoint", &strict.url]).exits(5).stdout);
     let redirecting = lab.serve("plan.csv", "[[fault]]\nshare = 1.0\nkind = \"redirect\"\ntimes = 0\n");
     documents.printed(&lab.launch(&redirecting, &["run", "plan.csv", "--rate", "off", "--json"]).exits(4).stdout);
+    let throttling = lab.serve("plan.csv", "[[fault]]\nshare = 1.0\nkind = \"status\"\nstatus = 429\ntimes = 0\n");
+    let throttled = lab.begin(&throttling, &["run", "plan.csv"]);
+    assert!(throttled.reaches("cool_down_began"));
+    documents.printed(&throttled.kill().stdout);
     lab.write("odd.csv", "source_id,copystate\nvm-1,stoped\nvm-1,\n");
     documents.printed(&lab.cutover(&["run", "odd.csv", "--json"]).exits(2).stdout);
 }

@@ -22,6 +22,19 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).find_map(named)
 }
 
+/// Value of `LD_PRELOAD` by which programs see another time of day; `None` where there is no libfaketime.
+pub(crate) fn faketime() -> Option<String> {
+    if lack(&["faketime"]) {
+        return None;
+    }
+    // The loader fills in the folder that its distribution keeps it in; only the command knows it.
+    let shown = std::process::Command::new("faketime")
+        .args(["-m", "-f", "+0", "sh", "-c", "echo $LD_PRELOAD"])
+        .output()
+        .unwrap();
+    Some(String::from_utf8(shown.stdout).unwrap().trim().to_owned())
+}
+
 /// Returns the names that a program may have.
 fn names_of(program: &str) -> Vec<&str> {
     if program == "chromium" { vec!["chromium", "chromium-browser", "google-chrome"] } else { vec![program] }

@@ -5,7 +5,6 @@
 //! each with the page. The time of day is shown to the processes by libfaketime, so that the seven nights have seven dates.
 
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -174,7 +173,7 @@ impl Week {
 #[test]
 fn each_morning_of_a_week_is_as_the_page_says() {
     let _machine = shared();
-    let Some(preload) = preload() else { return };
+    let Some(preload) = tools::faketime() else { return };
     let mut week = Week::new(preload);
     let plain = Circumstances::default();
     let mut mornings = Vec::new();
@@ -265,16 +264,6 @@ fn told(asked: &Asked) -> String {
     let Ok(notice) = serde_json::from_str::<Value>(&asked.body) else { return asked.path.clone() };
     let text = |name: &str| notice[name].as_str().unwrap_or_default().to_owned();
     format!("{} {}: {}", asked.path, text("about"), text("text"))
-}
-
-/// Value of `LD_PRELOAD` by which programs see another time of day; `None` where there is no libfaketime.
-fn preload() -> Option<String> {
-    if tools::lack(&["faketime"]) {
-        return None;
-    }
-    // The loader fills in the folder that its distribution keeps it in; only the command knows it.
-    let shown = Command::new("faketime").args(["-m", "-f", "+0", "sh", "-c", "echo $LD_PRELOAD"]).output().unwrap();
-    Some(String::from_utf8(shown.stdout).unwrap().trim().to_owned())
 }
 
 /// Lines under a title, or the word that there are none.

@@ -577,12 +577,14 @@ class Sums:
         elif kind == "read_throttled":
             of_lane["throttled"] += 1
             cool(of_lane, at, event.get("retry_after_ms"))
+        elif kind == "cool_down_began":
+            cool(of_lane, at, event["wait_ms"])
         elif kind == "attempt_ended" and event["outcome"]["is"] == "throttled":
             cool(of_lane, at, event["outcome"].get("retry_after_ms"))
 
 
 def cool(of_lane, at, wait_ms):
-    """The service asked the lane to wait."""
+    """Nothing leaves in the lane for a time."""
     if wait_ms is not None:
         of_lane["cooled_until"] = max(of_lane["cooled_until"] or 0, at + wait_ms)
 

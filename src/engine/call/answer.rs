@@ -143,7 +143,7 @@ impl<R: Remote> Call<'_, R> {
         if is_refusal {
             self.record_with_consequence(ended.clone(), &outcome).await?;
         }
-        lane.heed(&outcome, left_at, generation).await?;
+        lane.heed(&outcome, left_at, generation, None).await?;
         lane.note_answer(&outcome).await?;
         self.queued.leave();
         if lane.goes_on_renewed(&outcome) {

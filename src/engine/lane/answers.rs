@@ -6,28 +6,33 @@ use super::state::Lane;
 use super::streak;
 use crate::credentials::identity::Generation;
 use crate::diagnostics;
-use crate::event::lane::{LaneEvent, LaneStop};
+use crate::event::kind::EventKind;
+use crate::event::lane::{CoolDownCause, LaneEvent, LaneStop};
 use crate::event::outcome::Outcome;
-use crate::gate::Learned;
+use crate::gate::{Learned, Lessons};
 use crate::recorder::refusal::NotRecorded;
 use crate::remote::codes;
 use crate::remote::service::Remote;
 
 impl<R: Remote> Lane<R> {
     /// Applies an answer to everybody in the lane: its pace, and whether it goes on at all. Credentials that were
-    /// refused are renewed once; while the lane has not stopped after a refusal, the request may be made again.
+    /// refused are renewed once; while the lane has not stopped after a refusal, the request may be made again. What was learned is
+    /// recorded in one commit with the event that tells of the answer, if that is one of the lane: a launch that is killed leaves
+    /// the next one both or neither.
     pub(crate) async fn heed(
         &self,
         outcome: &Outcome,
         left_at: Instant,
         generation: Generation,
+        told: Option<LaneEvent>,
     ) -> Result<(), NotRecorded> {
         self.reachability.note(outcome);
         self.gate.expect(self.n_unsent());
         let pace_before = diagnostics::is_on().then(|| self.gate.slowest());
-        if let Some(learned) = self.gate.heed(outcome, left_at).or_else(|| self.slow_down(outcome, left_at)) {
-            let kind = LaneEvent::QuotaLearned { per_second: learned.per_second, stated: learned.stated }.into();
-            self.record(vec![kind], None).await?;
+        let kinds: Vec<EventKind> =
+            told.into_iter().chain(lessons_told(self.learn(outcome, left_at))).map(EventKind::from).collect();
+        if !kinds.is_empty() {
+            self.record(kinds, None).await?;
         }
         self.limits.fit_queues();
         if let Some(before) = pace_before {
@@ -66,9 +71,10 @@ impl<R: Remote> Lane<R> {
         }
     }
 
-    /// Slows the pace for all also where an answer speaks of the quota with a status that leaves its own row in doubt.
-    fn slow_down(&self, outcome: &Outcome, left_at: Instant) -> Option<Learned> {
-        self.gate.heed(&codes::throttled_in_doubt(outcome)?, left_at)
+    /// Paces the lane by an answer. One that speaks of the quota slows it down also with a status that leaves its own row in doubt.
+    fn learn(&self, outcome: &Outcome, left_at: Instant) -> Lessons {
+        let lessons = self.gate.heed(outcome, left_at);
+        codes::throttled_in_doubt(outcome).map_or(lessons, |throttled| self.gate.heed(&throttled, left_at))
     }
 
     /// Stops the lane when one kind of answer to changes, none of them the service's own, comes again and again. Reads may
@@ -97,4 +103,11 @@ impl<R: Remote> Lane<R> {
         // A closed journal is reported to whoever records next.
         _ = self.halt(LaneStop::Throttled, message).await;
     }
+}
+
+fn lessons_told(lessons: Lessons) -> impl Iterator<Item = LaneEvent> {
+    let Lessons { learned, own_wait } = lessons;
+    let learned = learned.map(|Learned { per_second, stated }| LaneEvent::QuotaLearned { per_second, stated });
+    let waits = own_wait.map(|wait| LaneEvent::cool_down(wait, CoolDownCause::Throttled));
+    learned.into_iter().chain(waits)
 }

@@ -169,13 +169,14 @@ impl<R: Remote> Lane<R> {
         generation: Generation,
     ) -> Result<Result<T, Outcome>, NotRecorded> {
         match &read {
-            Ok(_) => self.heed(&Outcome::Accepted { status: 200 }, left_at, generation).await?,
+            Ok(_) => self.heed(&Outcome::Accepted { status: 200 }, left_at, generation, None).await?,
             Err(outcome) => {
-                if let Outcome::Throttled { retry_after_ms, .. } = outcome {
-                    let retry_after_ms = *retry_after_ms;
-                    self.record(vec![LaneEvent::ReadThrottled { request_id, retry_after_ms }.into()], None).await?;
-                }
-                self.heed(outcome, left_at, generation).await?;
+                let told = if let Outcome::Throttled { retry_after_ms, .. } = outcome {
+                    Some(LaneEvent::ReadThrottled { request_id, retry_after_ms: *retry_after_ms })
+                } else {
+                    None
+                };
+                self.heed(outcome, left_at, generation, told).await?;
             }
         }
         Ok(read)

@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
 
-use crate::event::Event;
 use crate::event::kind::EventKind;
 use crate::event::lane::{LaneEvent, LaneId};
 use crate::journal::connection::{Journal, RunKey};
@@ -15,10 +14,7 @@ use crate::journal::tables::columns::{flag, time_at};
 use crate::journal::tables::event::event;
 use crate::journal::tables::lane::wait_ends;
 use crate::journal::tombstone::PrunedQuota;
-
-/// Longest wait that is believed of a service, and longest time between two requests that is believed of a quota. Longer ones
-/// stay in the journal and are not obeyed.
-const LONGEST_WAIT: Duration = Duration::from_hours(24);
+use crate::ledger::cool_down::{CoolDown, LONGEST_WAIT};
 
 /// Account at an endpoint, as table `lane` has it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -38,7 +34,7 @@ pub struct LaneRecord {
     /// Time at which the quota was learned.
     #[serde(skip)]
     pub learned_at: Option<Timestamp>,
-    /// Latest end of a wait that the service asked for.
+    /// Latest end of a wait, asked for by the service or begun by the lane itself.
     #[serde(skip)]
     pub cooled_until: Option<Timestamp>,
 }
@@ -56,7 +52,7 @@ pub struct LearnedQuota {
 type QuotaOfLane = ((RunKey, LaneId), LearnedQuota);
 
 impl LearnedQuota {
-    /// Tells whether a service may have this quota: at least one request in [`LONGEST_WAIT`].
+    /// Tells whether a service may have this quota: at least one request in the longest wait that is believed of it.
     fn is_sensible(self) -> bool {
         self.per_second.is_finite() && self.per_second * LONGEST_WAIT.as_secs_f64() >= 1.0
     }
@@ -160,7 +156,7 @@ impl Journal {
         Ok(quotas)
     }
 
-    /// Tells whether the service asked an account of this run for a wait that is not over.
+    /// Tells whether an account of this run has to wait still.
     pub(crate) fn is_told_to_wait(&self, run: RunKey, now: Timestamp) -> Result<bool, JournalError> {
         Ok(self.lanes(run)?.iter().any(|lane| lane.cooled_until.is_some_and(|until| until > now)))
     }
@@ -178,19 +174,23 @@ impl Journal {
         }))
     }
 
-    /// Returns the latest end of a wait that a lane's events give, in milliseconds since 1970.
-    fn wait_told(&self, (run, lane): (RunKey, LaneId)) -> Result<Option<i64>, JournalError> {
+    /// Returns the rest of a lane's waits, and their latest end in milliseconds since 1970, as its events give them.
+    fn waits_told(&self, (run, lane): (RunKey, LaneId)) -> Result<(CoolDown, Option<i64>), JournalError> {
         let mut statement = self.conn.prepare_cached(
-            "SELECT lane, seq, at, kind, row, detail FROM event
-             WHERE run = ?1 AND lane = ?2 AND kind IN ('attempt_ended', 'read_throttled')
-                 AND detail LIKE '%\"retry_after_ms\"%'",
+            "SELECT lane, seq, at, kind, row, detail,
+                 kind = 'cool_down_began'
+                     OR kind IN ('attempt_ended', 'read_throttled') AND detail LIKE '%\"retry_after_ms\"%'
+             FROM event WHERE run = ?1 AND lane = ?2 ORDER BY seq",
         )?;
-        let mut until = None;
-        for event in statement.query_and_then(params![run.0, lane.0], event)? {
-            let Event { at, kind, .. } = event?;
-            until = until.max(kind.asked_wait_ms().map(|wait| wait_ends(at, wait)));
+        let (mut cool_down, mut until) = (CoolDown::default(), None);
+        let mut found = statement.query(params![run.0, lane.0])?;
+        while let Some(columns) = found.next()? {
+            let at = time_at(columns, 2)?.unwrap_or_default();
+            let wait_ms = if flag(columns, 6)? { event(columns)?.kind.wait_ms() } else { None };
+            cool_down.add(at, wait_ms);
+            until = until.max(wait_ms.map(|wait_ms| wait_ends(at, wait_ms)));
         }
-        Ok(until)
+        Ok((cool_down, until))
     }
 
     fn not_as_told(&self, (run, lane): (RunKey, LaneId), what: &str) -> Result<JournalError, JournalError> {
@@ -198,32 +198,24 @@ impl Journal {
         Ok(JournalError::Damaged(format!("run {id}, lane {lane}: {what} is not what its events say")))
     }
 
-    /// Returns the rest of the longest wait that the service asked of this account at this endpoint, in any run. The present is
-    /// at least the time of the lane's last event, so that a clock that was set back makes no wait longer. Waits over a day do
-    /// not count. Fails if a wait is not the one in the lane's events.
+    /// Returns the rest of the longest wait of this account at this endpoint, in any run: as [`CoolDown`] counts it. Fails if the end of
+    /// the waits is not the one in the lane's events.
     pub fn cools_for(&self, endpoint: &str, account: &str, now: Timestamp) -> Result<Duration, JournalError> {
+        // By a clock that was never set back, all others are over.
         let mut statement = self.conn.prepare_cached(
-            "SELECT run, lane, cooled_until,
-                 max(?3, coalesce((SELECT at FROM event WHERE event.run = lane.run AND event.lane = lane.lane
-                                   ORDER BY seq DESC LIMIT 1), ?3))
-             FROM lane WHERE endpoint = ?1 AND account = ?2 AND cooled_until > ?3",
+            "SELECT run, lane, cooled_until FROM lane WHERE endpoint = ?1 AND account = ?2 AND cooled_until > ?3",
         )?;
         let found = statement.query_map(params![endpoint, account, now.as_millisecond()], |row| {
-            Ok(((RunKey(row.get(0)?), LaneId(row.get(1)?)), row.get::<_, i64>(2)?, row.get::<_, i64>(3)?))
+            Ok(((RunKey(row.get(0)?), LaneId(row.get(1)?)), row.get::<_, i64>(2)?))
         })?;
         let mut cools_for = Duration::ZERO;
         for found in found {
-            let (lane, until, from) = found?;
-            let left = Duration::from_millis(u64::try_from(until.saturating_sub(from)).unwrap_or(0));
-            if left.is_zero() {
-                continue;
+            let (lane, until) = found?;
+            let (cool_down, told) = self.waits_told(lane)?;
+            if told != Some(until) {
+                return Err(self.not_as_told(lane, "the wait")?);
             }
-            if self.wait_told(lane)? != Some(until) {
-                return Err(self.not_as_told(lane, "the wait that was asked for")?);
-            }
-            if left <= LONGEST_WAIT {
-                cools_for = cools_for.max(left);
-            }
+            cools_for = cools_for.max(cool_down.left(now));
         }
         Ok(cools_for)
     }
