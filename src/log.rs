@@ -6,6 +6,8 @@
 
 pub(crate) mod alone;
 pub(crate) mod appending;
+pub(crate) mod logs;
+pub(crate) mod making;
 #[cfg(test)]
 pub(crate) mod memory;
 pub(crate) mod seam;

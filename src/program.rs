@@ -17,6 +17,7 @@ use crate::diagnostics::{self, Depth};
 use crate::exit::{Exit, ProcessEnd};
 use crate::launch::exporting::tell_not_begun;
 use crate::launch::signals::end_is_decided;
+use crate::log::logs::Logs;
 use crate::plan::error::PlanError;
 use crate::report::failure::Failure;
 use crate::report::plugin::PluginAnswer;
@@ -89,7 +90,8 @@ fn start(args: impl IntoIterator<Item = OsString>) -> ProcessEnd {
                 return Err(error);
             }
         }
-        dispatch(&Context { console, settings, layers, here: here.clone(), notices: notices.clone() }, flags.verb)
+        let (here, logs, notices) = (here.clone(), Logs::alone(), notices.clone());
+        dispatch(&Context { console, settings, layers, here, logs, notices }, flags.verb)
     }));
     let ended = ended.unwrap_or_else(|panic| Err(CommandError::Bug(text_of(panic.as_ref()))));
     let mut exit = match &ended {

@@ -13,7 +13,6 @@ use crate::event::kind::EventKind;
 use crate::event::lane::LaneId;
 use crate::event::run::RunEvent;
 use crate::journal::{Journal, JournalError, RunKey};
-use crate::log::alone::Alone;
 use crate::log::seam::{Hold, Log};
 use crate::model::SourceId;
 
@@ -107,21 +106,9 @@ pub(crate) struct Writing {
     thread: thread::JoinHandle<Result<(), JournalError>>,
 }
 
-/// Starts the writer of a run that no other machine can take over.
-pub(crate) fn start(
-    journal: Journal,
-    run: RunKey,
-    begun: Option<Event>,
-    observers: Vec<Box<dyn Observer>>,
-    clock: Clock,
-    watch: Watch,
-) -> std::io::Result<(Recorder, Writing)> {
-    start_behind(Box::new(Alone), journal, run, begun, observers, clock, watch)
-}
-
 /// Starts the writer behind a log. It tells the observers first of the event with which the run began, if that was recorded just now
 /// and nobody was told.
-fn start_behind(
+pub(crate) fn start(
     log: Box<dyn Log>,
     mut journal: Journal,
     run: RunKey,

@@ -88,7 +88,17 @@ impl Journal {
     }
 }
 
-impl Append<'_> {
+impl<'j> Append<'j> {
+    /// Goes on in the transaction that makes the run. The heads that it writes are this connection's own from here on.
+    pub(super) fn new(
+        transaction: Transaction<'j>,
+        run: RunKey,
+        ours: &'j mut HashMap<(RunKey, LaneId), LaneHead>,
+        open: &'j mut HashMap<(RunKey, RowId), Box<Standing>>,
+    ) -> Self {
+        Self { transaction, run, ours, open, minds_heads: true, minds_rows: false, known: Loaded::default() }
+    }
+
     /// Loads the heads and standings that these events are checked against.
     pub(crate) fn load(&mut self, events: &[Event]) -> Result<(), JournalError> {
         let Append { transaction, run, ours, open, minds_heads, minds_rows, known } = self;

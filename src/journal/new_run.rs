@@ -1,18 +1,17 @@
-//! Making a run: its rows, its lanes and the event with which it begins, in one transaction.
+//! Making a run: its rows and its lanes, in the transaction that the event with which it begins ends.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use rusqlite::{Transaction, TransactionBehavior, params};
 
+use super::append::Append;
 use super::chain;
 use super::connection::{Journal, RunKey};
 use super::error::JournalError;
-use super::stamped::{LaneHead, Stamped};
 use super::succession;
-use super::tables::lane::store_head;
-use super::tables::{event, row};
+use super::tables::row;
 use crate::event::Event;
 use crate::event::lane::LaneId;
 use crate::event::rules::Rules;
@@ -43,6 +42,14 @@ pub struct NewlyMade {
     pub run: RunKey,
     /// Event with which it begins: in the journal, and not yet told to observers.
     pub begun: Event,
+}
+
+/// Run that is being made: its rows and lanes are in a transaction, which its first event ends.
+pub(crate) struct Making<'j> {
+    pub(crate) run: RunKey,
+    pub(crate) append: Append<'j>,
+    /// Event with which the run begins. Without it in the same transaction, an edit of the run before its first launch would be believed.
+    pub(crate) begun: Event,
 }
 
 /// Account of a run that is to be made.
@@ -80,13 +87,12 @@ impl Places {
 }
 
 impl Journal {
-    /// Makes a run, fills it with rows and records its first event, all or nothing: `fill` is given a sink for the rows of the plan.
-    /// Without the event in the same transaction, an edit of the run before its first launch would be believed.
-    pub fn create_run<E: From<JournalError>>(
+    /// Begins to make a run, and fills it with rows: `fill` is given a sink for the rows of the plan.
+    pub(crate) fn begin_run<E: From<JournalError>>(
         &mut self,
         new: &NewRun<'_>,
         fill: impl FnOnce(&mut RowSink<'_>) -> Result<(), E>,
-    ) -> Result<NewlyMade, E> {
+    ) -> Result<Making<'_>, E> {
         let places = Places::from_lanes(new.lanes);
         // Layout and predecessors are read within the same transaction.
         let transaction =
@@ -134,10 +140,9 @@ impl Journal {
         let canaries =
             (0_u32..).zip(&new.terms.waves).filter_map(|(wave_no, wave)| Some((wave_no, wave.canary.as_ref()?.rows)));
         row::send_ahead(&transaction, run, &canaries.collect::<Vec<_>>())?;
-        let (begun, head) = self.begin(&transaction, run, new)?;
-        transaction.commit().map_err(JournalError::from)?;
-        self.ours.insert((run, begun.lane), head);
-        Ok(NewlyMade { run, begun })
+        let begun = self.beginning(run, new)?;
+        let append = Append::new(transaction, run, &mut self.ours, &mut self.open);
+        Ok(Making { run, append, begun })
     }
 
     /// Refuses the run key of another run. Within a transaction that writes, no other process takes it in between.
@@ -150,8 +155,8 @@ impl Journal {
         pruned.map_or(Ok(()), |tombstone| Err(JournalError::Pruned(Box::new(tombstone))))
     }
 
-    /// Records the first event of a run, after its rows are in place. Returns the event and the new head of its lane.
-    fn begin(&self, conn: &Connection, run: RunKey, new: &NewRun<'_>) -> Result<(Event, LaneHead), JournalError> {
+    /// Returns the first event of a run, whose rows are in place.
+    fn beginning(&self, run: RunKey, new: &NewRun<'_>) -> Result<Event, JournalError> {
         let started = RunEvent::Started {
             plan: new.plan_digest.to_owned(),
             rows: new.n_rows,
@@ -163,13 +168,7 @@ impl Journal {
             given: new.given.clone(),
             run_key: new.run_key.map(str::to_owned),
         };
-        let mut event = Event::unnumbered(LaneId::RUN, Some(new.made_at), started.into());
-        let mut head = (0, chain::genesis(new.id, event.lane));
-        let mut stamped = Stamped::default();
-        stamped.put(&mut event, &mut head);
-        event::insert(conn, run, &stamped)?;
-        store_head(conn, run, event.lane, &head)?;
-        Ok((event, head))
+        Ok(Event::unnumbered(LaneId::RUN, Some(new.made_at), started.into()))
     }
 }
 

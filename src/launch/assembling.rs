@@ -136,8 +136,9 @@ impl Assembly {
         let stop = Stop::default();
         let losing = Losing::default();
         let watch = losing.watch(&journal, run.key, &stop, &launch.sent, (launch.kept(&path), launch.console))?;
+        let log = launch.logs.of_run(&run.id);
         let (recorder, writing) =
-            recorder::start(journal, run.key, launch.begun.clone(), observers, launch.clock, watch)
+            recorder::start(log, journal, run.key, launch.begun.clone(), observers, launch.clock, watch)
                 .map_err(CommandError::Start)?;
         let journal = JournalReader::new(Journal::open_to_read(&path)?, run.key);
         let commands_to_run = JournalReader::new(Journal::open_to_read(&path)?, run.key);

@@ -3,6 +3,7 @@
 use crate::audit::beforehand;
 use crate::journal::Journal;
 use crate::lock::{self, Lock};
+use crate::log::appending::append_of_run;
 use crate::report::cut_off::CutOffEnd;
 use crate::verb::context::Context;
 use crate::verb::error::CommandError;
@@ -23,7 +24,7 @@ pub(crate) fn close_cut_off(context: &Context, journal: &mut Journal) -> Result<
         }
         beforehand::run_to_close(journal, &run)?;
         let end = CutOffEnd::from_journal(journal, &run, &journal.tally(run.key)?)?;
-        journal.append_of_run(run.key, end.event())?;
+        append_of_run(journal, &mut *context.logs.of_run(&run.id), run.key, end.event())?;
         let (id, exit, reason) = (plain(&run.id), end.exit, end.reason);
         context.console.say(&format!("run {id} is closed: {} ({}), {reason}", exit.code(), exit.name()));
     }

@@ -12,6 +12,7 @@ use crate::event::Event;
 use crate::exit::Exit;
 use crate::hooks::HookCommand;
 use crate::journal::read::runs::RunRecord;
+use crate::log::logs::Logs;
 use crate::model::SourceId;
 use crate::model::state::SeenState;
 use crate::plan::paper::Paper;
@@ -40,6 +41,8 @@ pub(super) struct Launch {
     pub(super) n_changes: OnceLock<u64>,
     /// Changes that have been sent.
     pub(super) sent: Sent,
+    /// Logs of the runs in the journal.
+    pub(super) logs: Logs,
     /// Notices to receivers outside.
     pub(super) notices: Notices,
 }
@@ -60,6 +63,7 @@ impl Launch {
             live: None,
             n_changes: OnceLock::new(),
             sent: Sent::default(),
+            logs: context.logs,
             notices: context.notices,
         }
     }

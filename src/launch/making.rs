@@ -5,31 +5,33 @@ use jiff::Timestamp;
 use super::accounts::account::Account;
 use super::given::given_by_hand;
 use super::planned::PlanToLaunch;
+use super::ready::Prepared;
 use crate::journal::Journal;
 use crate::journal::new_run::{NewLane, NewRun, NewlyMade};
+use crate::log::making;
 use crate::plan::paper::Paper;
 use crate::plan::reading::Planned;
 use crate::report::next::given::GivenByHand;
 use crate::settings::key::Lifetime;
 use crate::settings::keys::KEYS;
 use crate::settings::{Settings, Steering};
-use crate::verb::context::reading_of;
+use crate::verb::context::{Context, reading_of};
 use crate::verb::error::CommandError;
 use crate::waves::Terms;
 
-/// Makes a run with every row of the plan. The plan is read a second time for that; an error if its digest has changed since.
+/// Makes a run with every row of the plan, and begins its log. The plan is read a second time for that; an error if its digest has changed since.
 pub(super) fn make_run(
     journal: &mut Journal,
     plan: &PlanToLaunch<'_>,
-    settings: &Settings,
-    accounts: &[Account],
+    Prepared { context: Context { settings, logs, .. }, accounts, .. }: &Prepared,
     given: &GivenByHand,
     run_key: Option<&str>,
 ) -> Result<NewlyMade, CommandError> {
     let PlanToLaunch { source, checked, args, .. } = plan;
+    let id = new_run_id();
     let lanes: Vec<NewLane> = accounts.iter().map(Account::lane).collect();
     let new = NewRun {
-        id: &new_run_id(),
+        id: &id,
         made_at: Timestamp::now(),
         plan_path: source.name(),
         plan_digest: &checked.digest.to_string(),
@@ -40,7 +42,7 @@ pub(super) fn make_run(
         terms: &checked.terms,
         run_key,
     };
-    journal.create_run(&new, |sink| {
+    making::make_run(journal, &mut *logs.of_run(&id), &new, |sink| {
         let again = crate::plan::read(source, &reading_of(settings, args), checked, |Planned { row, sealed }| {
             sink.row(&row, sealed.as_ref()).map_err(CommandError::from)
         })?;

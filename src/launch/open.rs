@@ -35,6 +35,7 @@ use crate::journal::read::runs::RunRecord;
 use crate::journal::tombstone::Tombstone;
 use crate::journal::{Journal, JournalError, RunKey};
 use crate::lock::{self, Lock};
+use crate::log::logs::Logs;
 use crate::model::SourceId;
 use crate::model::state::SeenState;
 use crate::report::next::given::GivenByHand;
@@ -283,9 +284,8 @@ fn locked_run(
         (run, None, Some(begun_with))
     } else {
         runs.tell_of_those_left(context.console);
-        let (settings, given) = (&context.settings, &prepared.request.given);
-        let NewlyMade { run, begun } =
-            make_run(&mut journal, plan, settings, &prepared.accounts, given, unfinished.run_key())?;
+        let given = &prepared.request.given;
+        let NewlyMade { run, begun } = make_run(&mut journal, plan, prepared, given, unfinished.run_key())?;
         (journal.run(run)?, Some(begun), None)
     };
     let of_run = lock_of_run(&journal, &run)?;
@@ -381,11 +381,11 @@ pub(crate) struct OpenApart {
 
 impl OpenApart {
     /// Makes the run, in a private folder.
-    fn make(plan: &PlanToLaunch<'_>, prepared: Prepared, runtime: Runtime) -> Result<Self, CommandError> {
+    fn make(plan: &PlanToLaunch<'_>, mut prepared: Prepared, runtime: Runtime) -> Result<Self, CommandError> {
+        prepared.context.logs = Logs::alone();
         let folder = files::temporary::private_folder().map_err(CommandError::Start)?;
         let mut journal = Journal::open(&folder.path().join(format!("{}.db", prepared.request.verb)))?;
-        let NewlyMade { run, begun } =
-            make_run(&mut journal, plan, &prepared.context.settings, &prepared.accounts, &GivenByHand::new(), None)?;
+        let NewlyMade { run, begun } = make_run(&mut journal, plan, &prepared, &GivenByHand::new(), None)?;
         let run = journal.run(run)?;
         Ok(Self { launch: Launch::new(prepared, run, Some(begun)), journal, runtime, folder })
     }

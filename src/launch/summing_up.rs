@@ -9,6 +9,7 @@ use super::inputs::Launch;
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::journal::Journal;
+use crate::log::appending::append_of_run;
 use crate::report::summary::{self, Summary};
 use crate::verb::context::zone_of;
 use crate::verb::error::{CommandError, Unreported, causes};
@@ -100,7 +101,8 @@ impl Launch {
         let said = causes(error).fold(error.to_string(), |said, cause| format!("{said}: {cause}"));
         let reason = carried.reason.iter().fold(said, |said, reason| format!("{said}; {reason}"));
         let ended = exit_event(exit, Some(reason), None, Instant::now());
-        Journal::open(&carried.journal)?.append_of_run(self.run.key, ended)?;
+        let (mut journal, mut log) = (Journal::open(&carried.journal)?, self.logs.of_run(&self.run.id));
+        append_of_run(&mut journal, &mut *log, self.run.key, ended)?;
         Ok(())
     }
 

@@ -1,21 +1,37 @@
 //! Seams between the steps of a launch: what each of them has done, and what it leaves when the next one is refused.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use super::open::{Open, Opened};
 use super::planned::PlanToLaunch;
 use super::ready::Ready;
-use super::request::{Consent, LaunchRequest};
+use super::request::{Consent, LaunchRequest, Unskips};
+use super::taking_up::RunToTakeUp;
 use super::unfinished::Unfinished;
 use crate::console::Console;
+use crate::control::{By, Command};
+use crate::event::kind::EventKind;
+use crate::event::run::RunEvent;
+use crate::journal::read::reopening::Reopen;
+use crate::journal::stored::EventOrder;
+use crate::journal::{Journal, JournalError, RunKey};
 use crate::lock::LockError;
+use crate::log::appending::append_of_run;
+use crate::log::logs::Logs;
+use crate::log::memory::{LogLine, Memory, Shared};
+use crate::model::RowId;
+use crate::report::next::given::GivenByHand;
 use crate::settings::Settings;
 use crate::settings::flags::arguments::{LaunchArgs, PlanArgs, ShowArgs};
 use crate::settings::layers::Layers;
 use crate::verb::context::Context;
 use crate::verb::error::CommandError;
 use crate::verb::here::Here;
+use crate::verb::meant::Otherwise;
 use crate::verb::notices::Notices;
+use crate::whoami::Who;
 
 /// Context of a launch at an endpoint, with its journal in a folder, and a plan of one row in the same folder.
 pub(super) fn context(folder: &Path, endpoint: &str) -> (Context, PlanArgs) {
@@ -34,7 +50,8 @@ pub(super) fn context(folder: &Path, endpoint: &str) -> (Context, PlanArgs) {
         allow_outside: false,
         encoding: None,
     };
-    (Context { console, settings, layers, here: Here::default(), notices: Notices::default() }, args)
+    let (here, logs, notices) = (Here::default(), Logs::alone(), Notices::default());
+    (Context { console, settings, layers, here, logs, notices }, args)
 }
 
 pub(super) fn args(releases: &[&str]) -> LaunchArgs {
@@ -98,4 +115,107 @@ fn a_launch_that_only_looks_has_its_journal_apart() {
     let open = Ready::to_look(&plan, LaunchRequest::new("plan", Consent::OnlyShown)).unwrap().open_apart().unwrap();
     assert_eq!(names_in(folder.path()), ["plan.csv"]);
     drop(open);
+}
+
+/// Logs in memory, by the ids of their runs.
+#[derive(Clone, Default)]
+struct LogsInMemory(Arc<Mutex<BTreeMap<String, Shared>>>);
+
+impl LogsInMemory {
+    fn logs(&self) -> Logs {
+        let all = self.clone();
+        Logs::opened_by(move |id| Box::new(Memory::new(&all.of_run(id))))
+    }
+
+    fn of_run(&self, id: &str) -> Shared {
+        self.0.lock().unwrap().entry(id.to_owned()).or_default().clone()
+    }
+
+    /// Asserts that the journal has the events of the logs, and no others. Returns how many runs there are.
+    fn have_all_of(&self, journal: &Path) -> usize {
+        let journal = Journal::open_to_read(journal).unwrap();
+        let runs = journal.runs().unwrap();
+        for run in &runs {
+            let mut lines = self.of_run(&run.id).lines().clone();
+            lines.sort_by_key(|line| (line.lane, line.seq));
+            let in_journal = lines_of(&journal, run.key);
+            let kinds = |lines: &[LogLine]| lines.iter().map(|line| line.kind.clone()).collect::<Vec<_>>();
+            assert_eq!(kinds(&lines), kinds(&in_journal), "run {}", run.id);
+            assert_eq!(lines, in_journal);
+        }
+        assert_eq!(self.0.lock().unwrap().len(), runs.len());
+        runs.len()
+    }
+}
+
+/// Returns the events that the journal holds of a run, lane by lane.
+fn lines_of(journal: &Journal, run: RunKey) -> Vec<LogLine> {
+    let mut lines = Vec::new();
+    let read = journal.for_each_stored_event(run, EventOrder::ByLane, |event| {
+        lines.push(LogLine::new(&event));
+        Ok::<(), JournalError>(())
+    });
+    read.unwrap();
+    lines
+}
+
+#[test]
+fn every_event_of_a_journal_is_in_the_log_of_its_run_whichever_verb_it_is_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut context, args_of_plan) = context(folder.path(), "sandbox");
+    let logs = LogsInMemory::default();
+    context.logs = logs.logs();
+    let path = folder.path().join("night.db");
+    std::fs::write(folder.path().join("plan.csv"), "source_id,copystate\nvm-1,stopped\nvm-2,stopped\n").unwrap();
+    let plan = PlanToLaunch::read(&context, &args_of_plan).unwrap();
+
+    // Made, and given up before its first launch; what another process says meanwhile is taken by that.
+    let run = opened(&plan).unwrap().run().key;
+    assert_eq!(logs.have_all_of(&path), 1);
+    let skip = Command::Skip { source_id: "vm-2".to_owned() };
+    Journal::open(&path).unwrap().give_command(run, &skip, &By::default()).unwrap();
+    opened(&plan).unwrap().launch().unwrap();
+
+    let go_on = |verb, request: LaunchRequest| {
+        let found = RunToTakeUp::find(&context, None, Otherwise::LaunchedLast).unwrap();
+        Ready::to_go_on(&context, found, request).unwrap().open().unwrap().launch().unwrap();
+        let journal = Journal::open_to_read(&path).unwrap();
+        let EventKind::Run(RunEvent::LaunchBegan { verb: launched, .. }) =
+            journal.last_launch(run).unwrap().unwrap().kind
+        else {
+            panic!("it began")
+        };
+        assert_eq!(launched, verb);
+    };
+    let retry = LaunchRequest::to_send("retry", &args(&[])).unwrap();
+    go_on("retry", retry.reopening(Reopen::Rows(BTreeSet::from([RowId(2)])), Unskips::All));
+    go_on("resume", LaunchRequest::to_send("resume", &args(&[])).unwrap());
+    go_on("reconcile", LaunchRequest::new("reconcile", Consent::NothingIsSent));
+
+    // Cut off after its last verdict, and closed by whoever comes next, with the plan of the way back.
+    let cut_off = RunEvent::LaunchBegan {
+        launch: 5,
+        verb: "resume".to_owned(),
+        pid: 1,
+        host: String::new(),
+        user: None,
+        who: Who::default(),
+        version: String::new(),
+        given: GivenByHand::new(),
+        cut_off_ms: 0,
+    };
+    let mut journal = Journal::open(&path).unwrap();
+    let id = journal.run(run).unwrap().id;
+    append_of_run(&mut journal, &mut *context.logs.of_run(&id), run, cut_off).unwrap();
+    drop(journal);
+    std::fs::write(folder.path().join("plan.csv"), "source_id,copystate,expect_copystate\nvm-1,syncing,stopped\n")
+        .unwrap();
+    let back = PlanToLaunch::read(&context, &args_of_plan).unwrap();
+    opened(&back).unwrap().launch().unwrap();
+    assert_eq!(logs.have_all_of(&path), 2);
+    let journal = Journal::open_to_read(&path).unwrap();
+    assert!(!journal.run(run).unwrap().running, "it was closed");
+    let n = |kind: &str| lines_of(&journal, run).iter().filter(|line| line.kind == kind).count();
+    assert_eq!([n("launch_began"), n("launch_ended")], [5, 5]);
+    assert_eq!([n("controlled"), n("row_reopened")], [2, 1], "skipped, and sent after all");
 }

@@ -4,12 +4,13 @@
 use jiff::Timestamp;
 
 use super::appending::append;
+use super::making::make_run;
 use super::seam::{Committed, Hold, Log, NotCommitted};
 use super::stamp::{NotTaken, take};
 use crate::event::Event;
 use crate::event::kind::EventKind;
 use crate::event::lane::LaneId;
-use crate::event::run::RunEvent;
+use crate::journal::new_run::{NewRun, NewlyMade, RowSink};
 use crate::journal::stamped::Stamped;
 use crate::journal::stored::StoredEvent;
 use crate::journal::{Journal, JournalError, RunKey};
@@ -29,7 +30,7 @@ impl Log for Alone {
     }
 }
 
-/// Appends to a run that no launch carries meanwhile.
+/// Appends to runs that have no other log: tests and benchmarks make histories so.
 impl Journal {
     /// Appends events to their lanes, durable when this returns. A history that cannot have happened is refused
     /// whole, and nothing is written.
@@ -41,12 +42,13 @@ impl Journal {
         self.append_at(run, kinds.into_iter().map(|(lane, kind)| (lane, None, kind)))
     }
 
-    /// Appends one event of the run itself, as [`Journal::append`] does.
-    pub(crate) fn append_of_run(&mut self, run: RunKey, event: RunEvent) -> Result<Event, JournalError> {
-        let mut events = [Event::unnumbered(LaneId::RUN, None, event.into())];
-        append(self.begin_append(run)?, &mut Alone, &mut events)?;
-        let [event] = events;
-        Ok(event)
+    /// Makes a run, fills it with rows and records its first event, all or nothing.
+    pub fn create_run<E: From<JournalError>>(
+        &mut self,
+        new: &NewRun<'_>,
+        fill: impl FnOnce(&mut RowSink<'_>) -> Result<(), E>,
+    ) -> Result<NewlyMade, E> {
+        make_run(self, &mut Alone, new, fill)
     }
 
     /// Appends events that have times of their own, as [`Journal::append`] does; an event without one gets the time of the append.

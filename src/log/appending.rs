@@ -3,8 +3,10 @@
 use super::seam::{Committed, Log, NotCommitted};
 use super::stamp::{Illegal, stamp};
 use crate::event::Event;
+use crate::event::lane::LaneId;
+use crate::event::run::RunEvent;
 use crate::journal::append::Append;
-use crate::journal::{JournalError, LogError};
+use crate::journal::{Journal, JournalError, LogError, RunKey};
 
 /// Reason for which a batch is not in the journal.
 #[derive(Debug)]
@@ -56,4 +58,17 @@ pub(crate) fn append(mut to: Append<'_>, log: &mut dyn Log, events: &mut [Event]
         Committed::Apart => NotAppended::NotProjected(error),
         Committed::WithJournal => NotAppended::Journal(error),
     })
+}
+
+/// Appends one event of the run itself, which no launch carries meanwhile, as [`append`] does.
+pub(crate) fn append_of_run(
+    journal: &mut Journal,
+    log: &mut dyn Log,
+    run: RunKey,
+    event: RunEvent,
+) -> Result<Event, JournalError> {
+    let mut events = [Event::unnumbered(LaneId::RUN, None, event.into())];
+    append(journal.begin_append(run)?, log, &mut events)?;
+    let [event] = events;
+    Ok(event)
 }

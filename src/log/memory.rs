@@ -12,8 +12,8 @@ use crate::journal::stored::StoredEvent;
 /// Text of one event as it was committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LogLine {
-    pub(super) lane: LaneId,
-    pub(super) seq: u64,
+    pub(crate) lane: LaneId,
+    pub(crate) seq: u64,
     pub(super) at_ms: i64,
     pub(crate) kind: String,
     pub(super) row: Option<u32>,

@@ -10,8 +10,15 @@ use crate::journal::stamped::Stamped;
 
 /// A log of one run, with one writer.
 ///
-/// The log begins when the run has been made: the rows and the event with which the run begins are not committed to it, since there is
-/// no log before there is a run. A log that outlives the machine takes them when it is begun.
+/// All events of the run are committed to it, from the one with which it is made: that one within the transaction that writes the rows.
+/// Nothing else of the journal is an event of the run:
+///
+/// - The rows: a log that outlives the machine gets them from whoever opens it, who has the plan.
+/// - Commands as other processes give them, in table `control`: one that takes effect is an event of the launch that took it.
+/// - Tombstones: they tell of a run whose log has ended, have a chain of their own, and are facts of this one file.
+/// - Outcomes of notices, which are in no chain.
+/// - Records apart from a journal that is lost and can be saved nowhere: the log has no outcome of those attempts either, and whoever
+///   goes on with the run looks at their rows.
 pub(crate) trait Log: Send {
     /// Commits a batch of stamped events of one or several lanes. Must ensure that
     ///

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::alone::Alone;
 use super::appending::{NotAppended, append};
+use super::making;
 use super::memory::{LogLine, Memory, Shared};
 use super::seam::Log;
 use crate::event::Event;
@@ -15,7 +16,7 @@ use crate::event::lane::LaneId;
 use crate::event::outcome::Outcome;
 use crate::event::row::RowEvent;
 use crate::event::run::RunEvent;
-use crate::journal::new_run::{NewLane, NewRun};
+use crate::journal::new_run::{NewLane, NewRun, NewlyMade};
 use crate::journal::stamped::Stamped;
 use crate::journal::stored::EventOrder;
 use crate::journal::{Journal, JournalError, RunKey};
@@ -148,8 +149,13 @@ impl Made {
     }
 }
 
-/// Makes a journal with one run of two accounts.
+/// Makes a journal with one run of two accounts, which is its own log.
 pub(crate) fn make_run(path: &std::path::Path) {
+    make_run_behind(path, &mut Alone).unwrap();
+}
+
+/// Makes a journal with one run of two accounts behind a log.
+fn make_run_behind(path: &std::path::Path, log: &mut dyn Log) -> Result<NewlyMade, JournalError> {
     let lane = |name: &str| NewLane {
         name: name.to_owned(),
         endpoint: "sandbox".to_owned(),
@@ -182,11 +188,10 @@ pub(crate) fn make_run(path: &std::path::Path) {
         extra: Vec::new(),
     };
     let mut journal = Journal::open(path).unwrap();
-    let made = journal.create_run(&new, |sink| (1..=N_ROWS).try_for_each(|n| sink.row(&row(n), None)));
-    made.map_err(|error: JournalError| error).unwrap();
+    making::make_run(&mut journal, log, &new, |sink| (1..=N_ROWS).try_for_each(|n| sink.row(&row(n), None)))
 }
 
-/// Returns the events that the journal holds, except the one with which the run was made: there is no log before there is a run.
+/// Returns the events that the journal holds, except the one with which the run was made: logs begin behind that here.
 pub(crate) fn lines_of(journal: &Journal, run: RunKey) -> Vec<LogLine> {
     let mut lines = Vec::new();
     let read = journal.for_each_stored_event(run, EventOrder::ByLane, |event| {
@@ -324,3 +329,16 @@ pub(crate) use keeps_the_rules;
 
 keeps_the_rules!(alone: super::OfAlone);
 keeps_the_rules!(memory: super::OfMemory);
+
+#[test]
+fn a_run_that_its_log_does_not_take_is_not_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let shared = Shared::default();
+    let mut late = Memory::new(&shared);
+    make_run_behind(&folder.path().join("first.db"), &mut Memory::new(&shared)).unwrap();
+    let path = folder.path().join("late.db");
+    assert!(matches!(make_run_behind(&path, &mut late), Err(JournalError::NotOurs)));
+    assert!(Journal::open_to_read(&path).unwrap().runs().unwrap().is_empty());
+    let kinds: Vec<String> = shared.lines().iter().map(|line| line.kind.clone()).collect();
+    assert_eq!(kinds, ["run_started"]);
+}

@@ -12,7 +12,6 @@ use super::observer::Observer;
 use super::watch::{LOG_IS_LARGE, Rescue, Watch};
 use crate::event::Event;
 use crate::event::kind::EventKind;
-use crate::event::lane::LaneId;
 use crate::event::run::DrainReason;
 use crate::event::run::RunEvent;
 use crate::journal::append::Begun;
@@ -319,9 +318,8 @@ impl Writer {
     /// Records that the run stops because its journal is lost, if that is so, was not recorded yet, and the launch has not ended.
     fn record_stop(&mut self) -> Result<(), JournalError> {
         let Some(stop) = self.stop.take().filter(|_| !self.ended) else { return Ok(()) };
-        let mut events = [Event::unnumbered(LaneId::RUN, None, stop.into())];
-        appending::append(self.journal.begin_append(self.run)?, &mut *self.log, &mut events)?;
-        self.tell(&events[0]);
+        let stopped = appending::append_of_run(&mut self.journal, &mut *self.log, self.run, stop)?;
+        self.tell(&stopped);
         Ok(())
     }
 
@@ -363,6 +361,7 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
+    use crate::event::lane::LaneId;
     use crate::event::row::RowEvent;
     use crate::journal::place::JournalFiles;
     use crate::journal::stored::EventOrder;

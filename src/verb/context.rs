@@ -5,6 +5,7 @@ use super::here::Here;
 use super::notices::Notices;
 use crate::console::Console;
 use crate::journal::read::runs::RunRecord;
+use crate::log::logs::Logs;
 use crate::plan::checked::Checked;
 use crate::plan::error::PlanError;
 use crate::plan::reading::Reading;
@@ -23,6 +24,8 @@ pub(crate) struct Context {
     /// Layers of settings, from which the settings of other profiles are read.
     pub(crate) layers: Layers,
     pub(crate) here: Here,
+    /// Logs of the runs in the journal.
+    pub(crate) logs: Logs,
     /// Notices of a verb that launches; none for any other.
     pub(crate) notices: Notices,
 }
