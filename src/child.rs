@@ -71,7 +71,7 @@ pub(crate) enum Surplus {
 
 /// End of a child, with its output.
 #[derive(Debug)]
-pub(crate) struct Ended {
+pub(crate) struct ChildEnd {
     pub(crate) by: EndedBy,
     /// First bytes of the output; wiped from memory when dropped, because credentials may be in it.
     pub(crate) output: Zeroizing<Vec<u8>>,
@@ -92,13 +92,13 @@ impl Program<'_> {
     /// Runs the command to its end. Fails if it cannot be started or heard.
     ///
     /// Dropping the future kills the child and its process group.
-    pub(crate) async fn run(self) -> io::Result<Ended> {
+    pub(crate) async fn run(self) -> io::Result<ChildEnd> {
         let ended = self.run_until(std::future::pending()).await?;
         Ok(ended.expect("nobody stops it"))
     }
 
     /// Runs the command to its end, or until the other future is ready: then its group is ended, and `None` is returned.
-    pub(crate) async fn run_until(self, stopped: impl Future<Output = ()>) -> io::Result<Option<Ended>> {
+    pub(crate) async fn run_until(self, stopped: impl Future<Output = ()>) -> io::Result<Option<ChildEnd>> {
         let Self { input, deadline, grace, limit, surplus, .. } = self;
         let (mut child, reader) = self.start()?;
         let mut group = Group::led_by(&child);
@@ -129,7 +129,7 @@ impl Program<'_> {
             by
         };
         group.release();
-        Ok(by.map(|by| Ended { by, output: heard.kept, is_cut: heard.is_cut }))
+        Ok(by.map(|by| ChildEnd { by, output: heard.kept, is_cut: heard.is_cut }))
     }
 
     /// Starts the child. No copy of the pipe's end to write into is left here, since the child's end would otherwise not be seen.

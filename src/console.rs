@@ -22,7 +22,7 @@ use line_queue::{LineQueue, Way};
 use log_file::LogFile;
 use record::{Record, lines};
 
-use crate::diagnostics::{Diagnostic, Kind};
+use crate::diagnostics::{Diagnostic, DiagnosticKind};
 use crate::wording::printout::Printout;
 use crate::wording::sieve::{Form, Sieve};
 use crate::wording::visible::visible;
@@ -90,8 +90,8 @@ impl Console {
     /// Tells a decision or a request, for which somebody asked; to the log file alone with `--quiet`.
     pub(crate) fn diagnose(self, diagnostic: &Diagnostic) {
         let level = match diagnostic.kind {
-            Kind::Decision => Level::Debug,
-            Kind::Request => Level::Trace,
+            DiagnosticKind::Decision => Level::Debug,
+            DiagnosticKind::Request => Level::Trace,
         };
         let Diagnostic { text, row, fields, .. } = diagnostic;
         let line = |out: &mut Printout<'_>| writeln!(out, "{text}");

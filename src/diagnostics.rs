@@ -41,14 +41,14 @@ impl Depth {
 
 /// Subject of a diagnostic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum DiagnosticKind {
     Decision,
     Request,
 }
 
 /// Diagnostic that is told.
 pub(crate) struct Diagnostic {
-    pub(crate) kind: Kind,
+    pub(crate) kind: DiagnosticKind,
     pub(crate) text: String,
     /// Source id of the row that it is about.
     pub(crate) row: Option<String>,
@@ -81,7 +81,7 @@ pub(crate) fn is_on() -> bool {
 }
 
 /// Request on its way.
-pub(crate) struct Sent<'a> {
+pub(crate) struct RequestSent<'a> {
     pub(crate) method: &'a str,
     pub(crate) host: &'a str,
     /// Path and query, without any secret.
@@ -99,13 +99,13 @@ pub(crate) struct Answered {
 }
 
 /// Tells that a request leaves.
-pub(crate) fn sends(Sent { method, host, path, row }: &Sent<'_>) {
+pub(crate) fn sends(RequestSent { method, host, path, row }: &RequestSent<'_>) {
     tracing::trace!(target: REQUEST, row, method, host, path, "sends");
 }
 
 /// Tells the end of a request.
-pub(crate) fn ended(sent: &Sent<'_>, answered: &Answered) {
-    let Sent { method, host, path, row } = sent;
+pub(crate) fn ended(sent: &RequestSent<'_>, answered: &Answered) {
+    let RequestSent { method, host, path, row } = sent;
     let Answered { status, request_id, cause, took_ms } = answered;
     let what = if status.is_some() { "was answered" } else { "ended without an answer" };
     tracing::trace!(
@@ -166,10 +166,10 @@ impl<T: Fn(&Diagnostic) + Send + Sync + 'static> Subscriber for Listener<T> {
     fn exit(&self, _: &span::Id) {}
 }
 
-fn kind_of(metadata: &Metadata<'_>) -> Option<Kind> {
+fn kind_of(metadata: &Metadata<'_>) -> Option<DiagnosticKind> {
     match metadata.target() {
-        DECISION => Some(Kind::Decision),
-        REQUEST => Some(Kind::Request),
+        DECISION => Some(DiagnosticKind::Decision),
+        REQUEST => Some(DiagnosticKind::Request),
         _ => None,
     }
 }
@@ -217,7 +217,7 @@ mod tests {
     fn everything() {
         decided(|| "it goes on".to_owned());
         decided_of("vm-1", || "waits".to_owned());
-        let sent = Sent { method: "PUT", host: "h", path: "/v3", row: Some("vm-1") };
+        let sent = RequestSent { method: "PUT", host: "h", path: "/v3", row: Some("vm-1") };
         let answered = Answered { status: Some(200), request_id: Some("r".to_owned()), cause: None, took_ms: 12 };
         if tells_requests() {
             ended(&sent, &answered);

@@ -132,7 +132,7 @@ impl Transport {
         let path = query.map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
         let (method, path, host) = (request.method().clone(), secrets.short(&path), self.endpoint.authority());
         let row = row.map(SourceId::as_str);
-        let told = diagnostics::Sent { method: method.as_str(), host, path: &path, row };
+        let told = diagnostics::RequestSent { method: method.as_str(), host, path: &path, row };
         diagnostics::sends(&told);
         let sent_at = Instant::now();
         let ended = self.sent(connection, request, secrets.clone(), largest).await;

@@ -22,7 +22,7 @@ use crate::wording::sieve::Form;
 pub(super) mod candidate;
 mod plan;
 
-use candidate::{Aim, Candidate};
+use candidate::{Aim, FileToTrust};
 
 /// A settings file of a folder, with all its settings.
 struct TrustedFile {
@@ -35,7 +35,7 @@ struct TrustedFile {
 
 /// Takes back the trust in a settings file or in the hooks of a plan.
 pub(super) fn forget(context: &Context, named: &Path) -> Result<Exit, CommandError> {
-    let Candidate { path, place, notes } = Candidate::new(named)?;
+    let FileToTrust { path, place, notes } = FileToTrust::new(named)?;
     let forgotten = notes.forget(&place).map_err(output_failed(&path))?;
     let is = if forgotten { "is trusted no longer" } else { "was not trusted" };
     context.console.say(&format!("`{}` {is}", place.display()));
@@ -43,11 +43,11 @@ pub(super) fn forget(context: &Context, named: &Path) -> Result<Exit, CommandErr
 }
 
 pub(super) fn trust(context: &Context, named: &Path, aim: Aim) -> Result<Exit, CommandError> {
-    let candidate = Candidate::new(named)?;
+    let candidate = FileToTrust::new(named)?;
     if !candidate.is_settings_file() {
         return plan::trust(context, &candidate, aim);
     }
-    let Candidate { path, place, notes } = &candidate;
+    let FileToTrust { path, place, notes } = &candidate;
     let opened = file::open(path, Authority::Folder)?;
     let digest = opened.digest();
     // A file that cannot be read cannot be trusted.

@@ -23,7 +23,7 @@ const BETWEEN_WORDS: &str = "'\"`;|&<>()$={},";
 pub(crate) fn files(command: &str, folder: &Path) -> BTreeMap<String, String> {
     let written = written(command, folder);
     let mut files = BTreeMap::new();
-    for Word { text, usage } in words(command) {
+    for CommandWord { text, usage } in words(command) {
         if usage == Usage::MayRun
             && !written.contains(&folder.join(text))
             && let Some(path) = below(folder, text)
@@ -40,7 +40,7 @@ pub(crate) fn files(command: &str, folder: &Path) -> BTreeMap<String, String> {
 /// yet, folders, patterns, files that it writes first, and a change of the folder, after which names have another meaning.
 pub(crate) fn uncovered(command: &str, folder: &Path) -> BTreeSet<String> {
     let written = written(command, folder);
-    let is_uncovered = |word: &Word<'_>| {
+    let is_uncovered = |word: &CommandWord<'_>| {
         let (text, path) = (word.text, folder.join(word.text));
         let changes_folder = ["cd", "pushd", "chdir"].contains(&text);
         let is_pathlike = text.contains(['/', '*', '?', '~', '\\']) && text != "/dev/null";
@@ -54,7 +54,7 @@ pub(crate) fn uncovered(command: &str, folder: &Path) -> BTreeSet<String> {
 }
 
 /// Word of a command.
-struct Word<'c> {
+struct CommandWord<'c> {
     text: &'c str,
     usage: Usage,
 }
@@ -73,15 +73,15 @@ fn written(command: &str, folder: &Path) -> BTreeSet<PathBuf> {
     words(command).filter(|word| word.usage == Usage::Written).map(|word| folder.join(word.text)).collect()
 }
 
-fn words(command: &str) -> impl Iterator<Item = Word<'_>> {
+fn words(command: &str) -> impl Iterator<Item = CommandWord<'_>> {
     let is_between = |c: char| c.is_whitespace() || BETWEEN_WORDS.contains(c);
     let parts = command.split(is_between).filter(|part| !part.is_empty());
-    let parts =
-        parts.map(|text| Word { text, usage: usage(&command[..text.as_ptr().addr() - command.as_ptr().addr()]) });
+    let parts = parts
+        .map(|text| CommandWord { text, usage: usage(&command[..text.as_ptr().addr() - command.as_ptr().addr()]) });
     // Also words with such a character in them: a file may be called `a=b.sh`.
     let whole = command.split_whitespace().map(|word| word.trim_matches(['\'', '"', '`', ';', '&', '|', '(', ')']));
     let whole = whole.filter(move |word| word.contains(is_between) && !word.contains(['<', '>']));
-    parts.chain(whole.map(|text| Word { text, usage: Usage::MayRun }))
+    parts.chain(whole.map(|text| CommandWord { text, usage: Usage::MayRun }))
 }
 
 /// Returns the usage of the word behind a beginning of a command.

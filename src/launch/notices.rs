@@ -15,7 +15,7 @@ use crate::model::SourceId;
 use crate::notices::notice::Occasion;
 use crate::recorder::observer::Observer;
 use crate::report::story::sentence;
-use crate::verb::notices::{Notices, Subject};
+use crate::verb::notices::{NoticedRun, Notices};
 
 pub(super) struct NoticeObserver {
     notices: Notices,
@@ -37,7 +37,7 @@ impl Launch {
             Venue::Sandbox(_) => None,
         });
         let (journal, launch) = (journal.path().to_owned(), self.run.launches + 1);
-        notices.are_about(Subject { journal, key: self.run.key, run: self.run.id.clone(), launch }, credentials);
+        notices.are_about(NoticedRun { journal, key: self.run.key, run: self.run.id.clone(), launch }, credentials);
         let waits = (!pauses.is_empty()).then_some(Occasion::Waiting);
         let at_first = std::iter::once(Occasion::Start).chain(waits).collect();
         Some(NoticeObserver { notices: notices.clone(), at_first })

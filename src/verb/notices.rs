@@ -36,15 +36,15 @@ use crate::wording::plain::plain;
 
 /// Notices of one launch; without receivers they do nothing. Clones are the same notices.
 #[derive(Clone, Default)]
-pub(crate) struct Notices(Option<Arc<Shared>>);
+pub(crate) struct Notices(Option<Arc<NoticesOfLaunch>>);
 
-struct Shared {
+struct NoticesOfLaunch {
     verb: &'static str,
     /// `None` once the end was told, or is not to be told.
     desk: Mutex<Option<Desk>>,
     /// Nobody waits any longer for the last notices.
     is_enough: AtomicBool,
-    subject: Mutex<Option<Subject>>,
+    subject: Mutex<Option<NoticedRun>>,
     credentials_of_run: OfRun,
     /// Addresses and keys of all receivers.
     secrets: Vec<Guarded>,
@@ -56,7 +56,7 @@ struct Shared {
 
 /// Run that a launch carries, and its journal.
 #[derive(Clone)]
-pub(crate) struct Subject {
+pub(crate) struct NoticedRun {
     pub(crate) journal: PathBuf,
     pub(crate) key: RunKey,
     pub(crate) run: String,
@@ -89,14 +89,14 @@ impl Notices {
             return Self::default();
         }
         let secrets = receivers.iter().flat_map(Receiver::secrets).collect();
-        let shared = Arc::new_cyclic(|shared: &std::sync::Weak<Shared>| {
+        let shared = Arc::new_cyclic(|shared: &std::sync::Weak<NoticesOfLaunch>| {
             let told = std::sync::Weak::clone(shared);
             let clerk = Arc::new(move |delivery: &Delivery| note(console, told.upgrade().as_deref(), delivery));
             let desk = Desk::open(receivers, clerk);
             if let Err(error) = &desk {
                 console.warn(&format!("nobody is told of this launch: {error}"));
             }
-            Shared {
+            NoticesOfLaunch {
                 verb,
                 desk: Mutex::new(desk.ok()),
                 is_enough: AtomicBool::new(false),
@@ -136,7 +136,7 @@ impl Notices {
     }
 
     /// Sets the run that they are about, and the credentials that it has for a service.
-    pub(crate) fn are_about(&self, subject: Subject, credentials: Option<Arc<Credentials>>) {
+    pub(crate) fn are_about(&self, subject: NoticedRun, credentials: Option<Arc<Credentials>>) {
         let Some(shared) = &self.0 else { return };
         *shared.subject() = Some(subject);
         if let Some(credentials) = credentials {
@@ -148,7 +148,7 @@ impl Notices {
     /// Sets the path of the journal at the end, which may be that of a saved copy.
     pub(crate) fn journal_is_at(&self, path: &Path) {
         if let Some(subject) = self.0.as_ref().and_then(|shared| shared.subject().clone()) {
-            self.are_about(Subject { journal: path.to_owned(), ..subject }, None);
+            self.are_about(NoticedRun { journal: path.to_owned(), ..subject }, None);
         }
     }
 
@@ -198,8 +198,8 @@ impl Notices {
     }
 }
 
-impl Shared {
-    fn subject(&self) -> std::sync::MutexGuard<'_, Option<Subject>> {
+impl NoticesOfLaunch {
+    fn subject(&self) -> std::sync::MutexGuard<'_, Option<NoticedRun>> {
         self.subject.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -265,12 +265,14 @@ fn partitioned(all: Vec<Result<Receiver, BadReceiver>>) -> (Vec<Receiver>, Resul
 
 /// Journals the outcome of a notice, if there is a run, and says what was not delivered. A journal that does not take it is not waited
 /// for.
-fn note(console: Console, shared: Option<&Shared>, delivery: &Delivery) {
+fn note(console: Console, shared: Option<&NoticesOfLaunch>, delivery: &Delivery) {
     let Delivery { receiver, about, tries, problem } = delivery;
     if let Some(problem) = problem {
         console.warn(&format!("notice `{}` ({}) was not delivered: {}", plain(receiver), about.name(), plain(problem)));
     }
-    let Some(Subject { journal, run, launch, .. }) = shared.and_then(|shared| shared.subject().clone()) else { return };
+    let Some(NoticedRun { journal, run, launch, .. }) = shared.and_then(|shared| shared.subject().clone()) else {
+        return;
+    };
     let outcome = NoticeOutcome {
         launch,
         at: Timestamp::now(),
@@ -284,7 +286,7 @@ fn note(console: Console, shared: Option<&Shared>, delivery: &Delivery) {
     }
 }
 
-impl Subject {
+impl NoticedRun {
     /// Makes a notice from what the journal says at this moment; without counts and anchor if it cannot be read.
     fn notice(&self, about: Occasion, verb: &'static str, said: Option<&str>, exit: Option<NoticeExit>) -> Notice {
         let Self { journal, key, run, launch } = self;

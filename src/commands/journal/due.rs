@@ -14,7 +14,7 @@ use crate::verb::meant::goes_on;
 /// Reason for which a run stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Stays {
+pub(super) enum StaysInJournal {
     /// A launch holds it.
     GoesOn,
     /// End within the time that was asked for.
@@ -27,21 +27,21 @@ pub(super) enum Stays {
 
 /// Facts on which the choice depends, of a run that no launch holds.
 #[derive(Clone, Copy, Debug)]
-struct Facts {
+struct DueFacts {
     /// Rows are without a verdict, and may have been sent: its last launch was not refused before anything began.
     is_unfinished: bool,
     is_told_to_wait: bool,
     ended_at: Timestamp,
 }
 
-impl Facts {
-    fn stays(self, keep_since: Timestamp) -> Option<Stays> {
+impl DueFacts {
+    fn stays(self, keep_since: Timestamp) -> Option<StaysInJournal> {
         if self.ended_at >= keep_since {
-            Some(Stays::IsYoung)
+            Some(StaysInJournal::IsYoung)
         } else if self.is_unfinished {
-            Some(Stays::IsUnfinished)
+            Some(StaysInJournal::IsUnfinished)
         } else if self.is_told_to_wait {
-            Some(Stays::IsToldToWait)
+            Some(StaysInJournal::IsToldToWait)
         } else {
             None
         }
@@ -51,7 +51,7 @@ impl Facts {
 /// Run, and the reason for which it stays; `None` if it leaves.
 pub(super) struct Considered {
     pub(super) run: RunRecord,
-    pub(super) stays: Option<Stays>,
+    pub(super) stays: Option<StaysInJournal>,
 }
 
 /// Considers all runs, in the order in which they were made.
@@ -63,7 +63,7 @@ pub(super) fn considered(
     let mut considered = Vec::new();
     for launched in journal.launched()? {
         considered.push(if goes_on(path, &launched.run) {
-            Considered { run: launched.run, stays: Some(Stays::GoesOn) }
+            Considered { run: launched.run, stays: Some(StaysInJournal::GoesOn) }
         } else {
             judged(journal, launched, keep_since)?
         });
@@ -84,7 +84,7 @@ pub(super) fn considered_under_lock(
 /// Judges a run that no launch holds.
 fn judged(journal: &Journal, launched: Launched, keep_since: Timestamp) -> Result<Considered, JournalError> {
     let Launched { run, is_open, is_refused } = launched;
-    let facts = Facts {
+    let facts = DueFacts {
         is_unfinished: is_open && !is_refused,
         is_told_to_wait: journal.is_told_to_wait(run.key, Timestamp::now())?,
         ended_at: run.ended_at.or(run.started_at).unwrap_or(run.created_at),
@@ -99,13 +99,13 @@ mod tests {
     #[test]
     fn a_run_leaves_once_it_ended_long_ago_and_nothing_of_it_is_open() {
         let at = |second| Timestamp::from_second(second).unwrap();
-        let old = Facts { is_unfinished: false, is_told_to_wait: false, ended_at: at(9) };
+        let old = DueFacts { is_unfinished: false, is_told_to_wait: false, ended_at: at(9) };
         for (facts, stays) in [
             (old, None),
-            (Facts { ended_at: at(10), ..old }, Some(Stays::IsYoung)),
-            (Facts { ended_at: at(11), is_unfinished: true, ..old }, Some(Stays::IsYoung)),
-            (Facts { is_unfinished: true, ..old }, Some(Stays::IsUnfinished)),
-            (Facts { is_told_to_wait: true, ..old }, Some(Stays::IsToldToWait)),
+            (DueFacts { ended_at: at(10), ..old }, Some(StaysInJournal::IsYoung)),
+            (DueFacts { ended_at: at(11), is_unfinished: true, ..old }, Some(StaysInJournal::IsYoung)),
+            (DueFacts { is_unfinished: true, ..old }, Some(StaysInJournal::IsUnfinished)),
+            (DueFacts { is_told_to_wait: true, ..old }, Some(StaysInJournal::IsToldToWait)),
         ] {
             assert_eq!(facts.stays(at(10)), stays, "{facts:?}");
         }

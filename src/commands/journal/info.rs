@@ -5,7 +5,7 @@ use std::io;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::due::{Considered, Stays, considered};
+use super::due::{Considered, StaysInJournal, considered};
 use crate::exit::Exit;
 use crate::journal::read::sizes::RunSize;
 use crate::report::document::document;
@@ -106,7 +106,7 @@ fn read(context: &Context, keep: Option<&Age>) -> Result<JournalTold, CommandErr
                     events: n_events,
                     bytes,
                     ended_at: run.ended_at,
-                    going_on: stays == Some(Stays::GoesOn),
+                    going_on: stays == Some(StaysInJournal::GoesOn),
                     unfinished: journal.count_unsettled(run.key)? > 0,
                     would_leave: keep.map(|_| stays.is_none()),
                     run: run.id,

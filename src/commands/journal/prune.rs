@@ -8,9 +8,9 @@
 use std::path::Path;
 
 use archiving::Archives;
-use told::{Outcome, PruneTold};
+use told::{PruneFate, PruneTold};
 
-use super::due::{Considered, Stays, considered, considered_under_lock};
+use super::due::{Considered, StaysInJournal, considered, considered_under_lock};
 use crate::audit::beforehand;
 use crate::control::By;
 use crate::exit::Exit;
@@ -41,7 +41,7 @@ pub(super) fn show(context: &Context, keep: &Age, archive: &Path) -> Result<Exit
             kept(&journal, &run, stays, &context.settings.journal)?
         } else {
             let bytes = sizes.get(&run.key.number()).map_or(0, |size| size.bytes);
-            Outcome::WouldLeave { record: Box::new(journal.pruned_record(&run)?), bytes }
+            PruneFate::WouldLeave { record: Box::new(journal.pruned_record(&run)?), bytes }
         };
         told.add(outcome);
     }
@@ -78,12 +78,12 @@ pub(super) fn prune(context: &Context, keep: &Age, archive: &Path) -> Result<Exi
     told.print(context)
 }
 
-fn kept(journal: &Journal, run: &RunRecord, stays: Stays, path: &Path) -> Result<Outcome, JournalError> {
+fn kept(journal: &Journal, run: &RunRecord, stays: StaysInJournal, path: &Path) -> Result<PruneFate, JournalError> {
     Ok(match stays {
-        Stays::IsYoung => Outcome::Young,
-        Stays::IsUnfinished => Outcome::unfinished(journal, run, path)?,
-        Stays::GoesOn => Outcome::GoesOn { run: run.id.clone() },
-        Stays::IsToldToWait => Outcome::IsToldToWait { run: run.id.clone() },
+        StaysInJournal::IsYoung => PruneFate::Young,
+        StaysInJournal::IsUnfinished => PruneFate::unfinished(journal, run, path)?,
+        StaysInJournal::GoesOn => PruneFate::GoesOn { run: run.id.clone() },
+        StaysInJournal::IsToldToWait => PruneFate::IsToldToWait { run: run.id.clone() },
     })
 }
 
@@ -94,12 +94,12 @@ fn take_out(
     run: &RunRecord,
     archives: &Archives<'_>,
     told: &PruneTold,
-) -> Result<Outcome, CommandError> {
+) -> Result<PruneFate, CommandError> {
     let path = &context.settings.journal;
     let lock = Lock::take(&lock::of_run(path, &run.id), journal.mode(), &format!("run {}", run.id), path);
     let _lock = match lock {
         Ok(lock) => lock,
-        Err(LockError::Held { .. }) => return Ok(Outcome::GoesOn { run: run.id.clone() }),
+        Err(LockError::Held { .. }) => return Ok(PruneFate::GoesOn { run: run.id.clone() }),
         Err(error) => return Err(error.into()),
     };
     // Judged again under the lock: it may have gone on in between.
@@ -112,7 +112,7 @@ fn take_out(
     let record = journal.pruned_record(&run)?;
     let archive = match archives.archive(journal, &run, &record)? {
         Ok(archive) => archive,
-        Err(why) => return Ok(Outcome::not_archived(&run, why)),
+        Err(why) => return Ok(PruneFate::not_archived(&run, why)),
     };
     let tombstone = Tombstone {
         quotas: journal.quotas_of_this_run_alone(run.key)?,
@@ -126,7 +126,7 @@ fn take_out(
     clear(journal, run.key.number())?;
     let (rows, place) = (count(run.n_rows.into(), "row"), archives.folder().join(&tombstone.archive.name));
     context.console.say(&format!("run {}, {rows}: taken out, into {}", run.id, shown(&place)));
-    Ok(Outcome::Left { tombstone: Box::new(tombstone) })
+    Ok(PruneFate::Left { tombstone: Box::new(tombstone) })
 }
 
 fn clear(journal: &mut Journal, number: i64) -> Result<(), JournalError> {

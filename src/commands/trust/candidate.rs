@@ -15,14 +15,14 @@ pub(in crate::commands) enum Aim {
 }
 
 /// File that may be trusted, by its place, and the notes about it.
-pub(super) struct Candidate {
+pub(super) struct FileToTrust {
     pub(super) path: PathBuf,
     /// Absolute path of the file.
     pub(super) place: PathBuf,
     pub(super) notes: Notes,
 }
 
-impl Candidate {
+impl FileToTrust {
     pub(super) fn new(named: &Path) -> Result<Self, CommandError> {
         let path = if named.is_dir() { named.join(entry::NAME) } else { named.to_owned() };
         if path == Path::new("-") {

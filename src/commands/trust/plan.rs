@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::candidate::{Aim, Candidate};
+use super::candidate::{Aim, FileToTrust};
 use crate::console;
 use crate::exit::Exit;
 use crate::files::folder::folder_of;
@@ -19,8 +19,8 @@ use crate::waves::hooks::PlanHooks;
 use crate::wording::plain::{plain, shown};
 use crate::wording::sieve::Form;
 
-pub(super) fn trust(context: &Context, candidate: &Candidate, aim: Aim) -> Result<Exit, CommandError> {
-    let Candidate { path, place, notes } = candidate;
+pub(super) fn trust(context: &Context, candidate: &FileToTrust, aim: Aim) -> Result<Exit, CommandError> {
+    let FileToTrust { path, place, notes } = candidate;
     let any = Reading { allow_unknown: true, allow_outside: true, ..Reading::default() };
     let hooks = crate::plan::check(&Source::open(path)?, &any)?.terms.hooks;
     if hooks.commands.is_empty() {

@@ -9,7 +9,7 @@ use crate::verb::meant::goes_on;
 
 /// Result of giving space back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Space {
+pub(super) struct SpaceGiven {
     /// Size of the journal's file now.
     pub(super) bytes: u64,
     /// Part of it that holds nothing, and is used again by later runs.
@@ -31,7 +31,7 @@ pub(super) enum Hindrance {
 
 /// Gives free pages back. The first time, the whole journal is written anew for that, unless a launch goes on: from then on it is done
 /// in steps, beside whatever goes on.
-pub(super) fn give_back(journal: &mut Journal, path: &Path) -> Result<Space, JournalError> {
+pub(super) fn give_back(journal: &mut Journal, path: &Path) -> Result<SpaceGiven, JournalError> {
     let mut hindrance = None;
     if journal.file_size()?.free > 0 && !journal.gives_back_in_steps()? {
         hindrance = if journal.runs()?.iter().any(|run| goes_on(path, run)) {
@@ -54,5 +54,5 @@ pub(super) fn give_back(journal: &mut Journal, path: &Path) -> Result<Space, Jou
         hindrance = hindrance.or(Some(Hindrance::Readers));
     }
     let size = journal.file_size()?;
-    Ok(Space { bytes: size.bytes, free_bytes: size.free, hindrance })
+    Ok(SpaceGiven { bytes: size.bytes, free_bytes: size.free, hindrance })
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::archiving::NotArchived;
-use super::space::{Hindrance, Space};
+use super::space::{Hindrance, SpaceGiven};
 use crate::exit::Exit;
 use crate::journal::read::runs::RunRecord;
 use crate::journal::tombstone::{Archive, PrunedRecord, Tombstone};
@@ -24,7 +24,7 @@ use crate::wording::plain::{plain, shown};
 use crate::wording::printout::Printout;
 
 /// Fate of one run.
-pub(super) enum Outcome {
+pub(super) enum PruneFate {
     Young,
     Left { tombstone: Box<Tombstone> },
     WouldLeave { record: Box<PrunedRecord>, bytes: u64 },
@@ -35,7 +35,7 @@ pub(super) enum Outcome {
     Occupied { run: String, path: String, problem: String },
 }
 
-impl Outcome {
+impl PruneFate {
     pub(super) fn unfinished(journal: &Journal, run: &RunRecord, path: &Path) -> Result<Self, JournalError> {
         let tally = journal.tally(run.key)?;
         let commands = NextCommands::from_journal(journal, run, path)?;
@@ -46,14 +46,14 @@ impl Outcome {
         } else {
             commands.reconcile()
         };
-        Ok(Outcome::Unfinished { run: run.id.clone(), pending: tally.pending, in_doubt: tally.in_doubt, next })
+        Ok(PruneFate::Unfinished { run: run.id.clone(), pending: tally.pending, in_doubt: tally.in_doubt, next })
     }
 
     pub(super) fn not_archived(run: &RunRecord, why: NotArchived) -> Self {
         let run = run.id.clone();
         match why {
-            NotArchived::Altered(problem) => Outcome::Altered { run, problem },
-            NotArchived::Occupied { path, problem } => Outcome::Occupied { run, path: shown(&path), problem },
+            NotArchived::Altered(problem) => PruneFate::Altered { run, problem },
+            NotArchived::Occupied { path, problem } => PruneFate::Occupied { run, path: shown(&path), problem },
         }
     }
 }
@@ -67,13 +67,13 @@ pub(super) struct PruneTold {
     pub(super) keep_since: Timestamp,
     /// Runs that were taken out, or would be.
     pruned: Vec<PrunedLine>,
-    kept: Vec<KeptLine>,
+    kept: Vec<StaysLine>,
     /// Runs that ended within the time that is kept.
     young: u64,
     bytes_before: u64,
     /// Absent if nothing was changed.
     #[serde(flatten)]
-    pub(super) space: Option<Space>,
+    pub(super) space: Option<SpaceGiven>,
     dry_run: bool,
     #[serde(skip)]
     exit: Exit,
@@ -94,7 +94,7 @@ struct PrunedLine {
 }
 
 #[derive(Serialize)]
-struct KeptLine {
+struct StaysLine {
     run: String,
     why: &'static str,
     text: String,
@@ -120,29 +120,29 @@ impl PruneTold {
         })
     }
 
-    pub(super) fn add(&mut self, outcome: Outcome) {
-        let mut keep = |run, why, text, next| self.kept.push(KeptLine { run, why, text, next });
+    pub(super) fn add(&mut self, outcome: PruneFate) {
+        let mut keep = |run, why, text, next| self.kept.push(StaysLine { run, why, text, next });
         match outcome {
-            Outcome::Young => self.young += 1,
-            Outcome::Left { tombstone } => {
+            PruneFate::Young => self.young += 1,
+            PruneFate::Left { tombstone } => {
                 let Tombstone { run, archive, .. } = *tombstone;
                 self.pruned.push(PrunedLine::new(run, Some(archive), None));
             }
-            Outcome::WouldLeave { record, bytes } => self.pruned.push(PrunedLine::new(*record, None, Some(bytes))),
-            Outcome::GoesOn { run } => keep(run, "going_on", "a launch of it goes on".to_owned(), None),
-            Outcome::IsToldToWait { run } => {
+            PruneFate::WouldLeave { record, bytes } => self.pruned.push(PrunedLine::new(*record, None, Some(bytes))),
+            PruneFate::GoesOn { run } => keep(run, "going_on", "a launch of it goes on".to_owned(), None),
+            PruneFate::IsToldToWait { run } => {
                 let text = "the service asked for a wait that is not over".to_owned();
                 keep(run, "told_to_wait", text, None);
             }
-            Outcome::Unfinished { run, pending, in_doubt, next } => {
+            PruneFate::Unfinished { run, pending, in_doubt, next } => {
                 let text = format!("unfinished: {pending} pending, {in_doubt} in doubt");
                 keep(run, "unfinished", text, Some(next));
             }
-            Outcome::Altered { run, problem } => {
+            PruneFate::Altered { run, problem } => {
                 keep(run, "altered", problem, None);
                 self.exit = self.exit.worst(Exit::Integrity);
             }
-            Outcome::Occupied { run, path, problem } => {
+            PruneFate::Occupied { run, path, problem } => {
                 keep(run, "occupied", format!("{path} is there, and is not its archive: {problem}"), None);
                 self.exit = if self.exit == Exit::Done { Exit::Refused } else { self.exit };
             }
@@ -184,7 +184,7 @@ impl PruneTold {
                     writeln!(out, "  {}  {}", plain(run), count(u64::from(*rows), "row"))?;
                 }
             }
-            Some(Space { bytes: now, free_bytes, hindrance }) => {
+            Some(SpaceGiven { bytes: now, free_bytes, hindrance }) => {
                 let back = self.bytes_before.saturating_sub(now);
                 writeln!(
                     out,
@@ -202,7 +202,7 @@ impl PruneTold {
                 }
             }
         }
-        for KeptLine { run, text, next, .. } in &self.kept {
+        for StaysLine { run, text, next, .. } in &self.kept {
             let next = next.as_ref().map_or_else(String::new, |next| format!(" (`{next}`)"));
             writeln!(out, "  run {} stays: {}{next}", plain(run), plain(text))?;
         }
