@@ -7,7 +7,7 @@ use async_nats::jetstream;
 use async_nats::jetstream::context::ContextBuilder;
 
 /// Bound of an answer, also of that to a publish. The library alone would wait for five seconds.
-const ANSWER: Duration = Duration::from_secs(2);
+pub(super) const ANSWER: Duration = Duration::from_secs(2);
 /// Interval of the questions if the other end is still there. A connection that was cut without a word is left after three of them.
 const PING_EVERY: Duration = Duration::from_secs(1);
 /// Pause before the next server is tried.

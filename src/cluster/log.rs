@@ -32,9 +32,10 @@ use crate::log::seam::{Committed, Hold, Log, NotCommitted};
 const HOLD: Duration = Duration::from_secs(1);
 /// Pauses between two attempts to learn what became of a commit.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
-/// Time for which all answers have to show a loss. A server that lost touch with the others stops to lead after ten seconds.
-/// source: raft.go of nats-server 2.15 (`lostQuorumIntervalDefault`)
-const LOST_FOR: Duration = Duration::from_secs(15);
+/// Time for which all answers have to show a loss. A server that has not heard of the others for ten seconds stops to lead, and looks at
+/// that every ten seconds.
+/// source: raft.go of nats-server (`lostQuorumIntervalDefault`, `lostQuorumCheckIntervalDefault`)
+const LOST_FOR: Duration = Duration::from_secs(25);
 /// Largest gap between two of these answers. A server that was stopped meanwhile may not know yet that it has been replaced.
 const LOST_GAP: Duration = Duration::from_secs(4);
 
@@ -279,8 +280,9 @@ mod tests {
             let mut loss = Loss::default();
             times.iter().map(|at| loss.is_certain_at(Duration::from_secs(*at))).collect::<Vec<_>>()
         };
-        assert_eq!(certain(&[100, 103, 106, 109, 112, 115]), [false, false, false, false, false, true]);
-        assert_eq!(certain(&[100, 115]), [false, false], "nobody answered in between");
-        assert_eq!(certain(&[100, 103, 108, 111, 114, 117, 120, 123]).iter().filter(|certain| **certain).count(), 1);
+        assert_eq!(certain(&[100, 104, 108, 112, 116, 120, 124, 125]).iter().position(|certain| *certain), Some(7));
+        assert_eq!(certain(&[100, 125]), [false, false], "nobody answered in between");
+        let stopped = [100, 104, 108, 113, 117, 121, 125, 129, 133, 137, 138];
+        assert_eq!(certain(&stopped).iter().position(|certain| *certain), Some(10), "for five seconds nobody answered");
     }
 }

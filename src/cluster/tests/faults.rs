@@ -12,6 +12,7 @@ use rustix::process::Signal;
 use super::proxy::Proxy;
 use super::server::{Server, program, until};
 use super::site::Site;
+use crate::cluster::connection::ANSWER;
 use crate::cluster::message::{Mark, WriterId};
 use crate::cluster::replay::NotReplayed;
 use crate::cluster::stream::NoStream;
@@ -83,8 +84,8 @@ impl Fault {
                 NotAppended::Log(error) => assert_eq!(error, expected),
                 other => panic!("{other:?}"),
             }
-            assert!(began.elapsed() >= Duration::from_secs(15), "one answer concludes nothing");
-            assert!(began.elapsed() < Duration::from_secs(25), "{nth}: what is known is not asked again");
+            assert!(began.elapsed() >= Duration::from_secs(25), "one answer concludes nothing");
+            assert!(began.elapsed() < Duration::from_secs(40), "{nth}: what is known is not asked again");
         }
         assert!(self.writer.log.hold().is_withdrawn());
     }
@@ -98,6 +99,8 @@ fn a_commit_that_was_stored_and_not_acknowledged_is_not_stored_again() {
         until("it is stored", || (n_commits() == 2).then_some(()));
         server.kill();
         server.start();
+        // For so long that the first question is not answered either.
+        thread::sleep(ANSWER * 2 + Duration::from_secs(1));
         proxy.swallow_answers(false);
     });
     fault.has(2);
@@ -124,12 +127,11 @@ fn a_server_that_is_stopped_for_three_seconds_takes_the_commit_once_and_nothing_
     let Some(mut fault) = Fault::new() else { return };
     let hold = fault.writer.log.hold();
     fault.server.signal(Signal::STOP);
-    let began = Instant::now();
     fault.commit_while(|server, _, _| {
-        until("the run is not held any more", || (!hold.is_held()).then_some(()));
-        thread::sleep(Duration::from_secs(3).saturating_sub(began.elapsed()));
-        assert!(!hold.is_held() && !hold.is_withdrawn());
+        thread::sleep(Duration::from_secs(3));
+        let (is_held, is_withdrawn) = (hold.is_held(), hold.is_withdrawn());
         server.signal(Signal::CONT);
+        assert!(!is_held && !is_withdrawn);
     });
     fault.has(2);
 }
@@ -139,12 +141,11 @@ fn a_network_that_swallows_everything_for_five_seconds_loses_nothing_and_nothing
     let Some(mut fault) = Fault::new() else { return };
     let hold = fault.writer.log.hold();
     fault.proxy.swallow_all(true);
-    let began = Instant::now();
     fault.commit_while(|_, proxy, _| {
-        until("the run is not held any more", || (!hold.is_held()).then_some(()));
-        thread::sleep(Duration::from_secs(5).saturating_sub(began.elapsed()));
-        assert!(!hold.is_held() && !hold.is_withdrawn());
+        thread::sleep(Duration::from_secs(5));
+        let (is_held, is_withdrawn) = (hold.is_held(), hold.is_withdrawn());
         proxy.swallow_all(false);
+        assert!(!is_held && !is_withdrawn);
     });
     fault.has(2);
 }

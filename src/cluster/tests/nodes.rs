@@ -1,12 +1,14 @@
 //! Three servers that replicate the stream.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use async_nats::jetstream;
+use rustix::process::Signal;
 
 use super::server::{Server, free_port, program, until};
 use super::site::Site;
-use crate::log::suite::{lines_of, waited};
+use crate::log::suite::{SuiteWriter, lines_of, waited};
 
 /// Starts three servers that know each other.
 fn three(program: &Path) -> Vec<Server> {
@@ -21,38 +23,73 @@ fn three(program: &Path) -> Vec<Server> {
     routes.iter().enumerate().map(server).collect()
 }
 
-/// Returns the position of the server that leads the stream, once there is one.
-fn leader(site: &Site, jetstream: &jetstream::Context) -> usize {
-    until("the stream has a leader", || {
-        let stream = site.runtime.block_on(jetstream.get_stream(&site.names.stream)).ok()?;
-        let name = stream.cached_info().cluster.as_ref()?.leader.clone()?;
-        name.strip_prefix('n')?.parse().ok()
-    })
+/// A run on three servers, and a writer of it.
+struct Replicated {
+    servers: Vec<Server>,
+    site: Site,
+    jetstream: jetstream::Context,
+    writer: SuiteWriter,
+    n_commits: usize,
+}
+
+impl Replicated {
+    fn new() -> Option<Self> {
+        let servers = three(&program()?);
+        let site = Site::new(3);
+        let jetstream = site.connect(&servers.iter().map(|server| server.port).collect::<Vec<_>>());
+        // Until the servers have found each other, none of them can make a stream.
+        until("the stream is made", || site.set_up(&jetstream).ok());
+        let writer = site.writer(&jetstream);
+        Some(Self { servers, site, jetstream, writer, n_commits: 0 })
+    }
+
+    fn commit(&mut self, n: usize) {
+        for _ in 0..n {
+            self.writer.append(&mut [waited()]).unwrap();
+        }
+        self.n_commits += n;
+    }
+
+    /// Returns the position of the server that leads the stream, once there is one.
+    fn leader(&self) -> usize {
+        until("the stream has a leader", || {
+            let stream = self.site.runtime.block_on(self.jetstream.get_stream(&self.site.names.stream)).ok()?;
+            let name = stream.cached_info().cluster.as_ref()?.leader.clone()?;
+            name.strip_prefix('n')?.parse().ok()
+        })
+    }
+
+    /// Asserts that the log has each commit once, and that a reader finds in it what the writer's journal has.
+    fn has_all(&self) {
+        until("each commit is there once", || (self.site.n_commits(&self.jetstream) == self.n_commits).then_some(()));
+        assert_eq!(self.site.lines(&self.jetstream), lines_of(&self.writer.journal, self.writer.run));
+    }
 }
 
 #[test]
 fn commits_go_on_behind_killed_leaders_and_none_is_lost_or_there_twice() {
-    let Some(program) = program() else { return };
-    let mut servers = three(&program);
-    let site = Site::new(3);
-    let jetstream = site.connect(&servers.iter().map(|server| server.port).collect::<Vec<_>>());
-    // Until the servers have found each other, none of them can make a stream.
-    until("the stream is made", || site.set_up(&jetstream).ok());
-    let mut writer = site.writer(&jetstream);
-    let mut n_commits = 0;
+    let Some(mut replicated) = Replicated::new() else { return };
     for _ in 0..3 {
-        for _ in 0..50 {
-            writer.append(&mut [waited()]).unwrap();
-            n_commits += 1;
-        }
-        let killed = leader(&site, &jetstream);
-        servers[killed].kill();
-        for _ in 0..50 {
-            writer.append(&mut [waited()]).unwrap();
-            n_commits += 1;
-        }
-        servers[killed].start();
+        replicated.commit(50);
+        let leader = replicated.leader();
+        replicated.servers[leader].kill();
+        replicated.commit(50);
+        replicated.servers[leader].start();
     }
-    until("all is there", || (site.n_commits(&jetstream) == n_commits).then_some(()));
-    assert_eq!(site.lines(&jetstream), lines_of(&writer.journal, writer.run));
+    replicated.has_all();
+}
+
+/// A leader that wakes answers for a while as if it still led.
+#[test]
+fn commits_go_on_beside_a_leader_that_is_stopped_for_eight_seconds() {
+    let Some(mut replicated) = Replicated::new() else { return };
+    replicated.commit(50);
+    let leader = replicated.leader();
+    replicated.servers[leader].signal(Signal::STOP);
+    let began = Instant::now();
+    replicated.commit(50);
+    std::thread::sleep(Duration::from_secs(8).saturating_sub(began.elapsed()));
+    replicated.servers[leader].signal(Signal::CONT);
+    replicated.commit(200);
+    replicated.has_all();
 }
