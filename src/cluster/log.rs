@@ -78,8 +78,8 @@ impl StreamLog {
     fn commit_bodies(&mut self, batch: &Stamped) -> Result<(), NotCommitted> {
         let runtime = self.runtime.clone();
         for body in bodies(batch, message::LARGEST).map_err(NotCommitted::Failed)? {
-            // Blocks a thread that has no other work and is none of the runtime's: the recorder's, which is started by itself. The
-            // runtime has threads of its own for the connection, so that what is waited for here goes on.
+            // Blocks a thread that has no other work and is none of the runtime's workers, on which it would panic: the recorder's,
+            // which is started by itself. The runtime has threads of its own for the connection, so that what is waited for goes on.
             runtime.block_on(self.commit_one(body))?;
         }
         Ok(())

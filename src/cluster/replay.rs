@@ -150,7 +150,7 @@ impl Reading {
     }
 }
 
-/// Number of the events of a lane with which a run is made: they are in no log, since there is none before there is a run.
+/// Number of the first events of a lane that a log may lack: it may have been begun behind the one with which the run is made.
 fn made(lane: LaneId) -> u64 {
     u64::from(lane == LaneId::RUN)
 }
