@@ -7,12 +7,12 @@ use crate::child::environment::Withheld;
 use crate::child::{EndedBy, Program, Stderr, Surplus};
 
 /// Command for the shell, and the variables that it does not get.
-pub(super) struct Command {
+pub(super) struct NoticeCommand {
     pub(super) command: String,
     pub(super) withheld: Withheld,
 }
 
-impl Command {
+impl NoticeCommand {
     /// Runs it once. Whoever waits for the end of the try hears of it: so much of the time is left to end the command, politely at first.
     pub(super) async fn send(&self, notice: &Notice, within: Duration) -> Result<(), String> {
         let deadline = within * 7 / 10;

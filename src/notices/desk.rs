@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::notice::{Notice, Occasion};
-use super::patience::{TRIES, Turn};
+use super::patience::{TRIES, TryTime};
 use super::receiver::Receiver;
 
 /// Longest time that the end of a launch waits for notices.
@@ -36,9 +36,9 @@ pub(crate) struct Delivery {
 }
 
 /// Receivers of whose last notice there is a record. Whoever adds a name makes the record, so that there is one.
-type Ended = Arc<Mutex<HashSet<String>>>;
+type EndsRecorded = Arc<Mutex<HashSet<String>>>;
 
-fn is_first(ended: &Ended, receiver: &str) -> bool {
+fn is_first(ended: &EndsRecorded, receiver: &str) -> bool {
     ended.lock().unwrap_or_else(PoisonError::into_inner).insert(receiver.to_owned())
 }
 
@@ -58,7 +58,7 @@ pub(crate) struct Desk {
     /// Receivers of the last notice.
     of_end: Vec<String>,
     clerk: Clerk,
-    ended: Ended,
+    ended: EndsRecorded,
     /// Ends when the thread does.
     results: Mutex<Results<Delivery>>,
 }
@@ -73,8 +73,8 @@ impl Desk {
         let (inbox, composed) = mpsc::unbounded_channel();
         let (deadline, until) = watch::channel(None);
         let (sender, results) = channel();
-        let ended = Ended::default();
-        let records = Records { clerk: Arc::clone(&clerk), ended: Arc::clone(&ended), results: sender };
+        let ended = EndsRecorded::default();
+        let records = DeliveryRecords { clerk: Arc::clone(&clerk), ended: Arc::clone(&ended), results: sender };
         thread::Builder::new().name("notices".to_owned()).spawn(move || {
             runtime.block_on(serve(receivers, composed, &until, records));
             // A command that does not end, or a journal that is locked, is left behind.
@@ -137,13 +137,13 @@ impl Desk {
 
 /// Way of outcomes into the journal, and then to the end of the launch.
 #[derive(Clone)]
-struct Records {
+struct DeliveryRecords {
     clerk: Clerk,
-    ended: Ended,
+    ended: EndsRecorded,
     results: Sender<Delivery>,
 }
 
-impl Records {
+impl DeliveryRecords {
     fn add(&self, delivery: Delivery) {
         if delivery.about != Occasion::End || is_first(&self.ended, &delivery.receiver) {
             (self.clerk)(&delivery);
@@ -158,7 +158,7 @@ async fn serve(
     receivers: Vec<Receiver>,
     mut composed: mpsc::UnboundedReceiver<Compose>,
     until: &watch::Receiver<Option<Instant>>,
-    records: Records,
+    records: DeliveryRecords,
 ) {
     let mut queues = Vec::new();
     let mut serving = tokio::task::JoinSet::new();
@@ -184,7 +184,7 @@ async fn attend(
     receiver: Arc<Receiver>,
     mut notices: mpsc::UnboundedReceiver<Arc<Notice>>,
     until: watch::Receiver<Option<Instant>>,
-    records: Records,
+    records: DeliveryRecords,
 ) {
     let mut recording = tokio::task::JoinSet::new();
     while let Some(notice) = notices.recv().await {
@@ -212,9 +212,9 @@ async fn deliver(
             // The last notice may still be on its way into the queue.
             let n_behind =
                 u32::from(notice.about != Occasion::End).max(u32::try_from(behind.len()).unwrap_or(u32::MAX));
-            Turn::of_left(left, TRIES + 1 - n + TRIES.saturating_mul(n_behind))
+            TryTime::of_left(left, TRIES + 1 - n + TRIES.saturating_mul(n_behind))
         };
-        let Some(Turn { longest, .. }) = turn() else {
+        let Some(TryTime { longest, .. }) = turn() else {
             return delivery(n - 1, problem.or_else(|| Some("there was no time left to try it".to_owned())));
         };
         problem = Some(match timeout(longest, receiver.send(notice, longest)).await {

@@ -61,7 +61,7 @@ pub(crate) struct Notice {
     pub(crate) plan: Option<NoticePlan>,
     /// Accounts of the run; empty for a launch without one.
     pub(crate) accounts: Vec<NoticeAccount>,
-    pub(crate) counts: Option<Counts>,
+    pub(crate) counts: Option<NoticeCounts>,
     /// Most frequent cause for which rows are not on target.
     pub(crate) cause: Option<NoticeCause>,
     /// Present at the end.
@@ -86,7 +86,7 @@ pub(crate) struct NoticeAccount {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Counts {
+pub(crate) struct NoticeCounts {
     pub(crate) rows: u32,
     pub(crate) on_target: u64,
     pub(crate) verdicts: BTreeMap<&'static str, u64>,
@@ -160,7 +160,7 @@ impl Notice {
             let named = self.accounts.iter().map(|NoticeAccount { name, endpoint }| format!("{name} at {endpoint}"));
             lines.push(format!("account: {}", named.collect::<Vec<_>>().join(", ")));
         }
-        if let Some(Counts { rows, verdicts, pending, in_doubt, .. }) = &self.counts {
+        if let Some(NoticeCounts { rows, verdicts, pending, in_doubt, .. }) = &self.counts {
             let unsettled = [("pending", *pending), ("in doubt", *in_doubt)];
             let counted = verdicts.iter().map(|(verdict, n)| (*verdict, *n)).chain(unsettled);
             let counted: Vec<String> =
@@ -205,7 +205,7 @@ pub(super) mod tests {
             launch: Some(1),
             plan_name: Some("night".to_owned()),
             accounts: vec![NoticeAccount { name: "prod".to_owned(), endpoint: "https://sms.example".to_owned() }],
-            counts: Some(Counts {
+            counts: Some(NoticeCounts {
                 rows: 3,
                 on_target: 1,
                 verdicts: BTreeMap::from([("applied", 1), ("no_effect", 0), ("refused", 2)]),

@@ -14,12 +14,12 @@ const SHORTEST_TRY: Duration = Duration::from_millis(100);
 
 /// Time for one try, and for the pause behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Turn {
+pub(super) struct TryTime {
     pub(super) longest: Duration,
     pub(super) pause: Duration,
 }
 
-impl Turn {
+impl TryTime {
     /// Divides the time that is left among so many tries; without a deadline each has all the time of a try. `None` where there is too
     /// little for any answer.
     pub(super) fn of_left(left: Option<Duration>, n_tries: u32) -> Option<Self> {
@@ -37,11 +37,11 @@ mod tests {
 
     #[test]
     fn all_tries_fit_into_the_time_that_is_left_however_many_notices_wait() {
-        assert_eq!(Turn::of_left(None, 3), Some(Turn { longest: LONGEST_TRY, pause: PAUSE }));
+        assert_eq!(TryTime::of_left(None, 3), Some(TryTime { longest: LONGEST_TRY, pause: PAUSE }));
         for n_notices in 1..=4 {
             let mut left = Duration::from_secs(10);
             for n_tries in (1..=n_notices * TRIES).rev() {
-                let Turn { longest, pause } = Turn::of_left(Some(left), n_tries).expect("there is time for it");
+                let TryTime { longest, pause } = TryTime::of_left(Some(left), n_tries).expect("there is time for it");
                 assert!(longest > Duration::from_millis(500) && longest <= LONGEST_TRY);
                 left = left.checked_sub(longest + pause).expect("there is time left");
             }
@@ -51,8 +51,8 @@ mod tests {
     #[test]
     fn a_try_in_which_nobody_could_answer_is_not_begun() {
         for left in [0, 20, 374] {
-            assert_eq!(Turn::of_left(Some(Duration::from_millis(left)), 3), None, "{left} ms");
+            assert_eq!(TryTime::of_left(Some(Duration::from_millis(left)), 3), None, "{left} ms");
         }
-        assert!(Turn::of_left(Some(Duration::from_millis(375)), 3).is_some());
+        assert!(TryTime::of_left(Some(Duration::from_millis(375)), 3).is_some());
     }
 }

@@ -35,7 +35,7 @@ pub(super) fn outgoing(method: &'static str, path: String, body: String) -> Outg
 }
 
 /// Answer of a receiver.
-pub(super) struct Answer {
+pub(super) struct ReceiverAnswer {
     pub(super) status: u16,
     /// Body as text; empty if it is too long or was cut off.
     pub(super) text: String,
@@ -44,7 +44,7 @@ pub(super) struct Answer {
 }
 
 /// Sends a request once. An error says what became of it, and names the host alone.
-pub(super) async fn send(transport: &Transport, outgoing: Outgoing) -> Result<Answer, String> {
+pub(super) async fn send(transport: &Transport, outgoing: Outgoing) -> Result<ReceiverAnswer, String> {
     let host = transport.endpoint().host_and_port().0;
     let mut incoming = match transport.send(outgoing).await {
         Ok(incoming) => incoming,
@@ -57,10 +57,10 @@ pub(super) async fn send(transport: &Transport, outgoing: Outgoing) -> Result<An
         Body::Whole(body) => String::from_utf8_lossy(&body).into_owned(),
         Body::TooLarge | Body::CutOff { .. } => String::new(),
     };
-    Ok(Answer { status: incoming.status, text, secrets: std::mem::take(&mut incoming.secrets), host })
+    Ok(ReceiverAnswer { status: incoming.status, text, secrets: std::mem::take(&mut incoming.secrets), host })
 }
 
-impl Answer {
+impl ReceiverAnswer {
     /// Accepts a status of success; any other is a problem, a redirect too: it is not followed.
     pub(super) fn accepted(self) -> Result<Self, String> {
         if (200..300).contains(&self.status) { Ok(self) } else { Err(self.problem("")) }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::command::Command;
+use super::command::NoticeCommand;
 use super::notice::{Notice, Occasion};
 use super::ping::Ping;
 use super::posting;
-use super::settings::{Channel, Place, ReceiverSettings, SecretSetting, WebhookFormat};
+use super::settings::{Channel, ReceiverSettings, SecretPlace, SecretSetting, WebhookFormat};
 use super::smn::{OfRun, Smn};
 use super::webhook::{SigningKey, Webhook};
 use crate::child::environment::Withheld;
@@ -35,13 +35,13 @@ pub(crate) struct Surroundings<'a> {
 pub(crate) struct Receiver {
     pub(crate) name: String,
     on: Vec<Occasion>,
-    route: Route,
+    route: ReceiverRoute,
 }
 
-enum Route {
+enum ReceiverRoute {
     Webhook(Webhook),
     Smn(Smn),
-    Command(Command),
+    Command(NoticeCommand),
     Ping(Ping),
 }
 
@@ -55,7 +55,8 @@ impl Receiver {
 
     #[cfg(test)]
     pub(super) fn that_runs(command: &str) -> Self {
-        let route = Route::Command(Command { command: command.to_owned(), withheld: Withheld::default() });
+        let route =
+            ReceiverRoute::Command(NoticeCommand { command: command.to_owned(), withheld: Withheld::default() });
         Self { name: "told".to_owned(), on: Occasion::CHOICES.to_vec(), route }
     }
 
@@ -66,9 +67,9 @@ impl Receiver {
     /// Secrets that whoever reads its settings knows.
     pub(crate) fn secrets(&self) -> Vec<Guarded> {
         match &self.route {
-            Route::Webhook(webhook) => webhook.secrets(),
-            Route::Ping(ping) => ping.address.secrets(),
-            Route::Smn(_) | Route::Command(_) => Vec::new(),
+            ReceiverRoute::Webhook(webhook) => webhook.secrets(),
+            ReceiverRoute::Ping(ping) => ping.address.secrets(),
+            ReceiverRoute::Smn(_) | ReceiverRoute::Command(_) => Vec::new(),
         }
     }
 
@@ -80,66 +81,66 @@ impl Receiver {
     /// Tries once, for no longer than so. An error says what became of it, without secrets and on one line.
     pub(super) async fn send(&self, notice: &Notice, within: Duration) -> Result<(), String> {
         match &self.route {
-            Route::Webhook(webhook) => webhook.send(notice).await,
-            Route::Smn(smn) => smn.send(notice).await,
-            Route::Command(command) => command.send(notice, within).await,
-            Route::Ping(ping) => ping.send(notice).await,
+            ReceiverRoute::Webhook(webhook) => webhook.send(notice).await,
+            ReceiverRoute::Smn(smn) => smn.send(notice).await,
+            ReceiverRoute::Command(command) => command.send(notice, within).await,
+            ReceiverRoute::Ping(ping) => ping.send(notice).await,
         }
     }
 }
 
-fn route(channel: &Channel, around: &Surroundings<'_>) -> Result<Route, String> {
+fn route(channel: &Channel, around: &Surroundings<'_>) -> Result<ReceiverRoute, String> {
     let way =
         |address: &Address| posting::transport(address.endpoint(), around.transport).map_err(|error| error.to_string());
     Ok(match channel {
         Channel::Webhook { format, url, secret } => {
             let address = address(url, around)?;
             let key = secret.as_ref().map(|secret| signing_key(*format, secret, around)).transpose()?;
-            Route::Webhook(Webhook { format: *format, transport: way(&address)?, address, key })
+            ReceiverRoute::Webhook(Webhook { format: *format, transport: way(&address)?, address, key })
         }
         Channel::Ping { url } => {
             let address = address(url, around)?;
-            Route::Ping(Ping { transport: way(&address)?, address })
+            ReceiverRoute::Ping(Ping { transport: way(&address)?, address })
         }
         Channel::Smn(topic) => {
             let transport = posting::transport(&topic.endpoint, around.transport).map_err(|error| error.to_string())?;
             let (of_run, found) = (Arc::clone(around.of_run), (around.credentials)());
-            Route::Smn(Smn { topic: topic.clone(), transport, of_run, found })
+            ReceiverRoute::Smn(Smn { topic: topic.clone(), transport, of_run, found })
         }
         Channel::Command(command) => {
-            Route::Command(Command { command: command.clone(), withheld: around.withheld.clone() })
+            ReceiverRoute::Command(NoticeCommand { command: command.clone(), withheld: around.withheld.clone() })
         }
     })
 }
 
 fn address(url: &SecretSetting, around: &Surroundings<'_>) -> Result<Address, String> {
-    let Found { text, place } = found(url, around)?;
+    let FoundSecret { text, place } = found(url, around)?;
     text.expose_secret().parse().map_err(|bad| format!("`{}`: {place} {bad}", url.key))
 }
 
 fn signing_key(format: WebhookFormat, secret: &SecretSetting, around: &Surroundings<'_>) -> Result<SigningKey, String> {
-    let Found { text, place } = found(secret, around)?;
+    let FoundSecret { text, place } = found(secret, around)?;
     SigningKey::new(format, &text).map_err(|bad| format!("`{}`: {place} {bad}", secret.key))
 }
 
 /// Secret that was found, and its place in words.
-struct Found {
+struct FoundSecret {
     text: SecretString,
     place: String,
 }
 
 /// Reads a secret as those of credentials are read: a variable, or the only line of a file.
-fn found(SecretSetting { key, place }: &SecretSetting, around: &Surroundings<'_>) -> Result<Found, String> {
+fn found(SecretSetting { key, place }: &SecretSetting, around: &Surroundings<'_>) -> Result<FoundSecret, String> {
     let bad = |problem: String| format!("`{key}`: {problem}");
     let (text, place, is_fit) = match place {
-        Place::Given(text) => return Ok(Found { text: text.clone(), place: "the address".to_owned() }),
-        Place::Variable(name) => {
+        SecretPlace::Given(text) => return Ok(FoundSecret { text: text.clone(), place: "the address".to_owned() }),
+        SecretPlace::Variable(name) => {
             let found = variables::look_up(name, around.environment).map_err(|error| bad(error.to_string()))?;
             let found = found.ok_or_else(|| bad(format!("{name} is not set, or is empty")))?;
             let is_fit = fitness::fit_for_a_password(&found.text);
             (SecretString::from(found.text.as_str()), found.told(), is_fit)
         }
-        Place::File(path) => {
+        SecretPlace::File(path) => {
             let (line, place) = (crate::texts::whole_secret(path), format!("`{}`", path.display()));
             let line = line.map_err(|error| bad(format!("{place} cannot be read: {error}")))?;
             if line.expose_secret().is_empty() {
@@ -150,5 +151,5 @@ fn found(SecretSetting { key, place }: &SecretSetting, around: &Surroundings<'_>
         }
     };
     is_fit.map_err(|unfit| bad(format!("{place} {unfit}")))?;
-    Ok(Found { text, place })
+    Ok(FoundSecret { text, place })
 }

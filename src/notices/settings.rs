@@ -41,7 +41,7 @@ pub(crate) enum Channel {
 #[derive(Clone, Debug)]
 pub(crate) struct SecretSetting {
     pub(crate) key: &'static str,
-    pub(crate) place: Place,
+    pub(crate) place: SecretPlace,
 }
 
 /// Form and signature that the receiver of a webhook expects.
@@ -69,7 +69,7 @@ impl WebhookFormat {
 
 /// Place of a secret. A URL is one: whoever knows it can write to it.
 #[derive(Clone, Debug)]
-pub(crate) enum Place {
+pub(crate) enum SecretPlace {
     /// In the settings file itself, which is allowed for a URL alone.
     Given(SecretString),
     Variable(String),
@@ -93,32 +93,32 @@ const SECRET: [&str; 2] = ["secret_env", "secret_file"];
 
 /// Kind of a receiver.
 #[derive(Clone, Copy)]
-enum Kind {
+enum ChannelKind {
     Webhook,
     Smn,
     Command,
     Ping,
 }
 
-impl Kind {
-    const ALL: [Kind; 4] = [Kind::Webhook, Kind::Smn, Kind::Command, Kind::Ping];
+impl ChannelKind {
+    const ALL: [ChannelKind; 4] = [ChannelKind::Webhook, ChannelKind::Smn, ChannelKind::Command, ChannelKind::Ping];
 
     fn name(self) -> &'static str {
         match self {
-            Kind::Webhook => "webhook",
-            Kind::Smn => "smn",
-            Kind::Command => "command",
-            Kind::Ping => "ping",
+            ChannelKind::Webhook => "webhook",
+            ChannelKind::Smn => "smn",
+            ChannelKind::Command => "command",
+            ChannelKind::Ping => "ping",
         }
     }
 
     /// Keys beside `kind` and `on`.
     fn keys(self) -> &'static [&'static str] {
         match self {
-            Kind::Webhook => &["format", URL[0], URL[1], URL[2], SECRET[0], SECRET[1]],
-            Kind::Smn => &["topic_urn", "endpoint"],
-            Kind::Command => &["command"],
-            Kind::Ping => &URL,
+            ChannelKind::Webhook => &["format", URL[0], URL[1], URL[2], SECRET[0], SECRET[1]],
+            ChannelKind::Smn => &["topic_urn", "endpoint"],
+            ChannelKind::Command => &["command"],
+            ChannelKind::Ping => &URL,
         }
     }
 }
@@ -131,9 +131,9 @@ impl ReceiverSettings {
     /// a secret.
     pub(crate) fn read(name: &str, values: &BTreeMap<String, String>, folder: &Path) -> Result<Self, String> {
         let table = Table { values, folder };
-        let names = Kind::ALL.map(Kind::name);
+        let names = ChannelKind::ALL.map(ChannelKind::name);
         let text = values.get(KIND).ok_or_else(|| format!("`{KIND}` is missing: {}", one_of(&names)))?;
-        let kind = Kind::ALL.into_iter().find(|kind| kind.name() == text);
+        let kind = ChannelKind::ALL.into_iter().find(|kind| kind.name() == text);
         let kind = kind.ok_or_else(|| format!("`{KIND}` is {}", none_of(text, &names)))?;
         let own = kind.keys();
         if let Some(other) =
@@ -142,10 +142,10 @@ impl ReceiverSettings {
             return Err(format!("`{other}` is no key of the kind `{}`, which has {}", kind.name(), own.join(", ")));
         }
         let channel = match kind {
-            Kind::Webhook => table.webhook()?,
-            Kind::Smn => Channel::Smn(table.topic()?),
-            Kind::Command => Channel::Command(table.command()?),
-            Kind::Ping => Channel::Ping { url: table.url()? },
+            ChannelKind::Webhook => table.webhook()?,
+            ChannelKind::Smn => Channel::Smn(table.topic()?),
+            ChannelKind::Command => Channel::Command(table.command()?),
+            ChannelKind::Ping => Channel::Ping { url: table.url()? },
         };
         let on = table.occasions(&channel)?;
         Ok(Self { name: name.to_owned(), on, channel })
@@ -178,23 +178,23 @@ impl ReceiverSettings {
             Channel::Smn(_) | Channel::Command(_) => [None, None],
         };
         places.into_iter().flatten().filter_map(|of| match &of.place {
-            Place::Variable(name) => Some(name.as_str()),
-            Place::Given(_) | Place::File(_) => None,
+            SecretPlace::Variable(name) => Some(name.as_str()),
+            SecretPlace::Given(_) | SecretPlace::File(_) => None,
         })
     }
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for SecretPlace {
     /// Shows the host of an address that is given, and where any other is to be found.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Place::Given(text) => {
+            SecretPlace::Given(text) => {
                 use secrecy::ExposeSecret as _;
                 let host = text.expose_secret().parse().map_or_else(|_| "?".to_owned(), |url: Address| url.host());
                 write!(f, "{host}/…")
             }
-            Place::Variable(name) => write!(f, "the address in {name}"),
-            Place::File(path) => write!(f, "the address in `{}`", path.display()),
+            SecretPlace::Variable(name) => write!(f, "the address in {name}"),
+            SecretPlace::File(path) => write!(f, "the address in `{}`", path.display()),
         }
     }
 }
@@ -253,12 +253,12 @@ impl Table<'_> {
             if !is_name {
                 return Err(format!("`{key}` is to be the name of a variable, and what it has is not repeated here"));
             }
-            Place::Variable(text.to_owned())
+            SecretPlace::Variable(text.to_owned())
         } else if key.ends_with("_file") {
-            Place::File(self.folder.join(text))
+            SecretPlace::File(self.folder.join(text))
         } else {
             text.parse::<Address>().map_err(|bad| format!("`{key}` {bad}"))?;
-            Place::Given(SecretString::from(text))
+            SecretPlace::Given(SecretString::from(text))
         };
         Ok(Some(SecretSetting { key, place }))
     }

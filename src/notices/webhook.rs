@@ -10,7 +10,7 @@ use serde_json::json;
 use sha2::Sha256;
 
 use super::notice::Notice;
-use super::posting::{self, Answer};
+use super::posting::{self, ReceiverAnswer};
 use super::settings::WebhookFormat;
 use crate::transport::Transport;
 use crate::transport::address::Address;
@@ -145,7 +145,7 @@ impl Webhook {
 ///
 /// sources: docs.slack.dev "Sending messages using incoming webhooks" (`ok`); open.feishu.cn, custom bot guide (`code`);
 /// open.dingtalk.com, custom robot (`errcode`)
-fn judged(format: WebhookFormat, answer: &Answer) -> Result<(), String> {
+fn judged(format: WebhookFormat, answer: &ReceiverAnswer) -> Result<(), String> {
     let (code, message) = match format {
         WebhookFormat::Generic => return Ok(()),
         WebhookFormat::Slack if answer.text.trim() == "ok" => return Ok(()),

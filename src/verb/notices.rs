@@ -18,7 +18,7 @@ use crate::journal::notices::NoticeOutcome;
 use crate::journal::{Journal, RunKey};
 use crate::metrics::figures::plan_name;
 use crate::notices::desk::{Delivery, Desk};
-use crate::notices::notice::{Counts, Notice, NoticeAccount, NoticeCause, NoticeExit, NoticePlan, Occasion};
+use crate::notices::notice::{Notice, NoticeAccount, NoticeCause, NoticeCounts, NoticeExit, NoticePlan, Occasion};
 use crate::notices::receiver::{Receiver, Surroundings};
 use crate::notices::settings::ReceiverSettings;
 use crate::notices::smn::OfRun;
@@ -324,7 +324,7 @@ fn with_summary(notice: Notice, summary: &Summary, exit: Option<NoticeExit>) -> 
         accounts: summary.lanes.iter().map(account).collect(),
         next: next(notice.about, summary),
         plan: Some(NoticePlan { path: plain(&summary.plan.path), digest: plain(&summary.plan.digest) }),
-        counts: Some(Counts {
+        counts: Some(NoticeCounts {
             rows: summary.plan.rows,
             on_target: summary.on_target,
             verdicts: verdicts.collect(),
