@@ -145,8 +145,12 @@ struct Spell {
 }
 
 impl Spell {
-    fn begin(now: Instant, is_second: bool) -> Self {
-        Self { began_at: now, n_taken: 0, is_second }
+    fn first(now: Instant) -> Self {
+        Self { began_at: now, n_taken: 0, is_second: false }
+    }
+
+    fn behind_another(now: Instant) -> Self {
+        Self { is_second: true, ..Self::first(now) }
     }
 }
 
@@ -244,7 +248,7 @@ impl Quota {
             throttled_since: None,
             max_throttle: settings.max_throttle,
             taken: LetThrough::default(),
-            spell: Spell::begin(now, false),
+            spell: Spell::first(now),
             is_measured: false,
             told: remembered.map(|remembered| remembered.learned),
             n_left: u64::MAX,
@@ -550,7 +554,7 @@ impl Quota {
         let lasted = now.saturating_duration_since(self.spell.began_at);
         let is_second = self.spell.is_second && lasted < SPELLS_WITHIN;
         let per_second = f64::from(self.spell.n_taken) / lasted.as_secs_f64().max(1.0);
-        self.spell = Spell::begin(now, true);
+        self.spell = Spell::behind_another(now);
         let is_stated = matches!(self.basis, Basis::Stated { .. });
         if is_second && !is_stated && per_second >= SLOWEST && self.now.is_none_or(|now| per_second < now) {
             self.basis = Basis::Counted { per_second, period: lasted, probe_after: PROBE_COUNT_EVERY.max(lasted) };
