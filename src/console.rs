@@ -18,7 +18,7 @@ pub(crate) mod log_file;
 mod record;
 
 use level::Level;
-use line_queue::{LineQueue, Way};
+use line_queue::{LineQueue, LineWay};
 use log_file::LogFile;
 use record::{Record, lines};
 
@@ -140,7 +140,7 @@ impl Console {
     fn list(self, level: Level, write: impl Fn(&mut Printout<'_>) -> io::Result<()>) {
         self.log(&Record::new(level, &write));
         if !self.quiet {
-            pass(Way::InPerson, lines(width_of(&io::stderr()), write), level);
+            pass(LineWay::InPerson, lines(width_of(&io::stderr()), write), level);
         }
     }
 
@@ -164,7 +164,7 @@ impl Console {
                 LogFormat::Text => record.for_people(width_of(&io::stderr())),
                 LogFormat::Json => record.as_json(),
             };
-            pass(Way::for_level(record.level), text, record.level);
+            pass(LineWay::for_level(record.level), text, record.level);
         }
     }
 
@@ -172,7 +172,7 @@ impl Console {
     fn log(self, record: &Record<'_>) {
         let Some(log) = self.log else { return };
         let text = self.for_log(record);
-        TO_LOG.pass(Way::for_level(record.level), move || self.append(log, &text));
+        TO_LOG.pass(LineWay::for_level(record.level), move || self.append(log, &text));
     }
 
     fn for_log(self, record: &Record<'_>) -> String {
@@ -218,7 +218,7 @@ impl Console {
     /// Asks on the terminal: the cursor stays behind the question.
     pub(crate) fn ask(self, question: &str) {
         self.note(question);
-        pass(Way::InPerson, format!("\n{} ", visible(question)), Level::Info);
+        pass(LineWay::InPerson, format!("\n{} ", visible(question)), Level::Info);
     }
 }
 
@@ -238,7 +238,7 @@ pub(crate) fn flush() {
     TO_ERRORS.flush();
 }
 
-fn pass(way: Way, text: String, level: Level) {
+fn pass(way: LineWay, text: String, level: Level) {
     TO_ERRORS.pass(way, move || put(&text, level));
 }
 

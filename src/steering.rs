@@ -63,7 +63,7 @@ pub(crate) struct SteeringState {
     admission: Option<Admission>,
     hooks: LaunchHooks,
     /// Stage whose hooks are asked.
-    beginning: Option<Beginning>,
+    beginning: Option<StageBeginning>,
     /// Hook that runs now.
     running: Option<HookCall>,
     /// True once a stage has begun in this launch.
@@ -73,7 +73,7 @@ pub(crate) struct SteeringState {
 }
 
 /// Stage that begins once its hooks have let it.
-struct Beginning {
+struct StageBeginning {
     stage: Stage,
     counted: StageCounts,
     forecast: Option<String>,
@@ -323,12 +323,12 @@ impl SteeringState {
         }
         let forecast = estimate.map(|(_, text)| text);
         let hooks = self.hooks.before(&stage, &self.steered);
-        let beginning = Beginning { stage, counted, forecast, hooks };
+        let beginning = StageBeginning { stage, counted, forecast, hooks };
         if beginning.hooks.is_empty() { self.begin_stage(beginning) } else { self.ask_hooks(beginning, now) }
     }
 
     /// Asks the next hook before a stage; once all have let it, it begins, unless the window has closed meanwhile.
-    fn ask_hooks(&mut self, mut beginning: Beginning, now: Timestamp) -> Vec<StageOrder> {
+    fn ask_hooks(&mut self, mut beginning: StageBeginning, now: Timestamp) -> Vec<StageOrder> {
         if let Some(call) = beginning.hooks.pop_front() {
             self.beginning = Some(beginning);
             return self.run_hook(call);
@@ -372,7 +372,10 @@ impl SteeringState {
     }
 
     /// Begins a stage. Its own limits hold from here on, and its counts go on where earlier launches left them.
-    fn begin_stage(&mut self, Beginning { stage, counted, forecast, hooks: _ }: Beginning) -> Vec<StageOrder> {
+    fn begin_stage(
+        &mut self,
+        StageBeginning { stage, counted, forecast, hooks: _ }: StageBeginning,
+    ) -> Vec<StageOrder> {
         self.hooks.begin();
         let rows = counted.rows_of(stage.part);
         let mut orders = self.lanes.limits_in_stage(self.terms.stage(&stage), &self.by_hand);

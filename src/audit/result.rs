@@ -179,7 +179,7 @@ impl Audit {
             if code.is_short() && after.is_some() {
                 return Err(AuditError::ShortAnchor { code: code.clone(), run: id.clone() });
             }
-            self.stands_by(Place::Pruned(at), ProvenBy::Anchor);
+            self.stands_by(RunIndex::Pruned(at), ProvenBy::Anchor);
             return Ok(self);
         }
         let at = at.or(if self.runs.len() == 1 { Some(0) } else { None });
@@ -189,7 +189,7 @@ impl Audit {
         };
         let Ok(verified) = &self.runs[at] else { return Ok(self) };
         match verified.clone().against(code) {
-            Ok(_) => self.stands_by(Place::There(at), ProvenBy::Anchor),
+            Ok(_) => self.stands_by(RunIndex::There(at), ProvenBy::Anchor),
             Err(AuditError::Altered(altered)) => self.runs[at] = Err(altered),
             Err(error) => return Err(error),
         }
@@ -204,7 +204,7 @@ impl Audit {
                 if let (None, Some(at)) = (self.place_of(&run), pruned) {
                     match given.signers.map(|keys| is_among(&signer, keys)) {
                         Some(Err(problem)) => self.findings.push(Finding::NotSigned { problem }),
-                        Some(Ok(())) => self.stands_by(Place::Pruned(at), ProvenBy::Signature),
+                        Some(Ok(())) => self.stands_by(RunIndex::Pruned(at), ProvenBy::Signature),
                         None => (),
                     }
                     return Ok(self);
@@ -220,7 +220,7 @@ impl Audit {
                     known => {
                         // A signature by an unknown key proves nothing: anybody can sign with one.
                         if known.is_some() {
-                            self.stands_by(Place::There(at), ProvenBy::Signature);
+                            self.stands_by(RunIndex::There(at), ProvenBy::Signature);
                         }
                         if let Ok(verified) = &mut self.runs[at] {
                             verified.signed_by = Some(signer);
@@ -265,7 +265,7 @@ impl Audit {
         self.runs.push(looked);
         match proof {
             ProvenBy::Itself => (),
-            ProvenBy::Anchor => self.stands_by(Place::There(self.runs.len() - 1), proof),
+            ProvenBy::Anchor => self.stands_by(RunIndex::There(self.runs.len() - 1), proof),
             // A signed manifest covers the whole file.
             ProvenBy::Signature => {
                 self.runs.iter_mut().flatten().for_each(|run| run.proven_by = proof);
@@ -280,10 +280,10 @@ impl Audit {
     }
 
     /// Passes the evidence for a run on to the runs that it names, as far as those are as they were then.
-    fn stands_by(&mut self, at: Place, proof: ProvenBy) {
-        let there = self.runs.iter().map(|run| run_of(run).to_owned()).zip((0..).map(Place::There));
-        let pruned = self.pruned.iter().map(|pruned| pruned.tombstone.run.id.clone()).zip((0..).map(Place::Pruned));
-        let places: HashMap<String, Place> = there.chain(pruned).collect();
+    fn stands_by(&mut self, at: RunIndex, proof: ProvenBy) {
+        let there = self.runs.iter().map(|run| run_of(run).to_owned()).zip((0..).map(RunIndex::There));
+        let pruned = self.pruned.iter().map(|pruned| pruned.tombstone.run.id.clone()).zip((0..).map(RunIndex::Pruned));
+        let places: HashMap<String, RunIndex> = there.chain(pruned).collect();
         let mut to_do = vec![at];
         let mut done = HashSet::new();
         // Tombstones up to this one are proven to the letter: a proven run found them when it began.
@@ -298,10 +298,10 @@ impl Audit {
                 n_whole = pruned.n;
                 for at in 0..self.pruned.len() {
                     if self.pruned[at].nth <= n_whole {
-                        self.prove(Place::Pruned(at), proof);
+                        self.prove(RunIndex::Pruned(at), proof);
                         // It may have been passed over before, when nothing proved the runs that it names.
-                        done.remove(&Place::Pruned(at));
-                        to_do.push(Place::Pruned(at));
+                        done.remove(&RunIndex::Pruned(at));
+                        to_do.push(RunIndex::Pruned(at));
                     }
                 }
             }
@@ -320,31 +320,31 @@ impl Audit {
         }
     }
 
-    fn prove(&mut self, at: Place, proof: ProvenBy) {
+    fn prove(&mut self, at: RunIndex, proof: ProvenBy) {
         match at {
-            Place::There(at) => {
+            RunIndex::There(at) => {
                 if let Ok(verified) = &mut self.runs[at] {
                     verified.proven_by = proof;
                 }
             }
-            Place::Pruned(at) => self.pruned[at].proven_by = proof,
+            RunIndex::Pruned(at) => self.pruned[at].proven_by = proof,
         }
     }
 
     /// Returns the anchor of a run in which no fault was found.
-    fn anchor_at(&self, at: Place) -> Option<Anchor> {
+    fn anchor_at(&self, at: RunIndex) -> Option<Anchor> {
         match at {
-            Place::There(at) => self.runs[at].as_ref().ok().map(|verified| verified.anchor),
-            Place::Pruned(at) => Some(self.pruned[at].tombstone.run.anchor_of_heads()),
+            RunIndex::There(at) => self.runs[at].as_ref().ok().map(|verified| verified.anchor),
+            RunIndex::Pruned(at) => Some(self.pruned[at].tombstone.run.anchor_of_heads()),
         }
     }
 
     /// Returns the runs that a run names. A tombstone only states them: they are proven by its archive, or if it is proven to the letter
     /// itself.
-    fn named_by(&self, at: Place, n_whole: u64) -> Option<Predecessors> {
+    fn named_by(&self, at: RunIndex, n_whole: u64) -> Option<Predecessors> {
         match at {
-            Place::There(at) => self.runs[at].as_ref().ok()?.after.clone(),
-            Place::Pruned(at) => {
+            RunIndex::There(at) => self.runs[at].as_ref().ok()?.after.clone(),
+            RunIndex::Pruned(at) => {
                 let PrunedRun { nth, tombstone, is_archive_checked, .. } = &self.pruned[at];
                 tombstone.run.after.clone().filter(|_| *is_archive_checked || *nth <= n_whole)
             }
@@ -354,7 +354,7 @@ impl Audit {
 
 /// Place of a run in the result, by index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Place {
+enum RunIndex {
     There(usize),
     Pruned(usize),
 }

@@ -19,7 +19,7 @@ type WriteLine = Box<dyn FnOnce() + Send>;
 
 /// Way of a line to its destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum LineWay {
     /// Written by its teller, behind all that was queued.
     InPerson,
     Queued,
@@ -27,12 +27,12 @@ pub(super) enum Way {
     QueuedIfThereIsRoom,
 }
 
-impl Way {
+impl LineWay {
     pub(super) fn for_level(level: Level) -> Self {
         match level {
-            Level::Error => Way::InPerson,
-            Level::Warning | Level::Info => Way::Queued,
-            Level::Debug | Level::Trace => Way::QueuedIfThereIsRoom,
+            Level::Error => LineWay::InPerson,
+            Level::Warning | Level::Info => LineWay::Queued,
+            Level::Debug | Level::Trace => LineWay::QueuedIfThereIsRoom,
         }
     }
 }
@@ -66,17 +66,17 @@ impl LineQueue {
     }
 
     /// Has a line written.
-    pub(super) fn pass(&self, way: Way, write: impl FnOnce() + Send + 'static) {
+    pub(super) fn pass(&self, way: LineWay, write: impl FnOnce() + Send + 'static) {
         if !self.is_started.load(Ordering::Relaxed) {
             return write();
         }
         match way {
-            Way::InPerson => {
+            LineWay::InPerson => {
                 self.flush();
                 write();
             }
-            Way::QueuedIfThereIsRoom if self.state().lines.len() >= MOST => self.state().n_dropped += 1,
-            Way::Queued | Way::QueuedIfThereIsRoom => {
+            LineWay::QueuedIfThereIsRoom if self.state().lines.len() >= MOST => self.state().n_dropped += 1,
+            LineWay::Queued | LineWay::QueuedIfThereIsRoom => {
                 self.state().lines.push_back(Box::new(write));
                 self.changed.notify_all();
             }
@@ -138,14 +138,14 @@ mod tests {
         let dropped = written.clone();
         queue.start(move |n| dropped.send(format!("{n} dropped")).unwrap()).unwrap();
         let (release, released) = channel::<()>();
-        queue.pass(Way::QueuedIfThereIsRoom, move || released.recv().unwrap());
+        queue.pass(LineWay::QueuedIfThereIsRoom, move || released.recv().unwrap());
         // The thread may or may not have taken the first yet.
         for _ in 0..MOST + 10 {
             let written = written.clone();
-            queue.pass(Way::QueuedIfThereIsRoom, move || written.send("line".to_owned()).unwrap());
+            queue.pass(LineWay::QueuedIfThereIsRoom, move || written.send("line".to_owned()).unwrap());
         }
         let kept = written.clone();
-        queue.pass(Way::Queued, move || kept.send("kept".to_owned()).unwrap());
+        queue.pass(LineWay::Queued, move || kept.send("kept".to_owned()).unwrap());
         queue.flush();
         release.send(()).unwrap();
         // Received one by one: a wait for the queue would end where the thread is late.
@@ -162,8 +162,8 @@ mod tests {
         assert!((10..=11).contains(&n_dropped), "{n_dropped}");
         assert_eq!(next(), format!("{n_dropped} dropped"));
         let queued = written.clone();
-        queue.pass(Way::Queued, move || queued.send("queued".to_owned()).unwrap());
-        queue.pass(Way::InPerson, move || written.send("in person".to_owned()).unwrap());
+        queue.pass(LineWay::Queued, move || queued.send("queued".to_owned()).unwrap());
+        queue.pass(LineWay::InPerson, move || written.send("in person".to_owned()).unwrap());
         assert_eq!([next(), next()], ["queued", "in person"]);
     }
 }

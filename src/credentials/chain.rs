@@ -12,7 +12,8 @@ pub(crate) mod spec;
 mod user;
 mod vendor_files;
 
-use super::variables::{self, Environment};
+use super::variables;
+use crate::transport::proxy::Environment;
 use crate::transport::settings::TransportSettings;
 use places::{SearchPlaces, SearchResult};
 use profile::CredentialKind;

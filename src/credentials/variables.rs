@@ -7,7 +7,6 @@
 //!
 //! source: systemd.exec(5) (`LoadCredential=`, `$CREDENTIALS_DIRECTORY`)
 
-use std::ffi::OsString;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -16,13 +15,11 @@ use secrecy::ExposeSecret as _;
 
 use super::error::CredentialsError;
 use crate::texts;
+use crate::transport::proxy::Environment;
 use crate::wording::amounts::bounded;
 
 /// Variable with the path of the folder.
 pub(crate) const FOLDER: &str = "CREDENTIALS_DIRECTORY";
-
-/// Looks up a variable of the environment.
-pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// Variable that is set and not empty.
 pub(crate) struct FoundVariable {
@@ -127,6 +124,7 @@ pub(super) fn readable_by_everybody(environment: Environment<'_>) -> Option<Stri
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use super::*;

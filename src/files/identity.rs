@@ -27,26 +27,26 @@ impl FileId {
 
 /// Place of a plain file, independent of the spelling of its path.
 #[derive(Debug, PartialEq, Eq)]
-enum Place {
+enum FilePlace {
     There(FileId),
     /// Folder and name of a file that is yet to be made.
     ToBeMade(FileId, OsString),
 }
 
-impl Place {
+impl FilePlace {
     /// Returns the place that a path leads to; `None` where there is no plain file and can be none.
     fn at(path: &Path) -> Option<Self> {
         if let Ok(found) = std::fs::metadata(path) {
-            return found.is_file().then(|| Place::There(FileId::from_metadata(&found)));
+            return found.is_file().then(|| FilePlace::There(FileId::from_metadata(&found)));
         }
         let end = end_of_links(path);
-        Some(Place::ToBeMade(FileId::at(folder_of(&end)).ok()?, end.file_name()?.to_owned()))
+        Some(FilePlace::ToBeMade(FileId::at(folder_of(&end)).ok()?, end.file_name()?.to_owned()))
     }
 }
 
 /// Tells whether two paths lead to one plain file, be it there or yet to be made. What is no plain file takes what several write.
 pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
-    Place::at(one).is_some_and(|place| Some(place) == Place::at(other))
+    FilePlace::at(one).is_some_and(|place| Some(place) == FilePlace::at(other))
 }
 
 /// Follows links at the end of a path, as far as they lead.

@@ -60,7 +60,7 @@ struct Look {
 
 /// Result of a look that found all files in their places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Seen {
+pub(crate) struct FilesSeen {
     /// Size of the log.
     pub(crate) log: u64,
     /// The file was written to, and not from the log: its content has to be checked.
@@ -168,7 +168,7 @@ impl JournalFiles {
     }
 
     /// Looks whether the files are in their places and long enough. Takes a few system calls of about a microsecond each.
-    pub(crate) fn look(&mut self) -> Result<Seen, Gone> {
+    pub(crate) fn look(&mut self) -> Result<FilesSeen, Gone> {
         let before = self.index();
         let of_file = |how| Gone::File { path: self.path.clone(), how };
         let found = unless_gone(&self.path, self.file).map_err(of_file)?;
@@ -181,7 +181,7 @@ impl JournalFiles {
         if size < self.last.size && !before.is_some_and(|index| index.fits_in(size)) {
             return Err(of_file(How::CutOff));
         }
-        let seen = Seen { log, was_touched: false };
+        let seen = FilesSeen { log, was_touched: false };
         // The index cannot be read while somebody writes it; the next look decides.
         let Some(before) = before else { return Ok(seen) };
         if written_at != self.last.written_at {
@@ -189,7 +189,7 @@ impl JournalFiles {
                 Some(true) => (),
                 Some(false) => {
                     self.touched_at = Some(written_at);
-                    return Ok(Seen { was_touched: true, ..seen });
+                    return Ok(FilesSeen { was_touched: true, ..seen });
                 }
                 None => return Ok(seen),
             }

@@ -3,7 +3,7 @@
 use super::accounts::account::Account;
 use super::planned::PlanToLaunch;
 use super::ready::Ready;
-use super::run_key::Slot;
+use super::run_key::RunOfKey;
 use super::unfinished::{RunsOfPlan, Unfinished};
 use crate::audit::beforehand::{self, CheckFor};
 use crate::exit::Exit;
@@ -27,7 +27,7 @@ impl PlanToLaunch<'_> {
     /// Refuses a plan without rows under the key of a run: no run is made of such a plan, so that the key is one of another.
     pub(crate) fn must_fit_key(&self, unfinished: &Unfinished) -> Result<(), CommandError> {
         if let (Some(run_key), Some(journal)) = (unfinished.run_key(), journal_of(self)?) {
-            Slot::find(&journal, run_key, &self.checked, &[])?;
+            RunOfKey::find(&journal, run_key, &self.checked, &[])?;
         }
         Ok(())
     }
@@ -49,17 +49,17 @@ impl Ready<&PlanToLaunch<'_>> {
         let ends = |exit: Exit| {
             format!("a launch with the key `{key}` sends nothing and ends with {} ({})", exit.code(), exit.name())
         };
-        match Slot::find(&journal, run_key, &plan.checked, &lanes)? {
-            Slot::Free => Ok(Foreseen::Sends(makes_one(unfinished))),
-            Slot::GoesOn(run) => {
+        match RunOfKey::find(&journal, run_key, &plan.checked, &lanes)? {
+            RunOfKey::Free => Ok(Foreseen::Sends(makes_one(unfinished))),
+            RunOfKey::GoesOn(run) => {
                 beforehand::run(&journal, &run, CheckFor::Launch)?;
                 Ok(Foreseen::Sends(format!("a launch with the key `{key}` goes on with {}", told(&journal, &run)?)))
             }
-            Slot::HasEnded(run, exit) => {
+            RunOfKey::HasEnded(run, exit) => {
                 beforehand::run(&journal, &run, CheckFor::Launch)?;
                 Ok(Foreseen::SendsNothing(format!("run {} of this key has ended: {}", plain(&run.id), ends(exit))))
             }
-            Slot::WasPruned(tombstone, exit) => {
+            RunOfKey::WasPruned(tombstone, exit) => {
                 Ok(Foreseen::SendsNothing(format!("{}: {}", JournalError::Pruned(tombstone), ends(exit))))
             }
         }

@@ -18,7 +18,7 @@ use super::locked::{LockWaits, Met};
 use super::making::make_run;
 use super::planned::PlanToLaunch;
 use super::ready::{Prepared, Ready};
-use super::run_key::{self, Slot};
+use super::run_key::{self, RunOfKey};
 use super::signals::Signals;
 use super::summing_up::Carried;
 use super::taking_up::RunToTakeUp;
@@ -47,11 +47,11 @@ use crate::wording::plain::plain;
 
 /// Result of opening a launch in the user's journal.
 pub(crate) enum Opened {
-    ToLaunch(Box<Open>),
+    ToLaunch(Box<OpenLaunch>),
     /// The run of its key has ended: nothing is launched, and its summary is told.
     HasEnded(Box<EndedRun>),
     /// The run of its key has ended so and was taken out of the journal, in which its tombstone is.
-    WasPruned(Box<PrunedRun>),
+    WasPruned(Box<ArchivedRun>),
     /// Another launch holds a lock, and this one was told to do nothing then. In words.
     Skipped(Console, String),
 }
@@ -69,7 +69,7 @@ impl Opened {
 }
 
 /// A launch of a run in the user's journal. Holds the locks of the run and of its accounts.
-pub(crate) struct Open {
+pub(crate) struct OpenLaunch {
     launch: Launch,
     journal: Journal,
     runtime: Runtime,
@@ -80,14 +80,14 @@ pub(crate) struct Open {
 }
 
 /// A run of a key that has ended so and is in an archive, and what becomes of the report of the launch that came after that. In words.
-pub(crate) struct PrunedRun {
+pub(crate) struct ArchivedRun {
     console: Console,
     tombstone: Box<Tombstone>,
     exit: Exit,
     no_report: String,
 }
 
-impl PrunedRun {
+impl ArchivedRun {
     fn sum_up(self) -> Result<Exit, CommandError> {
         let Self { console, tombstone, exit, no_report } = self;
         if exit == Exit::Done {
@@ -148,14 +148,14 @@ impl Ready<&PlanToLaunch<'_>> {
                     if let Some(begun_with) = begun_with {
                         prepared.context = *begun_with;
                     }
-                    return Open::new(prepared, *held, runtime, waits).map(Box::new).map(Opened::ToLaunch);
+                    return OpenLaunch::new(prepared, *held, runtime, waits).map(Box::new).map(Opened::ToLaunch);
                 }
                 Ok(Found::HasEnded(run, exit)) => return Ok(has_ended(prepared, *run, exit)),
                 Ok(Found::WasPruned(tombstone, exit)) => {
                     prepared.request.metrics.of_pruned_run(&tombstone);
                     prepared.context.notices.tell_nobody();
                     let no_report = prepared.request.no_report();
-                    return Ok(Opened::WasPruned(Box::new(PrunedRun { console, tombstone, exit, no_report })));
+                    return Ok(Opened::WasPruned(Box::new(ArchivedRun { console, tombstone, exit, no_report })));
                 }
                 Ok(Found::Again) | Err(CommandError::Journal(JournalError::KeyTaken { .. })) => continue,
                 Err(CommandError::Lock(held)) => held,
@@ -220,7 +220,7 @@ impl Ready<RunToTakeUp> {
             beforehand::run(&journal, &journal.run(run.key)?, CheckFor::Launch)?;
         }
         let held = HeldRun { journal, run: run.key, begun: None, locks };
-        Open::new(prepared, held, runtime, waits).map(Box::new).map(Opened::ToLaunch)
+        OpenLaunch::new(prepared, held, runtime, waits).map(Box::new).map(Opened::ToLaunch)
     }
 }
 
@@ -312,13 +312,13 @@ fn ended_run(
     let mut journal = Journal::open(&context.settings.journal)?;
     beforehand::runs(&journal)?;
     close_cut_off(context, &mut journal)?;
-    match Slot::find(&journal, run_key, &plan.checked, lanes)? {
-        Slot::HasEnded(run, exit) => {
+    match RunOfKey::find(&journal, run_key, &plan.checked, lanes)? {
+        RunOfKey::HasEnded(run, exit) => {
             beforehand::run(&journal, &run, CheckFor::Launch)?;
             Ok(Some(Found::HasEnded(Box::new(run), exit)))
         }
-        Slot::WasPruned(tombstone, exit) => Ok(Some(Found::WasPruned(tombstone, exit))),
-        Slot::GoesOn(_) | Slot::Free => Ok(None),
+        RunOfKey::WasPruned(tombstone, exit) => Ok(Some(Found::WasPruned(tombstone, exit))),
+        RunOfKey::GoesOn(_) | RunOfKey::Free => Ok(None),
     }
 }
 
@@ -339,7 +339,7 @@ fn has_ended(prepared: Prepared, run: RunRecord, exit: Exit) -> Opened {
     Opened::HasEnded(Box::new(EndedRun { launch: Launch::new(prepared, run, None), carried }))
 }
 
-impl Open {
+impl OpenLaunch {
     fn new(prepared: Prepared, held: HeldRun, runtime: Runtime, waits: LockWaits) -> Result<Self, CommandError> {
         let HeldRun { mut journal, run, begun, locks } = held;
         // Read under the lock: no other process writes to the run from here on.

@@ -54,7 +54,7 @@ impl KeyedRun {
 }
 
 /// Run that a key stands for.
-pub(super) enum Slot {
+pub(super) enum RunOfKey {
     /// No run has the key, and none had it.
     Free,
     GoesOn(RunRecord),
@@ -63,7 +63,7 @@ pub(super) enum Slot {
     WasPruned(Box<Tombstone>, Exit),
 }
 
-impl Slot {
+impl RunOfKey {
     /// Finds the run with this key, in the journal or in an archive; an error if it is one of another plan, target or seal.
     pub(super) fn find(
         journal: &Journal,
@@ -77,18 +77,18 @@ impl Slot {
             let n_unsettled = journal.count_unsettled(run.key)?;
             let keyed = KeyedRun { is_held, is_running: run.running, n_unsettled, exit: exit_of(&run)? };
             return Ok(match keyed.next_launch() {
-                NextLaunch::GoesOn => Slot::GoesOn(run),
-                NextLaunch::HasEnded(exit) => Slot::HasEnded(run, exit),
+                NextLaunch::GoesOn => RunOfKey::GoesOn(run),
+                NextLaunch::HasEnded(exit) => RunOfKey::HasEnded(run, exit),
             });
         }
-        let Some(tombstone) = journal.tombstone_by_key(run_key)? else { return Ok(Slot::Free) };
+        let Some(tombstone) = journal.tombstone_by_key(run_key)? else { return Ok(RunOfKey::Free) };
         MadeFrom::of_tombstone(&tombstone.run).must_be(run_key, checked, lanes)?;
         let exit = tombstone.run.exit.as_ref().and_then(|exit| Exit::from_code(exit.code));
         let exit = exit.ok_or_else(|| {
             let run = plain(&tombstone.run.id);
             JournalError::Damaged(format!("the tombstone of run {run} has no exit of a launch"))
         })?;
-        Ok(Slot::WasPruned(Box::new(tombstone), exit))
+        Ok(RunOfKey::WasPruned(Box::new(tombstone), exit))
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use super::open::{Open, Opened};
+use super::open::{OpenLaunch, Opened};
 use super::planned::PlanToLaunch;
 use super::ready::Ready;
 use super::request::{Consent, LaunchRequest, Unskips};
@@ -71,7 +71,7 @@ fn names_in(folder: &Path) -> Vec<String> {
     names
 }
 
-fn opened(plan: &PlanToLaunch<'_>) -> Result<Open, CommandError> {
+fn opened(plan: &PlanToLaunch<'_>) -> Result<OpenLaunch, CommandError> {
     let ready = Ready::to_send(plan, LaunchRequest::to_send("run", &args(&[])).unwrap()).unwrap();
     match ready.open(&Unfinished::TakenUp)? {
         Opened::ToLaunch(open) => Ok(*open),

@@ -1,7 +1,7 @@
 //! Unfinished runs of a plan, one of which a launch may take up instead of making another.
 
 use super::planned::PlanToLaunch;
-use super::run_key::Slot;
+use super::run_key::RunOfKey;
 use crate::audit::beforehand::{self, CheckFor};
 use crate::console::Console;
 use crate::journal::new_run::NewLane;
@@ -64,9 +64,9 @@ impl RunsOfPlan {
         lanes: &[NewLane],
         run_key: &str,
     ) -> Result<Self, CommandError> {
-        let run = match Slot::find(journal, run_key, &plan.checked, lanes)? {
-            Slot::GoesOn(run) | Slot::HasEnded(run, _) => run,
-            Slot::Free | Slot::WasPruned(..) => return Ok(Self::default()),
+        let run = match RunOfKey::find(journal, run_key, &plan.checked, lanes)? {
+            RunOfKey::GoesOn(run) | RunOfKey::HasEnded(run, _) => run,
+            RunOfKey::Free | RunOfKey::WasPruned(..) => return Ok(Self::default()),
         };
         beforehand::run(journal, &run, CheckFor::Launch)?;
         Ok(Self { to_take_up: Some(run), ..Self::default() })

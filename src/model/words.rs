@@ -81,9 +81,9 @@ impl Serialize for Word {
 impl<'de> Deserialize<'de> for Word {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         /// Visitor that borrows the text from the input, without a copy.
-        struct Text;
+        struct WordVisitor;
 
-        impl Visitor<'_> for Text {
+        impl Visitor<'_> for WordVisitor {
             type Value = Word;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -95,7 +95,7 @@ impl<'de> Deserialize<'de> for Word {
             }
         }
 
-        deserializer.deserialize_str(Text)
+        deserializer.deserialize_str(WordVisitor)
     }
 }
 

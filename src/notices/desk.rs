@@ -207,14 +207,14 @@ async fn deliver(
     let delivery = |tries, problem| Delivery { receiver: receiver.name.clone(), about: notice.about, tries, problem };
     let mut problem = None;
     for n in 1..=TRIES {
-        let turn = || {
+        let try_time = || {
             let left = until.borrow().map(|until| until.saturating_duration_since(Instant::now()));
             // The last notice may still be on its way into the queue.
             let n_behind =
                 u32::from(notice.about != Occasion::End).max(u32::try_from(behind.len()).unwrap_or(u32::MAX));
             TryTime::of_left(left, TRIES + 1 - n + TRIES.saturating_mul(n_behind))
         };
-        let Some(TryTime { longest, .. }) = turn() else {
+        let Some(TryTime { longest, .. }) = try_time() else {
             return delivery(n - 1, problem.or_else(|| Some("there was no time left to try it".to_owned())));
         };
         problem = Some(match timeout(longest, receiver.send(notice, longest)).await {
@@ -223,7 +223,7 @@ async fn deliver(
             Err(_) => format!("no answer within {:.1} s", longest.as_secs_f64()),
         });
         if n < TRIES {
-            let pause = turn().map_or(Duration::ZERO, |turn| turn.pause);
+            let pause = try_time().map_or(Duration::ZERO, |time| time.pause);
             if until.borrow().is_some() {
                 sleep(pause).await;
             } else {

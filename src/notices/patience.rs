@@ -26,8 +26,8 @@ impl TryTime {
         let Some(left) = left else { return Some(Self { longest: LONGEST_TRY, pause: PAUSE }) };
         let share = left / n_tries.max(1);
         // A tenth is left for a busy machine.
-        let turn = Self { longest: (share * 8 / 10).min(LONGEST_TRY), pause: (share / 10).min(PAUSE) };
-        (turn.longest >= SHORTEST_TRY).then_some(turn)
+        let time = Self { longest: (share * 8 / 10).min(LONGEST_TRY), pause: (share / 10).min(PAUSE) };
+        (time.longest >= SHORTEST_TRY).then_some(time)
     }
 }
 

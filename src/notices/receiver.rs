@@ -15,8 +15,9 @@ use super::webhook::{SigningKey, Webhook};
 use crate::child::environment::Withheld;
 use crate::credentials::fitness;
 use crate::credentials::identity::Credentials;
-use crate::credentials::variables::{self, Environment};
+use crate::credentials::variables;
 use crate::transport::address::Address;
+use crate::transport::proxy::Environment;
 use crate::transport::secrets::guarded::Guarded;
 use crate::transport::settings::TransportSettings;
 

@@ -11,7 +11,7 @@ use crate::model::words::{self, Pairing, Word};
 use crate::model::{BadSourceId, Row, RowId, SourceId};
 use crate::plan::columns::{Cells, Column, PlanHeader, sheet_error};
 use crate::plan::digest::{Digester, PlanDigest};
-use crate::plan::duplicates::{Agreed, Ids, Names, ReaderTexts, Sighting, Suspects};
+use crate::plan::duplicates::{Agreed, Ids, NameCodes, ReaderTexts, Sighting, Suspects};
 use crate::plan::ids::{oddity, within};
 use crate::plan::problem::{Position, Problems, WarningKind, quoted, spelt_out};
 use crate::plan::state_words::{column_of, objection, unprovable};
@@ -36,8 +36,8 @@ pub(crate) struct RowChecker {
     lacks_source_id: bool,
     lacks_target_state: bool,
     ids: Ids,
-    waves: Names,
-    accounts: Names,
+    waves: NameCodes,
+    accounts: NameCodes,
     /// Number of rows that name no account.
     n_without_account: u32,
     /// Target and expectation of the last row without warnings: the next row mostly has the same.
@@ -100,8 +100,8 @@ impl RowChecker {
             lacks_target_state: false,
             ids,
             blameless: None,
-            waves: Names::default(),
-            accounts: Names::default(),
+            waves: NameCodes::default(),
+            accounts: NameCodes::default(),
             n_without_account: 0,
             digester: Digester::new(),
             n_rows: 0,

@@ -18,7 +18,7 @@ mod records;
 mod shape;
 
 use fields::CsvField;
-use records::{Record, Records};
+use records::{CsvRecord, CsvRecords};
 use shape::{RowShape, warn_of_comment};
 
 /// Reads the header, at which the text has to be, and the rows. `above` are the comments before it.
@@ -35,7 +35,7 @@ pub(crate) fn read<R: Read, E>(
         }
         return Ok(());
     };
-    let mut records = Records::new(delimiter);
+    let mut records = CsvRecords::new(delimiter);
     // Without a header, the rows cannot be read.
     if !records.next(text, &mut checker.problems)? || checker.problems.n_errors() > n_errors {
         return Ok(());
@@ -114,7 +114,7 @@ fn skip_empty_rows<R: Read>(text: &mut Text<R>, problems: &mut Problems) -> io::
 }
 
 /// Warns of rows inside a quoted field: a stray quote swallows the lines up to the next one.
-fn warn_of_quoted(record: &Record<'_>, header: &PlanHeader, shape: &RowShape, problems: &mut Problems) {
+fn warn_of_quoted(record: &CsvRecord<'_>, header: &PlanHeader, shape: &RowShape, problems: &mut Problems) {
     let n_columns = header.places.len();
     for (field, at) in record.fields.iter().zip(record.places()).take(n_columns) {
         for (line, text) in (at.line..).zip(record.value(field).split('\n')).skip(1) {
@@ -130,7 +130,7 @@ fn warn_of_quoted(record: &Record<'_>, header: &PlanHeader, shape: &RowShape, pr
     }
 }
 
-fn header(record: &Record<'_>, by_default: bool, problems: &mut Problems) -> Option<PlanHeader> {
+fn header(record: &CsvRecord<'_>, by_default: bool, problems: &mut Problems) -> Option<PlanHeader> {
     if let Some(nul) = record.text.iter().position(|byte| *byte == 0) {
         let message =
             "a NUL character: UTF-16 text without a byte-order mark is read with --encoding utf-16le or utf-16be"
@@ -144,14 +144,14 @@ fn header(record: &Record<'_>, by_default: bool, problems: &mut Problems) -> Opt
 }
 
 /// Tells whether a row repeats the header: its id is the name of its column. Joined files may have a byte-order mark there.
-fn is_header_again(record: &Record<'_>, header: &PlanHeader, name_of_id: &str) -> bool {
+fn is_header_again(record: &CsvRecord<'_>, header: &PlanHeader, name_of_id: &str) -> bool {
     let field = header.field_of(Column::SourceId).and_then(|field| record.fields.get(field));
     field.is_some_and(|field| {
         record.value(field).trim().trim_start_matches('\u{feff}').trim_matches('"') == name_of_id.trim()
     })
 }
 
-fn row(record: &Record<'_>, header: &PlanHeader, checker: &mut RowChecker) -> Option<Row> {
+fn row(record: &CsvRecord<'_>, header: &PlanHeader, checker: &mut RowChecker) -> Option<Row> {
     if !is_whole(record, header, &mut checker.problems) {
         return None;
     }
@@ -167,7 +167,7 @@ fn row(record: &Record<'_>, header: &PlanHeader, checker: &mut RowChecker) -> Op
 
 /// Tells whether the record has one field per column, none of them too long; reports it otherwise. In a ragged record nobody
 /// can tell which value belongs to which column, so its values are not judged.
-fn is_whole(record: &Record<'_>, header: &PlanHeader, problems: &mut Problems) -> bool {
+fn is_whole(record: &CsvRecord<'_>, header: &PlanHeader, problems: &mut Problems) -> bool {
     let (n_fields, n_columns) = (record.fields.len(), header.places.len());
     if n_fields != n_columns {
         // Points at the first surplus field, or at the row that is too short.

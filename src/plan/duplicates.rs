@@ -24,7 +24,7 @@ pub(crate) struct Agreed {
 }
 
 impl Agreed {
-    /// Collects the terms. Wave and account are the codes that [`Names`] gave them.
+    /// Collects the terms. Wave and account are the codes that [`NameCodes`] gave them.
     pub(crate) fn new(wants: &TargetState, expects: &TargetState, account: Option<u32>, wave: Option<u32>) -> Self {
         Self {
             wants: [wants.copystate.clone(), wants.migrationcycle.clone()],
@@ -249,12 +249,12 @@ fn place(hash: [u8; 12]) -> u64 {
 
 /// Names of waves or accounts, numbered in order of first appearance.
 #[derive(Default)]
-pub(crate) struct Names {
+pub(crate) struct NameCodes {
     code_of: HashMap<String, u32>,
     last: Option<(String, u32)>,
 }
 
-impl Names {
+impl NameCodes {
     pub(crate) fn code(&mut self, name: &str) -> u32 {
         if let Some((last, code)) = &self.last
             && last == name
@@ -384,7 +384,7 @@ mod tests {
 
     #[test]
     fn names_come_in_order_of_first_appearance() {
-        let mut names = Names::default();
+        let mut names = NameCodes::default();
         assert_eq!(["b", "a", "b", "a", "c"].map(|name| names.code(name)), [0, 1, 0, 1, 2]);
         assert_eq!(names.in_order(), ["b", "a", "c"]);
     }

@@ -31,7 +31,7 @@ pub struct RunList<'j> {
 }
 
 /// Number of the runs in a list, and the widths of its columns.
-struct Extent {
+struct TableExtent {
     n_runs: u64,
     run: usize,
     plan: usize,
@@ -39,7 +39,7 @@ struct Extent {
     run_key: Option<usize>,
 }
 
-impl Extent {
+impl TableExtent {
     /// Makes room for a run.
     fn hold(&mut self, run: &str, plan: &str, run_key: Option<&str>) {
         self.n_runs += 1;
@@ -177,15 +177,15 @@ impl<'j> RunList<'j> {
         self.journal.for_each_run(&self.filter, &self.running, |run| each(line_of(self.journal, &run)?))
     }
 
-    fn extent(&self) -> Result<Extent, JournalError> {
-        let mut extent = Extent { n_runs: 0, run: "run".len(), plan: "plan".len(), run_key: None };
+    fn extent(&self) -> Result<TableExtent, JournalError> {
+        let mut extent = TableExtent { n_runs: 0, run: "run".len(), plan: "plan".len(), run_key: None };
         let hold = |run: &str, plan: &str, run_key: Option<&str>| extent.hold(run, plan, run_key);
         self.journal.for_each_run_name(&self.filter, &self.running, hold)?;
         Ok(extent)
     }
 
-    fn write_table(&self, extent: &Extent, zone: &Zone, out: &mut Printout<'_>) -> Result<(), ReportError> {
-        let Extent { run: run_width, plan: plan_width, n_runs: _, run_key: _ } = *extent;
+    fn write_table(&self, extent: &TableExtent, zone: &Zone, out: &mut Printout<'_>) -> Result<(), ReportError> {
+        let TableExtent { run: run_width, plan: plan_width, n_runs: _, run_key: _ } = *extent;
         let key = extent.column_of_key("key");
         writeln!(
             out,

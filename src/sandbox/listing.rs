@@ -211,12 +211,12 @@ pub(super) fn show(world: &World, i: u32, now_us: u64) -> Vec<u8> {
 
 pub(super) fn list(world: &World, count: usize, page: &[u32], now_us: u64) -> Vec<u8> {
     #[derive(Serialize)]
-    struct List<'a> {
+    struct ListBody<'a> {
         count: usize,
         source_servers: Vec<ServerBody<'a>>,
     }
     let source_servers = page.iter().map(|i| server(world, *i, now_us, ReadCall::List)).collect();
-    serde_json::to_vec(&List { count, source_servers }).expect("plain data is JSON")
+    serde_json::to_vec(&ListBody { count, source_servers }).expect("plain data is JSON")
 }
 
 /// Counters that the documentation has; drills and clearing have none.

@@ -51,7 +51,7 @@ pub(super) struct FoundFiles {
 }
 
 /// A file that was read, but neither parsed nor compared with what is trusted.
-pub(crate) struct Opened {
+pub(crate) struct RawSettingsFile {
     path: PathBuf,
     authority: Authority,
     id: FileId,
@@ -106,15 +106,15 @@ fn unread(path: &Path, source: std::io::Error) -> Result<Option<String>, Setting
 }
 
 /// Reads a settings file, if only the user or root may have written it.
-pub(crate) fn open(path: &Path, authority: Authority) -> Result<Opened, SettingsError> {
+pub(crate) fn open(path: &Path, authority: Authority) -> Result<RawSettingsFile, SettingsError> {
     let (content, found) = own_content(path).map_err(|error| match error {
         NotOwn::Unreadable(source) => SettingsError::Unreadable { path: path.to_owned(), source },
         NotOwn::InOtherHands(problem) => SettingsError::InOtherHands { path: path.to_owned(), problem },
     })?;
-    Ok(Opened { path: path.to_owned(), authority, id: FileId::from_metadata(&found), content })
+    Ok(RawSettingsFile { path: path.to_owned(), authority, id: FileId::from_metadata(&found), content })
 }
 
-impl Opened {
+impl RawSettingsFile {
     pub(crate) fn digest(&self) -> String {
         trust::digest(&self.content)
     }

@@ -51,7 +51,8 @@ pub(crate) fn passwords(get: Environment<'_>) -> Vec<Guarded> {
     passwords.flat_map(forms).collect()
 }
 
-type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+/// Looks up a variable of the environment.
+pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 impl Proxy {
     /// Returns the proxy for requests to an endpoint, if there is one. Requests to this machine, or to its host's

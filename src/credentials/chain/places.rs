@@ -7,8 +7,9 @@ use crate::credentials::error::CredentialsError;
 use crate::credentials::fitness::{self, Unfit};
 use crate::credentials::identity::Credentials;
 use crate::credentials::proof::{IdentityProof, Keys};
-use crate::credentials::variables::{self, Environment, FoundVariable};
+use crate::credentials::variables::{self, FoundVariable};
 use crate::files::home;
+use crate::transport::proxy::Environment;
 use crate::transport::settings::TransportSettings;
 
 /// First credentials that were found, with warnings about them.

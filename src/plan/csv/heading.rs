@@ -2,7 +2,7 @@
 
 use std::iter;
 
-use super::records::Records;
+use super::records::CsvRecords;
 use crate::model::dialect::Field;
 use crate::model::words::Word;
 use crate::plan::columns::Column;
@@ -16,7 +16,7 @@ const FURTHER: usize = 50;
 /// Returns the delimiter under which the header has the most known columns, then the most columns.
 pub(super) fn delimiter(text: &[u8]) -> u8 {
     let columns = |delimiter: u8| {
-        let names = Records::new(delimiter).first_values(text);
+        let names = CsvRecords::new(delimiter).first_values(text);
         (names.iter().filter(|name| Column::named(name).is_some()).count(), names.len())
     };
     // `max_by_key` returns the last of equal ones: the comma wins.
@@ -110,7 +110,7 @@ fn is_header(line: &[u8], delimiter: u8, by_default: bool) -> bool {
         return false;
     }
     let columns: Vec<Column> =
-        Records::new(delimiter).first_values(line).iter().filter_map(|name| Column::named(name)).collect();
+        CsvRecords::new(delimiter).first_values(line).iter().filter_map(|name| Column::named(name)).collect();
     let has_target = columns.contains(&Column::Copystate) || columns.contains(&Column::Migrationcycle);
     columns.contains(&Column::SourceId) && (has_target || by_default)
 }

@@ -9,7 +9,7 @@ use crate::plan::problem::{Position, Problems};
 use crate::plan::text::{MAX_FIELD, MAX_RECORD, NextLine, Text};
 
 /// Record that was found last.
-pub(super) struct Record<'a> {
+pub(super) struct CsvRecord<'a> {
     pub(super) text: &'a [u8],
     pub(super) fields: &'a [CsvField],
     values: &'a [u8],
@@ -18,7 +18,7 @@ pub(super) struct Record<'a> {
     pub(super) is_plain: bool,
 }
 
-impl<'a> Record<'a> {
+impl<'a> CsvRecord<'a> {
     pub(super) fn at(&self, offset: usize) -> Position {
         Position::at_offset(self.text, offset, self.line)
     }
@@ -40,7 +40,7 @@ impl<'a> Record<'a> {
     }
 }
 
-pub(super) struct Records {
+pub(super) struct CsvRecords {
     /// Fields of the record that was found last.
     fields: CsvFields,
     len: usize,
@@ -48,7 +48,7 @@ pub(super) struct Records {
     rows: Option<Rc<RowShape>>,
 }
 
-impl Records {
+impl CsvRecords {
     pub(super) fn new(delimiter: u8) -> Self {
         Self { fields: CsvFields::new(delimiter), len: 0, rows: None }
     }
@@ -114,9 +114,9 @@ impl Records {
         }
     }
 
-    pub(super) fn record<'a, R: Read>(&'a self, text: &'a Text<R>) -> Record<'a> {
+    pub(super) fn record<'a, R: Read>(&'a self, text: &'a Text<R>) -> CsvRecord<'a> {
         let record = &text.unread()[..self.len];
-        Record {
+        CsvRecord {
             text: record,
             fields: &self.fields.found,
             values: self.fields.values_in(record),
