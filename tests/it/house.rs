@@ -422,3 +422,39 @@ fn doc_comments_begin_with_the_noun_or_verb_that_they_are_about() {
     }
     assert!(hiding.is_empty(), "{hiding:#?}");
 }
+
+/// Names that still stand for two types; the list only gets shorter.
+const NAMES_OF_TWO: [&str; 5] = ["Body", "Difference", "Finding", "Mark", "Reading"];
+
+/// Returns the names of the types that code declares, without associated ones.
+fn types(code: &str) -> impl Iterator<Item = &str> {
+    code.lines().filter_map(|line| {
+        let private = match line.trim_start().strip_prefix("pub") {
+            Some(rest) if rest.starts_with('(') => rest.split_once(')')?.1,
+            Some(rest) => rest,
+            None => line,
+        };
+        let (keyword, rest) = private.trim_start().split_once(' ')?;
+        let is_alias = keyword == "type" && !line.starts_with(' ');
+        let ends = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+        let is_type = is_alias || matches!(keyword, "struct" | "enum" | "trait" | "union");
+        Some(&rest[..ends]).filter(|name| is_type && !name.is_empty())
+    })
+}
+
+#[test]
+fn the_name_of_a_type_stands_once_in_the_crate() {
+    let sample = "pub(in crate::a) struct A<T>(T);\nimpl B for A {\n    type Error = C;\n}\nfn f() {\n    enum D {}\n}\ntype E = A;";
+    assert_eq!(types(sample).collect::<Vec<_>>(), ["A", "D", "E"]);
+    let mut sources = BTreeMap::new();
+    read_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut Vec::new(), &mut sources);
+    let code = code_of(&sources);
+    let mut files = BTreeMap::<&str, Vec<String>>::new();
+    for (module, of_it) in &code {
+        for name in types(of_it) {
+            files.entry(name).or_default().push(module.join("/"));
+        }
+    }
+    files.retain(|_, files| files.len() > 1);
+    assert_eq!(files.keys().copied().collect::<Vec<_>>(), NAMES_OF_TWO, "{files:#?}");
+}
