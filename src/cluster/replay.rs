@@ -67,7 +67,7 @@ fn no_answer(error: impl Into<async_nats::Error>) -> NotReplayed {
 /// Reads the log behind a place into the journal, up to its end as it is now, and returns that place. What the journal has already is
 /// compared with it; an end that the log lacks is an error.
 ///
-/// It waits for the network and writes to the disk, on a thread that is none of the runtime's.
+/// Waits for the network and writes to the disk, on a thread that is none of the runtime's workers.
 pub(super) fn replay(
     runtime: &Handle,
     jetstream: &jetstream::Context,

@@ -294,7 +294,7 @@ fn order_on(page: &str) -> Option<Vec<Vec<String>>> {
     Some(floors.map(|line| line.trim_start_matches("//!").split_whitespace().map(str::to_owned).collect()).collect())
 }
 
-/// It comes with a feature of the build, and so does the room.
+/// The library comes with a feature of the build, and so does the room.
 #[test]
 fn the_servers_of_a_replicated_log_are_named_in_one_room() {
     let mut sources = BTreeMap::new();

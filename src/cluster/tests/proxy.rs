@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What is swallowed.
+/// Directions in which bytes are swallowed.
 #[derive(Clone, Default)]
 struct Holes {
     requests: Arc<AtomicBool>,
