@@ -9,10 +9,12 @@ use settings::{settings_of, settings_of_lane, unnamed};
 
 use crate::journal::read::lanes::LaneRecord;
 use crate::journal::read::runs::RunRecord;
+use crate::launch::venue::Venue;
 use crate::plan::checked::Checked;
 use crate::settings::parse::Destination;
 use crate::verb::context::Context;
 use crate::verb::error::CommandError;
+use crate::verb::reach::Reach;
 use crate::waves::Terms;
 
 pub(crate) mod account;
@@ -59,6 +61,15 @@ pub(crate) fn of_run(
 pub(crate) fn unnamed_one(context: &Context) -> Result<Account, CommandError> {
     let name = unnamed(&context.settings);
     Account::new(context.console, name, true, settings_of(context, name)?, false)
+}
+
+/// Reach of a launch in these accounts.
+pub(super) fn reach(accounts: &[Account]) -> Reach {
+    let is_inside = |account: &Account| match account.venue {
+        Venue::Sandbox(_) => true,
+        Venue::Service(_) => false,
+    };
+    if accounts.iter().all(is_inside) { Reach::ThisProcess } else { Reach::Outside }
 }
 
 /// Refuses two accounts of a run that are the same: each would use the whole quota.

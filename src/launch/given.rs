@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::accounts::account::Account;
+use super::accounts::reach;
 use super::inputs::Launch;
-use super::venue::reach;
 use crate::journal::Journal;
 use crate::report::next::given::{self, GivenByHand};
 use crate::report::next::{NextCommands, flags};

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::accounts;
 use super::accounts::account::Account;
+use super::accounts::reach;
 use super::accounts::said_by_journal::{must_be_meant, said_by_journal_alone};
 use super::approvals::{must_be_approved, must_be_as_sealed};
 use super::holding::{as_begun, paper_of, tell_what_holds};
@@ -12,7 +13,6 @@ use super::hooks::{hooks_of, plan_of};
 use super::planned::PlanToLaunch;
 use super::request::{Answers, Consent, LaunchRequest};
 use super::taking_up::{RunToTakeUp, warn_of_an_open_folder};
-use super::venue::reach;
 use crate::hooks::HookCommand;
 use crate::journal::Journal;
 use crate::model::SourceId;

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use super::accounts::reach;
 use super::inputs::Launch;
-use super::venue::reach;
 use crate::clock::Clock;
 use crate::hooks::{AboutRun, Hooks};
 use crate::transport::proxy;

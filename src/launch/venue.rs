@@ -2,13 +2,11 @@
 
 use std::path::Path;
 
-use super::accounts::account::Account;
 use crate::model::words::nearest;
 use crate::sandbox::scenario::Scenario;
 use crate::sandbox::{self, Config, Sandbox, estate};
 use crate::transport::Transport;
 use crate::verb::error::CommandError;
-use crate::verb::reach::Reach;
 
 /// Number of sources in a sandbox for which none are given.
 pub(crate) const MADE_UP: usize = 200;
@@ -18,15 +16,6 @@ pub(crate) enum Venue {
     Service(Transport),
     /// Sandbox inside this process, with its scenario.
     Sandbox(Box<Scenario>),
-}
-
-/// Reach of a launch in these accounts.
-pub(super) fn reach(accounts: &[Account]) -> Reach {
-    let is_inside = |account: &Account| match account.venue {
-        Venue::Sandbox(_) => true,
-        Venue::Service(_) => false,
-    };
-    if accounts.iter().all(is_inside) { Reach::ThisProcess } else { Reach::Outside }
 }
 
 /// Starts a sandbox inside the process, with made-up sources.
