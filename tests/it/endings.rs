@@ -614,7 +614,7 @@ fn a_journal_is_a_file_and_leaves_none_that_nobody_named() {
     for name in ["file:night.db", "file:night.db?mode=memory", "file:///tmp/night/x.db", ":memory:", "-", ""] {
         for verb in [&["run", "plan.csv", "--endpoint", "sandbox", "--yes"][..], &["status"], &["resume", "--yes"]] {
             let ended = lab.cutover(&[verb, &["--journal", name]].concat()).exits(2);
-            assert!(ended.stderr.starts_with("error: `journal` "), "{name}: {}", ended.stderr);
+            assert!(ended.stderr.starts_with("error: `--journal`: "), "{name}: {}", ended.stderr);
             assert!(name.is_empty() || ended.stderr.contains(&format!("`./{name}`")), "{name}: {}", ended.stderr);
         }
     }
