@@ -42,6 +42,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ProcessEnd {
 }
 
 fn start(args: impl IntoIterator<Item = OsString>) -> ProcessEnd {
+    crate::child::keep_files_of_caller_from_children();
     let reopen = ReopenSignal::take();
     // Without it, a limit is an end without a word at whatever is written next.
     let outlived = outlive_limits();

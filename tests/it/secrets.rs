@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::lab::home::Lab;
@@ -9,6 +10,7 @@ use crate::lab::launch::Launch;
 use crate::lab::machine::shared;
 use crate::lab::plan;
 use crate::lab::served::{Served, TOKEN};
+use crate::tools;
 
 const PASSWORD: &str = TOKEN;
 const SECRET_KEY: &str = "sandbox-sk";
@@ -665,4 +667,50 @@ fn the_memory_of_a_process_with_secrets_is_its_own() {
     assert_eq!(owner, 0, "its memory can be read by others");
     let cores = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     assert!(cores.split_whitespace().filter(|word| *word == "0").count() == 2, "{cores}");
+}
+
+#[test]
+fn no_child_gets_a_file_that_the_caller_left_open() {
+    if tools::lack(&["ssh-keygen"]) {
+        return;
+    }
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(1, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    lab.make_key("bob");
+    lab.write("secret", "hunter2\n");
+    lab.write("token", &format!(r#"{{"token": "{TOKEN}"}}"#));
+    let lists =
+        |to: &str| format!("ls -l /proc/self/fd >{to}; ls /proc/self/fd >>{to}; cat /proc/self/fd/7 >>{to}; true");
+    lab.write(
+        "cutover.toml",
+        &format!(
+            "[hooks]\nbefore_run = '{}'\n[notify.told]\nkind = 'command'\ncommand = '{}'\non = 'start'\n\
+             [profiles.p]\ncredential_command = '{}; cat token'\n",
+            lists("of_hook"),
+            lists("of_notice"),
+            lists("of_credentials")
+        ),
+    );
+    std::fs::create_dir(lab.path("bin")).unwrap();
+    lab.write("bin/ssh-keygen", &format!("#!/bin/sh\n{}\nPATH=${{PATH#*:}} exec ssh-keygen \"$@\"\n", lists("of_key")));
+    std::fs::set_permissions(lab.path("bin/ssh-keygen"), PermissionsExt::from_mode(0o755)).unwrap();
+    let left_open = |args: &[&str]| {
+        let mut command =
+            lab.command_of("bash", &["-c", r#"exec 7<secret 12<secret 200<secret 13<plan.csv; exec "$0" "$@""#]);
+        let path = format!("{}:{}", lab.path("bin").display(), std::env::var("PATH").unwrap());
+        command.arg(env!("CARGO_BIN_EXE_cutover")).args(args).env("PATH", path);
+        command.env_remove("CUTOVER_AUTH_TOKEN");
+        Launch::start(command).end().exits(0)
+    };
+    left_open(&["run", "plan.csv", "--endpoint", &sandbox.url, "--yes", "--profile", "p"]);
+    lab.cutover(&["plan", "plan.csv", "-o", "sealed.plan", "--as", "Ada", "--endpoint", &sandbox.url]).exits(0);
+    left_open(&["approve", "sealed.plan", "--as", "Bob", "--key", "bob"]);
+    // What the caller means for us is read as before.
+    left_open(&["check", "/dev/fd/13"]);
+    for name in ["of_hook", "of_notice", "of_credentials", "of_key"] {
+        let seen = std::fs::read_to_string(lab.path(name)).unwrap();
+        assert!(seen.contains("/proc/") && !seen.contains("secret") && !seen.contains("hunter2"), "{name}: {seen}");
+    }
 }
