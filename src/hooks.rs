@@ -12,6 +12,7 @@ use crate::child::environment::Withheld;
 use crate::child::{EndedBy, GRACE, Program, Stderr, Surplus};
 use crate::event::verdict::Verdict;
 use crate::exit::Exit;
+use crate::files::folder::folder_of;
 use crate::journal::read::sums::Tally;
 use crate::transport::secrets::Secrets;
 use crate::waves::hooks::{Hook, HookCall, HookEnd, HookOrigin};
@@ -41,8 +42,8 @@ pub(crate) struct HookCommand {
     pub(crate) command: String,
     /// Files that the command must find as they were read with the plan; see [`covered`].
     pub(crate) files: BTreeMap<String, String>,
-    /// Folder in which it runs; empty for the current one.
-    pub(crate) folder: PathBuf,
+    /// File that it stands in; it runs in that file's folder.
+    pub(crate) file: PathBuf,
     pub(crate) timeout: Duration,
 }
 
@@ -96,7 +97,7 @@ impl Hooks {
         let began = Instant::now();
         let command = self.commands.iter().find(|command| (command.hook, command.from) == (call.hook, call.from));
         let command = command.expect("only hooks that are there are called");
-        let (end, output, is_cut) = match covered::first_changed(&command.files, &command.folder) {
+        let (end, output, is_cut) = match first_changed(command).await {
             Some(name) => {
                 let AboutRun { run, plan_path, .. } = &self.about;
                 let plan = shell_path(Path::new(plan_path));
@@ -118,10 +119,9 @@ impl Hooks {
         input: &[u8],
         stopped: impl Future<Output = ()>,
     ) -> (HookEnd, String, bool) {
-        let folder = Some(&*command.folder).filter(|folder| !folder.as_os_str().is_empty());
         let program = Program {
             command: &command.command,
-            folder,
+            folder: Some(folder_of(&command.file)),
             input,
             withheld: &self.withheld,
             stderr: Stderr::WithOutput,
@@ -139,7 +139,10 @@ impl Hooks {
         let end = match ended.by {
             EndedBy::Exit(code) => HookEnd::Exit { code },
             EndedBy::Signal(signal) => HookEnd::Signal { signal },
-            EndedBy::Deadline => HookEnd::TimedOut,
+            EndedBy::Deadline => HookEnd::TimedOut {
+                timeout_ms: u64::try_from(command.timeout.as_millis()).ok(),
+                file: Some(command.file.display().to_string()),
+            },
         };
         let (output, is_cut) = kept(&ended.output, &(self.secrets)());
         (end, output, is_cut || ended.is_cut)
@@ -175,6 +178,13 @@ impl Hooks {
     }
 }
 
+/// Returns the first file of a hook that is not there any more as it was. Any file may be on a slow disk, and rows are on their way.
+async fn first_changed(command: &HookCommand) -> Option<String> {
+    let (files, folder) = (command.files.clone(), folder_of(&command.file).to_owned());
+    let compared = move || covered::first_changed(&files, &folder).map(str::to_owned);
+    tokio::task::spawn_blocking(compared).await.expect("nothing in it panics, and the runtime waits for it")
+}
+
 /// Beginning of an output, fit to be journaled: UTF-8, without secrets, and without characters that act on a terminal. Tells
 /// whether that is not all of it.
 fn kept(output: &[u8], secrets: &Secrets) -> (String, bool) {
@@ -195,7 +205,7 @@ mod tests {
             from: HookOrigin::Plan,
             command: command.to_owned(),
             files: BTreeMap::new(),
-            folder: PathBuf::new(),
+            file: PathBuf::new(),
             timeout: Duration::from_secs(20),
         };
         Hooks {
@@ -239,10 +249,10 @@ mod tests {
     async fn a_folder_that_is_gone_and_a_file_that_changed_start_nothing() {
         let mut hooks = hooks("echo ran");
         let call = HookCall { hook: Hook::BeforeWave, from: HookOrigin::Plan, wave_no: Some(0), wave: None };
-        hooks.commands[0].folder = PathBuf::from("/nowhere/at/all");
+        hooks.commands[0].file = PathBuf::from("/nowhere/at/all/plan.toml");
         let ran = hooks.run(&call, &HookFacts::default(), std::future::pending()).await;
         assert!(matches!(ran.end, HookEnd::NotStarted { .. }), "{ran:?}");
-        hooks.commands[0].folder = PathBuf::new();
+        hooks.commands[0].file = PathBuf::new();
         hooks.commands[0].files = BTreeMap::from([("Cargo.toml".to_owned(), "00".to_owned())]);
         let ran = hooks.run(&call, &HookFacts::default(), std::future::pending()).await;
         let why = "was not started: `Cargo.toml` is not the file that it was when the plan was read, so this is another plan, \

@@ -357,7 +357,10 @@ impl SteeringState {
                 end if end.is_success() => self.ask_hooks(beginning, now),
                 // The run drains already.
                 HookEnd::Stopped => vec![StageOrder::StopHere],
-                HookEnd::Exit { .. } | HookEnd::Signal { .. } | HookEnd::TimedOut | HookEnd::NotStarted { .. } => {
+                HookEnd::Exit { .. }
+                | HookEnd::Signal { .. }
+                | HookEnd::TimedOut { .. }
+                | HookEnd::NotStarted { .. } => {
                     let veto = drain(DrainReason::Vetoed, ran.told());
                     veto.into_iter().chain([StageOrder::StopHere]).collect()
                 }

@@ -7,9 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 
+use crate::files::identity::FileId;
+use crate::files::open::open_itself;
 use crate::files::sum::sha256;
 use crate::journal::chain::hex;
 
@@ -26,9 +28,9 @@ pub(crate) fn files(command: &str, folder: &Path) -> BTreeMap<String, String> {
     for CommandWord { text, usage } in words(command) {
         if usage == Usage::MayRun
             && !written.contains(&folder.join(text))
-            && let Some(path) = below(folder, text)
-            && is_content(&path)
-            && let Ok(digest) = digest(&path)
+            && let Some(mut file) = open_below(folder, text)
+            && is_content(&mut file)
+            && let Ok(digest) = digest(&mut file)
         {
             files.insert(text.to_owned(), digest);
         }
@@ -101,7 +103,7 @@ fn usage(before: &str) -> Usage {
 /// Returns the first file that is not there any more as it was.
 pub(crate) fn first_changed<'f>(files: &'f BTreeMap<String, String>, folder: &Path) -> Option<&'f str> {
     let is_as_it_was = |name: &str, known: &str| {
-        below(folder, name).and_then(|path| digest(&path).ok()).is_some_and(|digest| digest == known)
+        open_below(folder, name).and_then(|mut file| digest(&mut file).ok()).is_some_and(|digest| digest == known)
     };
     files.iter().find(|(name, known)| !is_as_it_was(name, known)).map(|(name, _)| name.as_str())
 }
@@ -114,15 +116,24 @@ fn below(folder: &Path, name: &str) -> Option<PathBuf> {
     (path.starts_with(&folder) && path.is_file()).then_some(path)
 }
 
+/// Opens the file that [`below`] finds, and no other that somebody puts in its place meanwhile.
+fn open_below(folder: &Path, name: &str) -> Option<File> {
+    let file = open_itself(&below(folder, name)?).ok()?;
+    let opened = file.metadata().ok()?;
+    let is_there = FileId::at(&below(folder, name)?).is_ok_and(|there| there == FileId::from_metadata(&opened));
+    (opened.is_file() && is_there).then_some(file)
+}
+
 /// Tells whether a file holds something that could be run: it is neither empty nor a journal.
-fn is_content(path: &Path) -> bool {
+fn is_content(file: &mut File) -> bool {
     let mut beginning = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(DATABASE.len() as u64).read_to_end(&mut beginning));
+    let read = file.take(DATABASE.len() as u64).read_to_end(&mut beginning);
     read.is_err() || !beginning.is_empty() && beginning != DATABASE
 }
 
-fn digest(path: &Path) -> io::Result<String> {
-    sha256(&mut File::open(path)?).map(|(hash, _)| hex(&hash))
+fn digest(file: &mut File) -> io::Result<String> {
+    file.rewind()?;
+    sha256(file).map(|(hash, _)| hex(&hash))
 }
 
 #[cfg(test)]
@@ -184,6 +195,36 @@ mod tests {
             let found = uncovered(command, &folder).into_iter().collect::<Vec<_>>().join(" ");
             assert_eq!(found, not_covered, "{command}");
         }
+    }
+
+    #[test]
+    fn no_file_outside_is_read_for_one_below_however_fast_they_are_exchanged() {
+        let outside = tempfile::tempdir().unwrap();
+        let folder = outside.path().join("plan");
+        fs::create_dir(&folder).unwrap();
+        fs::write(outside.path().join("secret"), "secret").unwrap();
+        let in_place_of = |script: &Path| {
+            let (link, plain) = (outside.path().join("link"), outside.path().join("plain"));
+            std::os::unix::fs::symlink("../secret", &link).unwrap();
+            fs::rename(&link, script).unwrap();
+            fs::write(&plain, "#!/bin/sh\n").unwrap();
+            fs::rename(&plain, script).unwrap();
+        };
+        let script = folder.join("stop.sh");
+        in_place_of(&script);
+        let known = files("./stop.sh", &folder);
+        assert_eq!(known.len(), 1);
+        let is_over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                    in_place_of(&script);
+                }
+            });
+            let found: Vec<_> = (0..3_000).map(|_| files("./stop.sh", &folder)).collect();
+            is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(found.iter().all(|found| found.is_empty() || *found == known), "the file outside was read");
+        });
     }
 
     #[test]

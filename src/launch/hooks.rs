@@ -63,7 +63,7 @@ pub(crate) fn hooks_of_settings(context: &Context) -> Vec<HookCommand> {
         from: HookOrigin::Settings,
         command,
         files: BTreeMap::new(),
-        folder: folder_of(&path).to_owned(),
+        file: path,
         timeout,
     };
     all.map(command).collect()
@@ -77,7 +77,7 @@ pub(super) fn hooks_of(context: &Context, terms: &Terms, plan: &Path) -> Result<
         from: HookOrigin::Plan,
         command: of.command.clone(),
         files: of.files.clone(),
-        folder: folder_of(plan).to_owned(),
+        file: plan.to_owned(),
         timeout: terms.hooks.timeout(),
     });
     Ok(hooks_of_settings(context).into_iter().chain(of_plan).collect())

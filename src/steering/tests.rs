@@ -500,7 +500,7 @@ fn hooks_are_asked_once_nothing_else_is_in_the_way_and_in_their_order() {
         .collect();
     assert_eq!(told, ["plan", "settings"], "the other way round");
     // Their failures change nothing.
-    let failed = state.decide_stage(ran(Hook::AfterWave, Plan, Some("pilot"), HookEnd::TimedOut));
+    let failed = state.decide_stage(ran(Hook::AfterWave, Plan, Some("pilot"), HookEnd::Signal { signal: 9 }));
     assert!(matches!(plain(&failed)[..], [Order::Record(RunEvent::HookRan { .. })]) && failed.len() == 1);
     let main = up_to_hooks(&mut state, &stage(1, "main", Part::Rest));
     assert_eq!(asks(&main).as_deref(), Some("the hook before_wave of the plan for wave `main`"));
@@ -512,7 +512,10 @@ fn whatever_is_no_success_of_a_hook_before_is_a_veto_but_for_a_stop() {
     for (end, why) in [
         (HookEnd::Exit { code: 1 }, "the hook before_run of the plan ended with 1: last"),
         (HookEnd::Signal { signal: 9 }, "the hook before_run of the plan was ended by signal 9: last"),
-        (HookEnd::TimedOut, "the hook before_run of the plan did not end in time: last"),
+        (
+            HookEnd::TimedOut { timeout_ms: Some(60_000), file: Some("p.toml".to_owned()) },
+            "the hook before_run of the plan did not end within 60 s (`timeout` of [hooks] in `p.toml`): last",
+        ),
         (
             HookEnd::NotStarted { why: "no sh".to_owned() },
             "the hook before_run of the plan was not started: no sh: last",

@@ -84,7 +84,15 @@ pub enum HookEnd {
     Signal {
         signal: i32,
     },
-    TimedOut,
+    /// Not ended in its time.
+    TimedOut {
+        /// Time that it had; absent in journals of earlier versions, like the file.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timeout_ms: Option<u64>,
+        /// File whose table `hooks` may give it another time.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<String>,
+    },
     /// Ended together with the launch, because somebody told that to stop.
     Stopped,
     /// Not started: it cannot be, or is not what was agreed to.
@@ -106,7 +114,13 @@ impl fmt::Display for HookEnd {
             HookEnd::Exit { code: 127 } => f.write_str("ended with 127, as a shell does that finds no such program"),
             HookEnd::Exit { code } => write!(f, "ended with {code}"),
             HookEnd::Signal { signal } => write!(f, "was ended by signal {signal}"),
-            HookEnd::TimedOut => f.write_str("did not end in time"),
+            HookEnd::TimedOut { timeout_ms, file } => {
+                match timeout_ms {
+                    Some(ms) => write!(f, "did not end within {} s", Duration::from_millis(*ms).as_secs_f64())?,
+                    None => f.write_str("did not end in time")?,
+                }
+                file.as_ref().map_or(Ok(()), |file| write!(f, " (`timeout` of [hooks] in `{file}`)"))
+            }
             HookEnd::Stopped => f.write_str("was stopped together with the launch"),
             HookEnd::NotStarted { why } => write!(f, "was not started: {why}"),
         }
@@ -180,8 +194,23 @@ mod tests {
     #[test]
     fn only_the_exit_code_0_is_a_success() {
         assert!(HookEnd::Exit { code: 0 }.is_success());
-        for end in [HookEnd::Exit { code: 1 }, HookEnd::Signal { signal: 15 }, HookEnd::TimedOut, HookEnd::Stopped] {
+        let timed_out = HookEnd::TimedOut { timeout_ms: None, file: None };
+        for end in [HookEnd::Exit { code: 1 }, HookEnd::Signal { signal: 15 }, timed_out, HookEnd::Stopped] {
             assert!(!end.is_success(), "{end}");
+        }
+    }
+
+    #[test]
+    fn a_timeout_is_told_with_its_place_as_far_as_the_journal_knows_both() {
+        for (stored, told) in [
+            (r#"{"is":"timed_out"}"#, "did not end in time"),
+            (
+                r#"{"is":"timed_out","timeout_ms":1500,"file":"a.toml"}"#,
+                "did not end within 1.5 s (`timeout` of [hooks] in `a.toml`)",
+            ),
+        ] {
+            let end: HookEnd = serde_json::from_str(stored).unwrap();
+            assert_eq!((end.to_string().as_str(), serde_json::to_string(&end).unwrap().as_str()), (told, stored));
         }
     }
 }

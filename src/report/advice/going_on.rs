@@ -152,7 +152,8 @@ fn after_a_drain(reason: DrainReason, ending: &Ending, in_doubt: bool, commands:
             None => "nobody released what came next in time; go on".to_owned(),
         },
         DrainReason::Vetoed => {
-            "a hook said no, and what it said is in the reason: put that right; then go on (it is asked again)"
+            "a hook said no, and what it said is in the reason: put that right; then go on (it is asked again, and \
+             hooks of the plan as that was: a changed plan is another run)"
                 .to_owned()
         }
         DrainReason::NotBegun => {
