@@ -38,3 +38,27 @@ impl NoticeCommand {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::notices::notice::Occasion;
+
+    /// Whoever waits for the end of the try hears of the command, and the command of its end.
+    #[tokio::test]
+    async fn a_command_that_does_not_end_is_asked_to_and_then_ended_within_its_try() {
+        let folder = tempfile::tempdir().unwrap();
+        let tidied = folder.path().join("tidied");
+        let tidies_up = format!("trap 'echo >{}; exit' TERM; sleep 60 & wait", tidied.display());
+        let within = Duration::from_secs(3);
+        for command in [tidies_up, "trap '' TERM; sleep 60 & sleep 60".to_owned()] {
+            let command = NoticeCommand { command, withheld: Withheld::default() };
+            let notice = Notice::new(Occasion::End, "run", String::new());
+            let sent = timeout(within, command.send(&notice, within)).await;
+            assert_eq!(sent, Ok(Err("the command did not end within 2.1 s".to_owned())), "{}", command.command);
+        }
+        assert!(tidied.exists());
+    }
+}

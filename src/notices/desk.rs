@@ -3,7 +3,7 @@
 //! Each receiver has a queue of its own, so that one that hangs keeps no other waiting, and hears of a beginning before it hears of an
 //! end. Nothing waits for the thread until the launch has ended; then it has [`AT_THE_END`] for all that is left.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver as Results, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,11 +35,30 @@ pub(crate) struct Delivery {
     pub(crate) problem: Option<String>,
 }
 
-/// Receivers of whose last notice there is a record. Whoever adds a name makes the record, so that there is one.
-type EndsRecorded = Arc<Mutex<HashSet<String>>>;
+/// Last notice at each receiver.
+#[derive(Clone, Default)]
+struct LastNotices(Arc<Mutex<HashMap<String, LastNotice>>>);
 
-fn is_first(ended: &EndsRecorded, receiver: &str) -> bool {
-    ended.lock().unwrap_or_else(PoisonError::into_inner).insert(receiver.to_owned())
+/// Tries of it that have begun, and whether there is a record of it.
+#[derive(Default)]
+struct LastNotice {
+    tries: u32,
+    is_recorded: bool,
+}
+
+impl LastNotices {
+    fn of<T>(&self, receiver: &str, look: impl FnOnce(&mut LastNotice) -> T) -> T {
+        look(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(receiver.to_owned()).or_default())
+    }
+
+    fn begin_try(&self, receiver: &str) {
+        self.of(receiver, |last| last.tries += 1);
+    }
+
+    /// Returns the tries to whoever has to make the record, so that there is one.
+    fn to_record(&self, receiver: &str) -> Option<u32> {
+        self.of(receiver, |last| (!std::mem::replace(&mut last.is_recorded, true)).then_some(last.tries))
+    }
 }
 
 /// Told of each outcome, on the thread's own time.
@@ -58,7 +77,7 @@ pub(crate) struct Desk {
     /// Receivers of the last notice.
     of_end: Vec<String>,
     clerk: Clerk,
-    ended: EndsRecorded,
+    last_notices: LastNotices,
     /// Ends when the thread does.
     results: Mutex<Results<Delivery>>,
 }
@@ -73,14 +92,15 @@ impl Desk {
         let (inbox, composed) = mpsc::unbounded_channel();
         let (deadline, until) = watch::channel(None);
         let (sender, results) = channel();
-        let ended = EndsRecorded::default();
-        let records = DeliveryRecords { clerk: Arc::clone(&clerk), ended: Arc::clone(&ended), results: sender };
+        let last_notices = LastNotices::default();
+        let records =
+            DeliveryRecords { clerk: Arc::clone(&clerk), last_notices: last_notices.clone(), results: sender };
         thread::Builder::new().name("notices".to_owned()).spawn(move || {
             runtime.block_on(serve(receivers, composed, &until, records));
             // A command that does not end, or a journal that is locked, is left behind.
             runtime.shutdown_background();
         })?;
-        Ok(Self { inbox, deadline, told: Mutex::default(), of_end, clerk, ended, results: Mutex::new(results) })
+        Ok(Self { inbox, deadline, told: Mutex::default(), of_end, clerk, last_notices, results: Mutex::new(results) })
     }
 
     /// Has a notice made and sent, unless its occasion was told before. Waits for nothing.
@@ -98,7 +118,7 @@ impl Desk {
     }
 
     fn close_by(self, end: Instant, last: impl FnOnce() -> Notice + Send + 'static, is_enough: &AtomicBool) {
-        let Self { inbox, deadline, of_end, clerk, ended, results, .. } = self;
+        let Self { inbox, deadline, of_end, clerk, last_notices, results, .. } = self;
         let until = end.checked_sub(FOR_RECORDS).unwrap_or(end);
         _ = inbox.send(Box::new(last));
         drop(inbox);
@@ -123,9 +143,9 @@ impl Desk {
         // A journal that is locked does not make the end later.
         let (sender, recorded) = channel::<()>();
         let recording = thread::Builder::new().spawn(move || {
-            for receiver in missing.into_iter().filter(|receiver| is_first(&ended, receiver)) {
-                let problem = Some(why.to_owned());
-                clerk(&Delivery { receiver, about: Occasion::End, tries: TRIES, problem });
+            for receiver in missing {
+                let Some(tries) = last_notices.to_record(&receiver) else { continue };
+                clerk(&Delivery { receiver, about: Occasion::End, tries, problem: Some(why.to_owned()) });
             }
             drop(sender);
         });
@@ -139,13 +159,13 @@ impl Desk {
 #[derive(Clone)]
 struct DeliveryRecords {
     clerk: Clerk,
-    ended: EndsRecorded,
+    last_notices: LastNotices,
     results: Sender<Delivery>,
 }
 
 impl DeliveryRecords {
     fn add(&self, delivery: Delivery) {
-        if delivery.about != Occasion::End || is_first(&self.ended, &delivery.receiver) {
+        if delivery.about != Occasion::End || self.last_notices.to_record(&delivery.receiver).is_some() {
             (self.clerk)(&delivery);
             // The end of the launch may have stopped waiting.
             _ = self.results.send(delivery);
@@ -188,7 +208,7 @@ async fn attend(
 ) {
     let mut recording = tokio::task::JoinSet::new();
     while let Some(notice) = notices.recv().await {
-        let delivery = deliver(&receiver, &notice, &notices, until.clone()).await;
+        let delivery = deliver(&receiver, &notice, &notices, until.clone(), &records.last_notices).await;
         let records = records.clone();
         // Not waited for here: a slow disk takes no time from the next notice.
         recording.spawn_blocking(move || records.add(delivery));
@@ -203,6 +223,7 @@ async fn deliver(
     notice: &Notice,
     behind: &mpsc::UnboundedReceiver<Arc<Notice>>,
     mut until: watch::Receiver<Option<Instant>>,
+    last_notices: &LastNotices,
 ) -> Delivery {
     let delivery = |tries, problem| Delivery { receiver: receiver.name.clone(), about: notice.about, tries, problem };
     let mut problem = None;
@@ -217,6 +238,9 @@ async fn deliver(
         let Some(TryTime { longest, .. }) = try_time() else {
             return delivery(n - 1, problem.or_else(|| Some("there was no time left to try it".to_owned())));
         };
+        if notice.about == Occasion::End {
+            last_notices.begin_try(&receiver.name);
+        }
         problem = Some(match timeout(longest, receiver.send(notice, longest)).await {
             Ok(Ok(())) => return delivery(n, None),
             Ok(Err(problem)) => problem,
@@ -253,8 +277,30 @@ mod tests {
         };
         desk.close_by(end, last, &AtomicBool::new(false));
         assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
-        let Delivery { about, problem, .. } = journaled.recv().unwrap();
-        assert_eq!((about, problem.as_deref()), (Occasion::End, Some("nothing was heard of it in time")));
+        let Delivery { about, tries, problem, .. } = journaled.recv().unwrap();
+        assert_eq!((about, tries, problem.as_deref()), (Occasion::End, 0, Some("nothing was heard of it in time")));
         drop(release);
+    }
+
+    #[test]
+    fn a_notice_that_is_given_up_is_journaled_with_the_tries_that_it_had() {
+        let folder = tempfile::tempdir().unwrap();
+        let began = folder.path().join("began");
+        let (sender, journaled) = channel();
+        let clerk: Clerk = Arc::new(move |delivery: &Delivery| _ = sender.send(delivery.clone()));
+        let receiver = Receiver::that_runs(&format!("echo >'{}'; sleep 60", began.display()));
+        let desk = Desk::open(vec![receiver], clerk).unwrap();
+        let is_enough = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !began.exists() {
+                    thread::sleep(Duration::from_millis(5));
+                }
+                is_enough.store(true, Ordering::Relaxed);
+            });
+            desk.close(|| Notice::new(Occasion::End, "run", String::new()), &is_enough);
+        });
+        let Delivery { tries, problem, .. } = journaled.recv().unwrap();
+        assert_eq!((tries, problem.as_deref()), (1, Some("a signal ended the wait for it")));
     }
 }

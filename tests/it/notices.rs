@@ -278,6 +278,13 @@ fn somebody_who_is_waited_for_hears_of_it_with_the_command_that_works_and_each_o
     let waiting = hook.next().json();
     assert_eq!((&waiting["about"], &waiting["counts"]["on_target"]), (&json!("waiting"), &json!(2)));
     assert!(waiting["text"].as_str().unwrap().contains("approval of wave `two`"), "{waiting}");
+    // Whoever only asks tells nobody: a start or an end that is told is that of a launch.
+    for asks in
+        [&["status"][..], &["report", "--format", "md"], &["runs"], &["explain", "vm-1"], &["status", "--check"]]
+    {
+        lab.cutover(asks);
+    }
+    assert_eq!(hook.told(), ["start", "waiting"]);
     let next = waiting["next"].as_str().unwrap();
     let words: Vec<&str> = next.split(' ').skip(1).collect();
     lab.cutover(&words).exits(0);
