@@ -130,7 +130,7 @@ impl World {
         let id = seeded.source_id.into_boxed_str();
         let copystate = seeded.state.copystate.unwrap_or_else(|| Word::new("waiting"));
         let migrationcycle = seeded.state.migrationcycle.unwrap_or_else(|| Word::new("setting"));
-        let since_ms = self.started_ms - dice::for_text(seed, "since", &id) % (48 * 3_600_000);
+        let since_ms = self.started_ms.saturating_sub(dice::for_text(seed, "since", &id) % (48 * 3_600_000));
         let shown = ShownState {
             state: as_read(&copystate),
             cycle: cycle_as_read(&migrationcycle, &Word::new("setting")),

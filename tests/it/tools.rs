@@ -41,7 +41,7 @@ fn names_of(program: &str) -> Vec<&str> {
 }
 
 /// Programs that the tests need, each with its Debian package.
-const NEEDED: [(&str, &str); 14] = [
+const NEEDED: [(&str, &str); 15] = [
     ("cc", "gcc"),
     ("make", "make"),
     ("ssh-keygen", "openssh-client"),
@@ -51,6 +51,7 @@ const NEEDED: [(&str, &str); 14] = [
     ("python3", "python3"),
     ("script", "bsdutils"),
     ("setpriv", "util-linux"),
+    ("sudo", "sudo"),
     ("faketime", "faketime"),
     ("sqlite3", "sqlite3"),
     ("promtool", "prometheus"),
@@ -59,7 +60,8 @@ const NEEDED: [(&str, &str); 14] = [
 ];
 
 /// Programs that every Debian has, or that come with one of the packages above.
-const THERE_ANYWAY: [&str; 8] = ["bash", "id", "sha256sum", "ssh-add", "ssh-agent", "timeout", "unshare", "zic"];
+const THERE_ANYWAY: [&str; 9] =
+    ["bash", "chown", "id", "sha256sum", "ssh-add", "ssh-agent", "timeout", "unshare", "zic"];
 
 /// A simulated machine with few programs, on which `tests/run` is tried. It records what is asked of them.
 struct Machine {
@@ -147,7 +149,7 @@ done"#
     }
 }
 
-const PACKAGES: &str = "gcc make openssh-client chromium nodejs npm python3 python3-pip bsdutils util-linux faketime sqlite3 prometheus cron systemd";
+const PACKAGES: &str = "gcc make openssh-client chromium nodejs npm python3 python3-pip bsdutils util-linux sudo faketime sqlite3 prometheus cron systemd";
 const UPDATE: &str = "apt-get update";
 const INSTALL: &str = "apt-get install -y --no-install-recommends";
 
