@@ -87,6 +87,28 @@ fn every_sample_is_named_in_the_readme() {
     }
 }
 
+/// A misspelt column is a warning otherwise, which an unattended night says to nobody, and nothing moves.
+#[test]
+fn every_sample_takes_a_warning_about_its_plan_for_an_error() {
+    let readme = include_str!("../../README.md").split_once("One nightly slot").unwrap().1;
+    let readme = readme.split_once("## Verdicts").unwrap().0.to_owned();
+    let names =
+        ["crontab", "cutover.service", "kubernetes.yaml", "playbook.yaml", "gitlab-ci.yml", "github-workflow.yml"];
+    for (name, text) in names.map(|name| (name, sample(name))).into_iter().chain([("README.md", readme)]) {
+        let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+        let words: Vec<&str> = lines
+            .flat_map(|line| line.split(|sign: char| sign.is_whitespace() || "[],\"'`".contains(sign)))
+            .filter(|word| !["", "-", "args:"].contains(word))
+            .collect();
+        let reads_a_plan = |pair: &&[&str]| pair[0].ends_with("cutover") && ["check", "plan", "run"].contains(&pair[1]);
+        let commands: Vec<&[&str]> = words.windows(6).filter(|pair| reads_a_plan(pair)).collect();
+        assert!(!commands.is_empty(), "{name}");
+        for command in commands {
+            assert!(command.contains(&"--strict"), "{name}: {command:?}");
+        }
+    }
+}
+
 /// Night of Debian's cron, which is ended with it.
 struct Cron(Child);
 
