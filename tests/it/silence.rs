@@ -231,7 +231,7 @@ const CALLS: [Call; 32] = [
     (&["resume", "--yes", "--journal", "none.db"], 2),
     (&["rehearse", "plan.csv"], 0),
     (&["rehearse", "plan.csv", "--scenario", "refuses.toml"], 1),
-    (&["rehearse", "plan.csv", "--scenario", "refuses.toml", "--max-failed", "0"], 4),
+    (&["rehearse", "plan.csv", "--scenario", "refuses.toml", "--max-failed", "0", "--concurrency", "1"], 4),
     (&["plan", "plan.csv", "--endpoint", "http://127.0.0.1:1", "--attempts", "1"], 8),
     (&["check", "plan.csv"], 0),
     (&["check", "bad.csv"], 2),

@@ -57,10 +57,10 @@ fn while_a_run_goes_on_what_is_printed_works_as_it_is_typed() {
         assert!(explained.contains(said), "{explained}");
     }
     let status = lab.cutover(&["status"]).exits(0).stdout;
-    assert!(status.contains("1 row is skipped") && status.contains(" pause\n"), "{status}");
+    assert!(status.contains("1 row is skipped") && status.contains(" --watch\n"), "{status}");
     lab.cutover(&["control", "pause"]).exits(0);
     let status = lab.cutover(&["status"]).exits(0).stdout;
-    assert!(status.contains(" continue\n") && !status.contains(" pause\n"), "{status}");
+    assert!(status.contains(" continue\n") && !status.contains(" --watch\n"), "{status}");
     // Another launch learns who holds the account, and with which journal.
     let journal = lab.path("cutover.db").display().to_string();
     lab.launch(&sandbox, &["run", "plan.csv", "--journal", "other.db"])
