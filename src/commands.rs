@@ -40,8 +40,8 @@ pub(crate) fn dispatch(context: &Context, verb: Verb) -> Result<ProcessEnd, Comm
             let n_changes = plan::plan(context, &plan, seal.as_ref())?;
             return Ok(if exit_code && n_changes > 0 { ProcessEnd::ToChange } else { ProcessEnd::Exit(Exit::Done) });
         }
-        Verb::Run { plan, new, run_key, dry_run: true, .. } => {
-            run::dry_run(context, &plan, run::RunChoice { new, run_key })
+        Verb::Run { plan, launch, new, run_key, dry_run: true, .. } => {
+            run::dry_run(context, &plan, &launch, run::RunChoice { new, run_key })
         }
         Verb::Approve { file, name, key } => approve::approve(context, &file, &name, key.as_deref()),
         Verb::Run { plan, launch, new, run_key, dry_run: false, .. } => {

@@ -269,8 +269,13 @@ fn write_pruned(pruned: &[PrunedRun], out: &mut Printout<'_>) -> io::Result<()> 
         writeln!(out, "  run     {}, {}", plain(&tombstone.run.id), count(tombstone.run.plan.rows.into(), "row"))?;
         writeln!(out, "  anchor  {}", tombstone.run.anchor_of_heads())?;
         writeln!(out, "  archive {}, SHA-256 {}", plain(&tombstone.archive.name), plain(&tombstone.archive.sha256))?;
-        let by_archive = if *is_archive_checked { ", and its archive is as it was written" } else { "" };
-        writeln!(out, "  proven  {}{by_archive}", by_tombstone(*proven_by))?;
+        let proof = by_tombstone(*proven_by);
+        if *is_archive_checked {
+            writeln!(out, "  proven  {proof}, and by its archive, which is as it was written")?;
+        } else {
+            let alone = if *proven_by == ProvenBy::Itself { " alone" } else { "" };
+            writeln!(out, "  proven  {proof}{alone}")?;
+        }
         writeln!(out)?;
     }
     if pruned.len() > MOST_NAMED {
@@ -282,7 +287,7 @@ fn write_pruned(pruned: &[PrunedRun], out: &mut Printout<'_>) -> io::Result<()> 
 
 fn by_tombstone(proof: ProvenBy) -> &'static str {
     match proof {
-        ProvenBy::Itself => "by its tombstone alone",
+        ProvenBy::Itself => "by its tombstone",
         ProvenBy::Anchor => "by the anchor",
         ProvenBy::Signature => "by the signature",
     }

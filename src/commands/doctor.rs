@@ -195,7 +195,7 @@ fn metrics_file(path: &Path, patient: &mut Patient, exit: &mut Exit) {
         Ok(_) => patient.ok("metrics file", told),
         Err(error) => {
             *exit = exit.worst(Exit::Usage);
-            let advice = "name a new file, or one that cutover wrote, in a folder that is there and can be written to";
+            let advice = "name a new file that ends with `.prom`, or one that cutover wrote, in a folder that is there, can be written to and has room";
             patient.add("metrics file", Health::Problem, format!("{told}: {error}"), Some(advice));
         }
     }

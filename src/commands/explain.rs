@@ -10,10 +10,16 @@ use crate::verb::results::{print, print_json};
 
 pub(super) fn explain(context: &Context, run: Option<&str>, id: &str) -> Result<Exit, CommandError> {
     let journal = journal::to_read(context)?;
-    let run = meant::run(context, &journal, run, Otherwise::LaunchedLast)?;
-    let explained = journal.at_one_instant(|| {
-        let (row, standing) = meant::row(context, &journal, &run, id)?;
-        Ok::<_, CommandError>(Explained::from_journal(&journal, &run, row, standing)?)
+    let first = meant::run(context, &journal, run, Otherwise::LaunchedLast)?;
+    let (run, explained) = journal.at_one_instant(|| {
+        let (run, row, standing) = if run.is_some() {
+            let (row, standing) = meant::row(context, &journal, &first, id)?;
+            (first, row, standing)
+        } else {
+            meant::row_of_any(context, &journal, first, id)?
+        };
+        let explained = Explained::from_journal(&journal, &run, row, standing)?;
+        Ok::<_, CommandError>((run, explained))
     })?;
     let zone = zone_for(context, Some(&run));
     if context.console.json {

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use super::plan;
 use crate::exit::Exit;
-use crate::launch::exporting::with_metrics;
+use crate::launch::exporting::{try_metrics, with_metrics};
 use crate::launch::foreseen::Foreseen;
 use crate::launch::planned::PlanToLaunch;
 use crate::launch::ready::Ready;
@@ -44,9 +44,17 @@ pub(super) fn run(
     })
 }
 
-/// Shows what `run` would do: the run that it would make or go on with, and the difference as `plan` shows it.
-pub(super) fn dry_run(context: &Context, args: &PlanArgs, choice: RunChoice) -> Result<Exit, CommandError> {
+/// Shows what `run` would do: the run that it would make or go on with, and the difference as `plan` shows it. The files that a launch
+/// would write are tried as it tries them.
+pub(super) fn dry_run(
+    context: &Context,
+    args: &PlanArgs,
+    launch: &LaunchArgs,
+    choice: RunChoice,
+) -> Result<Exit, CommandError> {
+    try_metrics(context)?;
     let unfinished = choice.unfinished(std::env::var_os(RUN_KEY))?;
+    LaunchRequest::to_send("run", launch)?.must_spare(&args.plan)?;
     let plan = PlanToLaunch::read(context, args)?;
     if plan.is_empty() {
         plan.must_fit_key(&unfinished)?;

@@ -47,6 +47,13 @@ pub(crate) fn check_destination(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Refuses, before the work, a destination beside which there is no room for so many bytes. Nothing is left there.
+pub(crate) fn check_room(path: &Path, n_bytes: u64) -> io::Result<()> {
+    let mut file = tempfile::tempfile_in(folder_of(path))?;
+    io::copy(&mut io::repeat(b'#').take(n_bytes), &mut file)?;
+    file.sync_all()
+}
+
 /// Refuses a file that a journal consists of.
 pub(crate) fn check_is_no_journal(path: &Path) -> io::Result<()> {
     if is_of_a_journal(path) {

@@ -52,6 +52,11 @@ pub(crate) fn with_metrics(
     ended
 }
 
+/// Checks that the metrics file of a launch can be written, if the settings name one, and leaves it as it is.
+pub(crate) fn try_metrics(context: &Context) -> Result<(), CommandError> {
+    LaunchMetrics::tried(context.console, &context.layers, &context.settings, None).map(drop)
+}
+
 /// Tells of a launch that ends before it can begin, because its settings or its log file cannot be used.
 pub(crate) fn tell_not_begun(console: Console, layers: &Layers, settings: &Settings, plan: Option<&Path>, exit: Exit) {
     match LaunchMetrics::tried(console, layers, settings, plan) {
@@ -245,13 +250,18 @@ impl Exporter {
         }
     }
 
+    /// Writes the end of the launch. One that knows neither plan nor run leaves the file as it is: nobody could tell of what it is.
     fn end(&self, exit: Exit) {
         let told = &mut *self.told();
         let now = Timestamp::now();
-        let figures = match (&told.run, &told.pruned) {
-            (Some(_), _) => self.figures(told),
-            (None, Some(tombstone)) => Figures::of_pruned_run(self.plan_name(told), tombstone),
-            (None, None) => Figures::without_run(self.plan_name(told), self.began, now, exit),
+        let figures = match (&told.run, &told.pruned, self.plan_name(told)) {
+            (Some(_), _, _) => self.figures(told),
+            (None, Some(tombstone), plan) => Figures::of_pruned_run(plan, tombstone),
+            (None, None, Some(plan)) => Figures::without_run(Some(plan), self.began, now, exit),
+            (None, None, None) => {
+                told.is_over = true;
+                return;
+            }
         };
         // The journal's own time, where it has one: `serve` tells the same.
         let is_of_before = |run: &ToldRun| run.role == RunRole::ToldAgain;

@@ -15,12 +15,16 @@ use jiff::Timestamp;
 use super::exposition::Exposition;
 use super::figures::Figures;
 use super::former::{Former, FormerLaunch};
-use crate::files::beside::{Readers, check_destination, write_for};
+use crate::files::beside::{Readers, check_destination, check_room, write_for};
 use crate::files::folder::folder_of;
 use crate::files::open::open_itself;
 
 /// Largest file that is read back.
 const LARGEST: u64 = 4 << 20;
+/// Room that the metrics of one launch take at most, with their descriptions; those of others are beside them.
+const OF_ONE_LAUNCH: u64 = 16 << 10;
+/// End of the names that the textfile collector reads.
+const ENDING: &str = "prom";
 /// Longest wait for another launch that is writing; then it is written all the same.
 const TURN_WITHIN: Duration = Duration::from_secs(1);
 const TURN_ASKED_EVERY: Duration = Duration::from_millis(10);
@@ -34,18 +38,24 @@ pub(crate) struct MetricsFile {
 }
 
 impl MetricsFile {
-    /// Checks, before the work, that the file can be written. Whatever has another content is not replaced.
+    /// Checks, before the work, that the file can be written, with all that it will hold, and that a collector reads it by its name.
+    /// Whatever has another content is not replaced.
     pub(crate) fn tried(path: &Path, began: Timestamp) -> io::Result<Self> {
+        if path.extension().is_none_or(|ending| ending != ENDING) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "its name does not end with `.prom`"));
+        }
         check_destination(path)?;
         let refused = |why| Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
         if std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
             return refused("what is there is no plain file");
         }
         let file = Self { path: path.to_owned(), began };
-        match file.former()? {
-            Some(_) => Ok(file),
-            None => refused("what is there holds other things than metrics of cutover, and is not replaced"),
+        if file.former()?.is_none() {
+            return refused("what is there holds other things than metrics of cutover, and is not replaced");
         }
+        let of_others = std::fs::metadata(path).map_or(0, |found| found.len());
+        check_room(path, of_others + OF_ONE_LAUNCH)?;
+        Ok(file)
     }
 
     /// Tells whether its owner alone may read it, as the file that is there or by the umask: a collector of another user then finds

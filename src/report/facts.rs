@@ -12,8 +12,8 @@ use crate::wording::amounts::{count, duration};
 use crate::wording::plain::plain;
 use crate::wording::times::{time, time_in};
 
-/// Most commands listed; earlier ones are in the journal.
-const MOST_STEERED: usize = 10;
+/// Most facts of one kind listed; of more, the last ones and the number of the others.
+const MOST_OF_A_KIND: usize = 10;
 
 impl Summary {
     /// Start of the run, in UTC.
@@ -66,19 +66,22 @@ impl Summary {
             facts.extend(lane_facts(&lane.lane));
         }
         facts.extend(self.paper.facts(zone));
-        for Taken { at, command, by } in self.steering.history.iter().rev().take(MOST_STEERED).rev() {
-            facts.push(("steered", plain(&format!("{} {command}, by {by}", time_in(zone, *at)))));
-        }
-        facts.extend(self.hooks_of_last_launch());
+        let steered =
+            self.steering.history.iter().map(|Taken { at, command, by }| {
+                ("steered", plain(&format!("{} {command}, by {by}", time_in(zone, *at))))
+            });
+        facts.extend(last_ones("steered", steered.collect()));
+        facts.extend(last_ones("hook", self.hooks_of_last_launch().collect()));
         if self.moved > 0 {
             facts.push(("moved", format!("{} by somebody else", count(self.moved, "row"))));
         }
-        let undelivered = self.undelivered.iter().rev().take(MOST_STEERED).rev();
-        facts.extend(undelivered.map(|NoticeOutcome { receiver, about, at, tries, problem, .. }| {
-            let (problem, at) = (problem.as_deref().unwrap_or_default(), time_in(zone, *at));
-            let tries = if *tries == 1 { "1 try".to_owned() } else { format!("{tries} tries") };
-            ("not told", plain(&format!("`{receiver}`, notice `{about}`, {tries} until {at}: {problem}")))
-        }));
+        let undelivered =
+            self.undelivered.iter().map(|NoticeOutcome { receiver, about, at, tries, problem, .. }| {
+                let (problem, at) = (problem.as_deref().unwrap_or_default(), time_in(zone, *at));
+                let tries = if *tries == 1 { "1 try".to_owned() } else { format!("{tries} tries") };
+                ("not told", plain(&format!("`{receiver}`, notice `{about}`, {tries} until {at}: {problem}")))
+            });
+        facts.extend(last_ones("not told", undelivered.collect()));
         facts.push(("journal", plain(&self.journal)));
         facts.push(("anchor", format!("{} (keep it elsewhere)", self.anchor)));
         facts
@@ -86,23 +89,27 @@ impl Summary {
 }
 
 impl Summary {
-    /// Ends of the hooks of the last launch, the last ones of many. One that failed afterwards is a warning; a veto is the reason of the
-    /// launch's end as well.
+    /// Ends of the hooks of the last launch. One that failed afterwards is a warning; a veto is the reason of the launch's end as well.
     fn hooks_of_last_launch(&self) -> impl Iterator<Item = (&'static str, String)> {
-        let all = &self.steering.hooks;
-        let of_last = all.iter().filter(|ran| self.launches == ran.launch).rev().take(MOST_STEERED);
-        of_last.collect::<Vec<_>>().into_iter().rev().map(
-            |RanHook { hook, from, wave, end, elapsed_ms, said, .. }| {
-                let is_warning = !end.is_success() && !hook.may_veto();
-                let wave = wave.as_ref().map_or_else(String::new, |wave| format!(" for wave `{wave}`"));
-                let said =
-                    said.as_ref().filter(|_| !end.is_success()).map_or_else(String::new, |said| format!(": {said}"));
-                let took = duration(*elapsed_ms);
-                let fact = format!("the hook {hook} of {from}{wave} {end} after {took}{said}");
-                (if is_warning { "warning" } else { "hook" }, plain(&fact))
-            },
-        )
+        let of_last = self.steering.hooks.iter().filter(|ran| self.launches == ran.launch);
+        of_last.map(|RanHook { hook, from, wave, end, elapsed_ms, said, .. }| {
+            let is_warning = !end.is_success() && !hook.may_veto();
+            let wave = wave.as_ref().map_or_else(String::new, |wave| format!(" for wave `{wave}`"));
+            let said = said.as_ref().filter(|_| !end.is_success()).map_or_else(String::new, |said| format!(": {said}"));
+            let took = duration(*elapsed_ms);
+            let fact = format!("the hook {hook} of {from}{wave} {end} after {took}{said}");
+            (if is_warning { "warning" } else { "hook" }, plain(&fact))
+        })
     }
+}
+
+/// Keeps the last facts of a kind, behind the number of those that are left out.
+fn last_ones(kind: &'static str, mut facts: Vec<(&'static str, String)>) -> Vec<(&'static str, String)> {
+    let n_more = facts.len().saturating_sub(MOST_OF_A_KIND);
+    if n_more > 0 {
+        facts.splice(..n_more, [(kind, format!("the last {MOST_OF_A_KIND}, and {n_more} more"))]);
+    }
+    facts
 }
 
 impl PaperOf {

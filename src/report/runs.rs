@@ -10,6 +10,7 @@ use super::cut_off;
 use super::error::ReportError;
 use super::holder::Holder;
 use super::summary::seconds;
+use crate::exit::Exit;
 use crate::journal::read::runs::{RunFilter, RunRecord, RunningByLock};
 use crate::journal::{Journal, JournalError};
 use crate::values::zone::Zone;
@@ -103,6 +104,11 @@ impl RunLine {
             (false, Some(code), Some(name)) => format!("{code} {}", plain(name)),
             (false, _, _) => "not begun".to_owned(),
         }
+    }
+
+    /// Tells whether its last launch ended otherwise than with 0, or was cut off.
+    pub(crate) fn is_failed(&self) -> bool {
+        if self.running { self.cut_off } else { self.exit_code.is_some_and(|code| code != Exit::Done.code()) }
     }
 
     /// Returns the time of the beginning in UTC.

@@ -28,6 +28,7 @@ use crate::report::html::rows::{HtmlRow, RowStory, StoryPlace};
 use crate::report::html::{STYLE, row_numbered};
 use crate::report::next::NextCommands;
 use crate::report::runs::{RunLine, RunList};
+use crate::wording::amounts::count;
 use crate::wording::plain::plain;
 use crate::wording::sieve::Form;
 
@@ -136,6 +137,8 @@ struct ProblemPage {
 struct RunsPage {
     journal: String,
     runs: Vec<RunLine>,
+    /// Number of the runs that were taken out of the journal.
+    n_pruned: u64,
 }
 
 #[derive(Template)]
@@ -170,8 +173,11 @@ fn page(template: &impl Template) -> Html<String> {
 }
 
 pub(super) async fn runs(State(room): State<Arc<ServeState>>) -> Result<Html<String>, PageError> {
-    let runs = room.reader.read(|journal| RunList::new(journal, RunFilter::default())?.lines()).await?;
-    Ok(page(&RunsPage { journal: room.journal.display().to_string(), runs }))
+    let read = |journal: &Journal| {
+        Ok::<_, JournalError>((RunList::new(journal, RunFilter::default())?.lines()?, journal.n_tombstones()?))
+    };
+    let (runs, n_pruned) = room.reader.read(read).await?;
+    Ok(page(&RunsPage { journal: room.journal.display().to_string(), runs, n_pruned }))
 }
 
 pub(super) async fn run(
@@ -221,6 +227,18 @@ pub(super) async fn rows(
         })
     };
     Ok(page(&room.reader.read(read).await?))
+}
+
+impl RunsPage {
+    /// Says how many runs are not in the list, where some were taken out.
+    fn in_archives(&self) -> Option<String> {
+        let told = if self.n_pruned == 1 { "was taken out of it, and is" } else { "were taken out of it, and are" };
+        (self.n_pruned > 0).then(|| format!("{} {told} not listed here", count(self.n_pruned, "run")))
+    }
+
+    fn none(&self) -> &'static str {
+        if self.n_pruned > 0 { "The journal holds no run any more." } else { "The journal holds no run." }
+    }
 }
 
 impl RowsPage {

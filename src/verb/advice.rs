@@ -184,7 +184,7 @@ impl CommandError {
             }
             CommandError::MetricsFile { path, .. } => ErrorEntry::said(
                 Usage,
-                "name a new file, or one that cutover wrote, in a folder that is there and can be written to",
+                "name a new file that ends with `.prom`, or one that cutover wrote, in a folder that is there, can be written to and has room",
             )
             .of_value(path),
             CommandError::Archives { .. } => {

@@ -16,6 +16,7 @@ use crate::journal::{Journal, JournalError};
 use crate::ledger::standing::Standing;
 use crate::lock;
 use crate::model::Row;
+use crate::wording::amounts::count;
 use crate::wording::plain::plain;
 
 /// Run that a verb takes when none is named and none goes on.
@@ -257,6 +258,33 @@ pub(crate) fn row(
         }
         Meant::Nothing { near } => Err(CommandError::NoSuchRow { run: plain(&run.id), text: plain(text), near }),
     }
+}
+
+/// Returns a row of this run as [`row`] does, or else of the run launched last that has such a row, and says which run that is. Runs in
+/// archives are not searched, which is said where it could matter.
+pub(crate) fn row_of_any(
+    context: &Context,
+    journal: &Journal,
+    first: RunRecord,
+    text: &str,
+) -> Result<(RunRecord, Row, Standing), CommandError> {
+    let missing = match row(context, journal, &first, text) {
+        Err(missing @ CommandError::NoSuchRow { .. }) => missing,
+        found => return found.map(|(row, standing)| (first, row, standing)),
+    };
+    for Launched { run, .. } in journal.launched()? {
+        if run.key != first.key && !matches!(journal.meant(run.key, text)?, Meant::Nothing { .. }) {
+            context.console.say(&format!("run {}: the one launched last that has such a row", plain(&run.id)));
+            let (row, standing) = row(context, journal, &run, text)?;
+            return Ok((run, row, standing));
+        }
+    }
+    let n_pruned = journal.n_tombstones()?;
+    if n_pruned > 0 {
+        let were = if n_pruned == 1 { "was" } else { "were" };
+        context.console.say(&format!("{} in archives {were} not searched", count(n_pruned, "run")));
+    }
+    Err(missing)
 }
 
 /// Returns the row's id, and its name where it has one.

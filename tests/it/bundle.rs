@@ -1134,6 +1134,12 @@ fn the_checker_is_printed_as_it_is_in_every_bundle_and_its_hash_is_published() {
     for readme in [bundle.join("README.md"), Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")] {
         assert!(fs::read_to_string(&readme).unwrap().contains(&sum), "{} does not name {sum}", readme.display());
     }
+    for (args, code) in [(&["--help"][..], 0), (&["-x"], 1), (&[".", "."], 1)] {
+        let told = Command::new("python3").arg(bundle.join("check.py")).args(args).output().unwrap();
+        let said = String::from_utf8([told.stdout, told.stderr].concat()).unwrap();
+        assert_eq!((told.status.code(), said.lines().count()), (Some(code), 1), "{args:?}: {said}");
+        assert!(said.starts_with("usage: python3 check.py [FOLDER]"), "{args:?}: {said}");
+    }
     fs::write(bundle.join("check.py"), "print('all is well')\n").unwrap();
     new_sums(&bundle);
     let told = by_verb(&lab, &bundle, &[]).exits(0);

@@ -235,3 +235,26 @@ fn of_a_plan_the_run_that_goes_on_is_meant_before_the_one_launched_last() {
     lab.cutover(&["control", "plan.csv", "continue"]).exits(0);
     resumed.end().exits(0).says(&format!("run {open}: the unfinished run of `plan.csv` that was launched last"));
 }
+
+#[test]
+fn a_row_is_explained_by_the_run_launched_last_that_has_it_unless_a_run_is_named() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("night.csv", &plan(3, "stopped,syncing"));
+    lab.write("one.csv", &plan(1, "stopped,syncing"));
+    let sandbox = lab.serve("night.csv", "");
+    for name in ["night.csv", "one.csv"] {
+        lab.launch(&sandbox, &["run", name, "--rate", "off"]).exits(0);
+    }
+    let [night, one] = [1, 2].map(|run| lab.journal().text(&format!("SELECT id FROM run WHERE run = {run}")));
+    let explained = |args: &[&str]| lab.cutover(&[&["explain"], args].concat());
+    explained(&["vm-00001"]).exits(0).says(&format!("run {one}: the one launched last;"));
+    explained(&["vm-00003"]).exits(0).says(&format!("run {night}: the one launched last that has such a row"));
+    explained(&["vm-00003", "--run", "one.csv"]).exits(2).says("has no row `vm-00003`");
+    let nowhere = explained(&["vm-00009"]).exits(2).says(&format!("the run `{one}` has no row `vm-00009`"));
+    assert!(!nowhere.stderr.contains("archives"), "{}", nowhere.stderr);
+
+    lab.cutover(&["journal", "prune", "--keep", "0d", "--archive", "old"]).exits(0);
+    lab.launch(&sandbox, &["run", "one.csv", "--rate", "off", "--new"]).exits(0);
+    explained(&["vm-00003"]).exits(2).says("2 runs in archives were not searched");
+}

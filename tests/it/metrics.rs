@@ -242,7 +242,7 @@ fn a_launch_that_cannot_read_its_settings_or_open_its_log_is_told_and_the_last_s
     let success = |told: &Scraped| told.value("cutover_run_last_success_timestamp_seconds", "plan=\"plan.csv\"");
     let first = success(&told_after(&lab, &sandbox, &run(&["--rate", "off"]), 0));
     lab.write("named.toml", &format!("metrics_file = '{FILE}'\nwindow = 'off'\n"));
-    let cases: [Unusable<'_>; 8] = [
+    let cases: [Unusable<'_>; 7] = [
         (&run(&["--window", "bogus"]), &[], "`bogus`"),
         (&run(&["--config", "absent.toml"]), &[], "could not read the settings file"),
         (&run(&[]), &[("CUTOVER_RAET", "5")], "CUTOVER_RAET"),
@@ -250,7 +250,6 @@ fn a_launch_that_cannot_read_its_settings_or_open_its_log_is_told_and_the_last_s
         (&["run", "plan.csv", "--config", "named.toml", "--rate", "fast"], &[], "`fast`"),
         (&run(&["--log-file", "."]), &[], "the log file"),
         (&run(&["--log-file", "x.csv", "--report", "./x.csv"]), &[], "name one file"),
-        (&["resume", "--metrics-file", FILE, "--window", "bogus"], &[], "`bogus`"),
     ];
     for (args, variables, why) in cases {
         lab.write(FILE, &format!("cutover_run_last_success_timestamp_seconds{{plan=\"plan.csv\"}} {first}\n"));
@@ -260,8 +259,7 @@ fn a_launch_that_cannot_read_its_settings_or_open_its_log_is_told_and_the_last_s
         let told = Scraped::of_file(&lab);
         told.exits(2);
         assert_eq!(success(&told), first, "{args:?}: {}", told.text);
-        let is_of_plan = told.text.contains("cutover_run_exit_code{plan=\"plan.csv\"} 2\n");
-        assert_eq!(is_of_plan, args[0] == "run", "{args:?}: {}", told.text);
+        assert!(told.text.contains("cutover_run_exit_code{plan=\"plan.csv\"} 2\n"), "{args:?}: {}", told.text);
     }
     // Where the metrics would destroy something, they are not written.
     let clash = ["run", "plan.csv", "--metrics-file", "other.csv", "--report", "./other.csv"];
@@ -442,7 +440,8 @@ fn a_file_that_cannot_be_written_is_an_error_before_the_launch_and_one_warning_i
     lab.write("node.prom", "node_load1 0.5\n");
     let sandbox = lab.serve("plan.csv", "");
     let run = |file: &str| lab.launch(&sandbox, &["run", "plan.csv", "--metrics-file", file]);
-    for file in ["absent/a.prom", "node.prom", "plan.csv", "/dev/stdout", "."] {
+    // The collector reads by the end of the name.
+    for file in ["absent/a.prom", "node.prom", "plan.csv", "new.txt", "a.prom.new", ".prom", "/dev/stdout", "."] {
         run(file).exits(2).says(&format!("metrics cannot be written to `{file}`")).says("hint: ");
     }
     let mut variable = lab.command(&with_yes(&sandbox, &["run", "plan.csv"]));
@@ -450,6 +449,7 @@ fn a_file_that_cannot_be_written_is_an_error_before_the_launch_and_one_warning_i
     Launch::start(variable).end().exits(2).says("CUTOVER_METRICS_FILE");
     assert_eq!(std::fs::read_to_string(lab.path("node.prom")).unwrap(), "node_load1 0.5\n");
     assert!(sandbox.ledger().is_empty() && !lab.path("cutover.db").exists());
+    assert!(!lab.path("new.txt").exists() && !lab.path(".prom").exists());
 
     std::fs::create_dir(lab.path("there")).unwrap();
     assert!(Command::new("mkfifo").arg(lab.path("pipe")).status().unwrap().success());
@@ -462,6 +462,86 @@ fn a_file_that_cannot_be_written_is_an_error_before_the_launch_and_one_warning_i
     // It is written as the launch begins and as it ends.
     let ended = launch.end().exits(0).says("the metrics could not be written to `there/a.prom`");
     assert_eq!(ended.stderr.matches("the metrics could not").count(), 1, "{}", ended.stderr);
+}
+
+/// The folder is that of a disk of its own, which takes names and no bytes.
+#[test]
+fn a_disk_without_room_for_the_file_is_an_error_before_the_launch() {
+    let may_mount = Command::new("unshare").args(["-rm", "true"]).stderr(Stdio::null()).status();
+    if !may_mount.is_ok_and(|status| status.success()) {
+        println!("left out: nothing can be mounted here");
+        return;
+    }
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(3, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    let on_full_disk = |more: &[&str]| {
+        let args =
+            with_yes(&sandbox, &[&["run", "plan.csv", "--metrics-file", "small/a.prom"], more].concat()).join(" ");
+        let script = format!(
+            "mkdir -p small && mount -t tmpfs -o size=64k small small || exit 99
+            cat /dev/zero > small/all 2> /dev/null; {} {args}; code=$?; ls -A small; exit $code",
+            env!("CARGO_BIN_EXE_cutover")
+        );
+        let ended = Launch::start(lab.command_of("unshare", &["-rm", "sh", "-c", &script])).end().exits(2);
+        assert!(ended.stderr.contains("metrics cannot be written to `small/a.prom`"), "{}", ended.stderr);
+        assert_eq!(ended.stdout, "all\n", "nothing is left there");
+    };
+    on_full_disk(&["-q"]);
+    on_full_disk(&["--dry-run"]);
+    assert!(sandbox.ledger().is_empty() && !lab.path("cutover.db").exists());
+}
+
+#[test]
+fn a_dry_run_tries_the_files_that_the_launch_would_write_and_leaves_none() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(2, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    let files = || {
+        let names = std::fs::read_dir(lab.path("")).unwrap().map(|entry| entry.unwrap().file_name());
+        names.collect::<std::collections::BTreeSet<_>>()
+    };
+    let before = files();
+    let ends = |more: &[&str], code: i32| {
+        for dry in [&["--dry-run"][..], &[]] {
+            if code != 0 || !dry.is_empty() {
+                lab.launch(&sandbox, &[&["run", "plan.csv"], more, dry].concat()).exits(code);
+            }
+        }
+    };
+    ends(&["--metrics-file", "absent/a.prom"], 2);
+    ends(&["--metrics-file", "a.txt"], 2);
+    ends(&["--log-file", "absent/a.log"], 2);
+    ends(&["--report", "absent/a.csv"], 2);
+    ends(&["--report", "a.unknown"], 2);
+    ends(&["--report", "plan.csv"], 2);
+    ends(&["--metrics-file", FILE, "--report", "a.csv"], 0);
+    assert_eq!(files(), before);
+}
+
+/// A slip in the name of a run is no launch of the night's plan.
+#[test]
+fn a_launch_that_knows_neither_plan_nor_run_leaves_the_file_as_it_is() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(2, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    lab.launch(&sandbox, &run(&["--rate", "off"])).exits(0);
+    let told = || std::fs::read_to_string(lab.path(FILE)).unwrap();
+    let before = told();
+    for args in [&["retry", "TYPO"][..], &["resume", "TYPO"], &["reconcile", "TYPO"], &["retry", "--rate", "fast"]] {
+        let mut command = lab.command(&[args, &["--metrics-file", FILE, "--endpoint", &sandbox.url]].concat());
+        if args[0] != "reconcile" {
+            command.arg("--yes");
+        }
+        Launch::start(command).end().exits(2);
+        assert_eq!(told(), before, "{args:?}");
+    }
+    std::fs::remove_file(lab.path("plan.csv")).unwrap();
+    lab.launch(&sandbox, &run(&[])).exits(2);
+    assert!(told().contains("cutover_run_exit_code{plan=\"plan.csv\"} 2\n"), "{}", told());
 }
 
 #[test]

@@ -249,8 +249,10 @@ fn whatever_a_receiver_does_the_run_does_not_notice() {
     let status = lab.cutover(&["status"]).stdout;
     // The last ten are listed, and the one that hangs is the last of all.
     assert!(status.contains("`hangs`, notice `end`, 3 tries until"), "{status}");
+    assert!(status.contains("the last 10, and 12 more"), "{status}");
     let report = lab.cutover(&["report", "--format", "md"]).stdout;
     assert!(report.contains(r"\`hangs\`, notice \`end\`, 3 tries until"), "{report}");
+    assert!(report.contains("the last 10, and 12 more"), "{report}");
     lab.cutover(&["audit", "verify"]).exits(0);
     nobody_sees(&lab, &[&ended.stdout, &ended.stderr, &status, &report], &["cutover.toml"]);
 }

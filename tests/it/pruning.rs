@@ -119,6 +119,10 @@ fn ended_runs_leave_for_archives_and_what_stays_is_proven_as_it_was() {
     let both = [(first.clone(), true), (killed.clone(), false), (third.clone(), true)];
     assert_eq!(anchors(&after), both.map(|(run, pruned)| (run.clone(), (before[&run].0.clone(), pruned))).into());
     assert!(after["pruned"].as_array().unwrap().iter().all(|run| run["archive_checked"] == true), "{after:#}");
+    let told = lab.cutover(&["audit", "verify", "--archive", "old"]).exits(0).stdout;
+    assert!(told.contains("  proven  by its tombstone, and by its archive, which is as it was written\n"), "{told}");
+    let told = lab.cutover(&["audit", "verify"]).exits(0).stdout;
+    assert!(told.contains("  proven  by its tombstone alone\n"), "{told}");
     // The anchor of a run that left stands for its archive, and with that for those before it. Its tombstone alone does not.
     let of_third = ["--anchor", &before[&third].0];
     assert_eq!(proofs(&verify(&lab, &[&of_third[..], &["--archive", "old"]].concat()), "pruned"), ["anchor", "anchor"]);

@@ -134,6 +134,31 @@ fn whoever_comes_by_another_name_or_would_change_something_is_turned_away() {
 }
 
 #[test]
+fn the_list_names_keys_marks_what_failed_and_counts_what_is_in_archives() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(5, "stopped,syncing"));
+    lab.write("more.csv", &plan(6, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    lab.launch(&sandbox, &["run", "plan.csv", "--rate", "off", "--run-key", "monday"]).exits(0);
+    let site = Site::over(&lab, &[]);
+    let told = site.get("/");
+    assert!(told.contains("<th scope=\"col\">key</th>") && told.contains("<td>monday</td>"), "{told}");
+    assert!(!told.contains("failed") && !told.contains("taken out"), "{told}");
+    lab.cutover(&["journal", "prune", "--keep", "0d", "--archive", "old"]).exits(0);
+    let told = site.get("/");
+    assert!(told.contains("The journal holds no run any more."), "{told}");
+    assert!(told.contains("<p>1 run was taken out of it, and is not listed here: "), "{told}");
+    lab.launch(&sandbox, &["run", "more.csv", "--rate", "off"]).exits(1);
+    let told = site.get("/");
+    assert!(told.contains("<tr class=\"off\">"), "{told}");
+    assert!(
+        told.contains("<td>-</td>") && told.contains("<td><strong>failed</strong>: 1 not_on_target</td>"),
+        "{told}"
+    );
+}
+
+#[test]
 fn elsewhere_than_on_this_machine_it_needs_a_token() {
     const TOKEN: &str = "correct-horse-battery";
     let _machine = shared();

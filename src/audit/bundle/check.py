@@ -987,7 +987,12 @@ def check():
     print("compare the anchor with the one that was noted down on the night")
 
 
-folder = sys.argv[1] if len(sys.argv) > 1 else os.path.dirname(os.path.abspath(__file__))
+arguments = sys.argv[1:]
+if len(arguments) > 1 or any(argument.startswith("-") for argument in arguments):
+    is_asked = arguments in (["-h"], ["--help"])
+    print("usage: python3 check.py [FOLDER]: checks the bundle in FOLDER, else the one beside it", file=sys.stdout if is_asked else sys.stderr)
+    sys.exit(0 if is_asked else 1)
+folder = arguments[0] if arguments else os.path.dirname(os.path.abspath(__file__))
 try:
     check()
 except Wrong as error:

@@ -170,6 +170,7 @@ impl JournalTold {
             let ended = ended_at.map_or_else(|| "-".to_owned(), |at| zone.shows(at));
             let note = match (going_on, unfinished, would_leave) {
                 (true, _, _) => ", going on",
+                (false, true, Some(true)) => ", unfinished, would be taken out",
                 (false, true, _) => ", unfinished",
                 (false, false, Some(true)) => ", would be taken out",
                 (false, false, _) => "",
