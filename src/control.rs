@@ -97,9 +97,11 @@ impl By {
 impl fmt::Display for By {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { user, host, reason, via, who } = self;
-        who.told(user.as_deref(), host).fmt(f)?;
-        if via != CONTROL {
-            write!(f, " with {via}")?;
+        match user.as_deref() {
+            // A file is there, whoever made it.
+            None if via != CONTROL && who.is_empty() => f.write_str(via)?,
+            user if via == CONTROL => who.told(user, host).fmt(f)?,
+            user => write!(f, "{} with {via}", who.told(user, host))?,
         }
         match reason {
             Some(reason) => write!(f, ": {reason}"),

@@ -87,7 +87,13 @@ impl Launch {
         // If the copy cannot be opened, the loss of the first file is told.
         let copied = faults.losing.copied().and_then(|path| Journal::open_to_read(path).ok());
         let copied = copied.map(|journal| JournalReader::new(journal, self.run.key));
-        let halted = |exit, reason| self.halt_facts(&work.of_run.stop, exit, reason, broken.clone()).ending();
+        let signal = by_signal(&work.of_run.stop);
+        let halted = |exit, reason| HaltFacts { exit, reason, signal, broken: broken.clone() }.ending();
+        // A stop that somebody chose ends a launch that has sent nothing yet as it ends any other.
+        let carried = match carried {
+            Err(Halted::With(Exit::Interrupted, _)) if work.of_run.stop.chosen().is_some() => Ok(()),
+            carried => carried,
+        };
         match (carried, copied) {
             (Ok(()), None) => self.conclude(work, faults, &work.of_run.journal, broken).await,
             // The copy is whole: an error after the copy was made concerns the lost file alone.
@@ -125,7 +131,7 @@ impl Launch {
             n_rows: u64::from(self.run.n_rows),
             tally: journal.read(Journal::tally).await?,
             signal: by_signal(stop),
-            chosen: self.chosen(stop, ""),
+            chosen: self.chosen(stop),
             vetoed: stop.has_reason(DrainReason::Vetoed) && self.sent.n() == 0,
             stopped: stopped_lanes(lanes),
             refused: refused_lanes(lanes),
@@ -140,15 +146,11 @@ impl Launch {
         Ok(facts.ending())
     }
 
-    fn halt_facts(&self, stop: &Stop, exit: Exit, reason: String, broken: Vec<String>) -> HaltFacts {
-        HaltFacts { exit, chosen: self.chosen(stop, &reason), reason, signal: by_signal(stop), broken }
-    }
-
-    /// Words of the first reason to stop that somebody chose; others where it has none.
-    fn chosen(&self, stop: &Stop, otherwise: &str) -> Option<String> {
+    /// Words of the first reason to stop that somebody chose.
+    fn chosen(&self, stop: &Stop) -> Option<String> {
         let (reason, why) = stop.chosen()?;
-        let why = why.unwrap_or_else(|| otherwise.to_owned());
-        let is_unsent = reason == DrainReason::NotBegun && self.sent.n() == 0;
+        let why = why.unwrap_or_default();
+        let is_unsent = matches!(reason, DrainReason::NotBegun | DrainReason::Operator) && self.sent.n() == 0;
         Some(if is_unsent { format!("{why}; nothing was sent by this launch") } else { why })
     }
 

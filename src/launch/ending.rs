@@ -91,20 +91,18 @@ pub(super) struct HaltFacts {
     pub(super) reason: String,
     /// Exit of the signal by which it was told to stop, if by one.
     pub(super) signal: Option<Exit>,
-    /// Reason for a stop that somebody chose: a rule, a window, a command.
-    pub(super) chosen: Option<String>,
     /// Faults of the program or the machine.
     pub(super) broken: Vec<String>,
 }
 
 impl HaltFacts {
-    /// Returns the worst exit, and all reasons in one line. An interruption that somebody chose is a halt, and is told by their reason.
+    /// Returns the worst exit, and all reasons in one line.
     pub(super) fn ending(self) -> (Exit, Option<String>) {
-        let Self { exit, reason, signal, chosen, broken } = self;
-        let (exit, reason) = match (exit, chosen) {
-            (Exit::Interrupted, Some(why)) => (signal.unwrap_or(Exit::Halted), why),
-            (Exit::Interrupted, None) => (signal.unwrap_or(Exit::Interrupted), reason),
-            (exit, _) => (signal.map_or(exit, |signal| signal.worst(exit)), reason),
+        let Self { exit, reason, signal, broken } = self;
+        let exit = match (exit, signal) {
+            (exit, None) => exit,
+            (Exit::Interrupted, Some(signal)) => signal,
+            (exit, Some(signal)) => signal.worst(exit),
         };
         and_broken(exit, Some(reason), broken)
     }
@@ -258,23 +256,15 @@ mod tests {
 
     #[test]
     fn a_launch_that_was_stopped_before_it_began_ends_with_the_worst_of_what_stopped_it() {
-        let halt = |exit| HaltFacts { exit, reason: "why".into(), signal: None, chosen: None, broken: Vec::new() };
-        let chosen = Some("the window is shut".to_owned());
+        let halt = |exit| HaltFacts { exit, reason: "why".into(), signal: None, broken: Vec::new() };
         for (facts, exit, said) in [
             (halt(Exit::Refused), Exit::Refused, "why"),
             (halt(Exit::Interrupted), Exit::Interrupted, "why"),
-            // The question was left by a signal, or because somebody chose to stop.
+            // The question was left by a signal.
             (HaltFacts { signal: Some(Exit::Terminated), ..halt(Exit::Interrupted) }, Exit::Terminated, "why"),
-            (HaltFacts { chosen: chosen.clone(), ..halt(Exit::Interrupted) }, Exit::Halted, "the window is shut"),
-            (
-                HaltFacts { signal: Some(Exit::HungUp), chosen: chosen.clone(), ..halt(Exit::Interrupted) },
-                Exit::HungUp,
-                "the window is shut",
-            ),
             // What was said before a signal came is still why.
             (HaltFacts { signal: Some(Exit::Interrupted), ..halt(Exit::Unreachable) }, Exit::Interrupted, "why"),
             (HaltFacts { signal: Some(Exit::Interrupted), ..halt(Exit::Refused) }, Exit::Refused, "why"),
-            (HaltFacts { chosen, ..halt(Exit::Unreachable) }, Exit::Unreachable, "why"),
             (HaltFacts { broken: vec!["a".into(), "b".into()], ..halt(Exit::Refused) }, Exit::Internal, "a; b; why"),
         ] {
             assert_eq!(facts.clone().ending(), (exit, Some(said.to_owned())), "{facts:?}");

@@ -312,6 +312,21 @@ fn what_cannot_begin_in_its_time_ends_and_has_sent_nothing() {
 }
 
 #[test]
+fn a_launch_that_a_file_stops_before_it_sends_says_so_and_what_is_left() {
+    let _machine = shared();
+    let (lab, sandbox) = lab();
+    lab.write("stopf", "");
+    for more in [&["-q"][..], &[], &["--preflight", "off"]] {
+        let run = ["run", "plan.csv", "--new", "--stop-file", "stopf"];
+        let ended = call(&lab, &sandbox, &[&run[..], more].concat()).exits(4);
+        let says =
+            "error: drained by the file stopf; nothing was sent by this launch; 10 rows left to do: cutover resume ";
+        assert!(ended.stderr.contains(says), "{more:?}: {}", ended.stderr);
+    }
+    assert!(sandbox.changes().is_empty());
+}
+
+#[test]
 fn a_bad_key_or_duration_is_told_with_its_flag_its_value_and_what_it_may_be() {
     let _machine = shared();
     let lab = Lab::new();
