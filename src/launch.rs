@@ -54,6 +54,7 @@ pub(crate) mod planned;
 pub(crate) mod ready;
 pub(crate) mod request;
 mod run_key;
+mod run_lock;
 mod running_hooks;
 pub(crate) mod saving;
 pub(crate) mod signals;

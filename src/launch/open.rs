@@ -19,6 +19,7 @@ use super::making::make_run;
 use super::planned::PlanToLaunch;
 use super::ready::{Prepared, Ready};
 use super::run_key::{self, RunOfKey};
+use super::run_lock::lock_of_run;
 use super::signals::Signals;
 use super::summing_up::Carried;
 use super::taking_up::RunToTakeUp;
@@ -34,7 +35,7 @@ use crate::journal::new_run::{NewLane, NewlyMade};
 use crate::journal::read::runs::RunRecord;
 use crate::journal::tombstone::Tombstone;
 use crate::journal::{Journal, JournalError, RunKey};
-use crate::lock::{self, Lock};
+use crate::lock::Lock;
 use crate::log::logs::Logs;
 use crate::model::SourceId;
 use crate::model::state::SeenState;
@@ -234,11 +235,6 @@ fn locked(
     let of_accounts = lock_all(&prepared.context, &prepared.accounts)?;
     fetch_credentials(runtime, &prepared.accounts)?;
     Ok((lock_of_run(journal, run)?, of_accounts))
-}
-
-fn lock_of_run(journal: &Journal, run: &RunRecord) -> Result<Lock, CommandError> {
-    let path = journal.path();
-    Ok(Lock::take(&lock::of_run(path, &run.id), journal.mode(), &format!("run {}", run.id), path)?)
 }
 
 /// Finds the run of a plan, or makes it, and locks it. Nothing stays locked after an error.

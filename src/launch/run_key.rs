@@ -8,6 +8,7 @@
 //! | was made and not launched, or was cut off | goes on with it |
 //! | has rows without a verdict, whatever it ended with (4, 5, 8, 130 …) | goes on with it |
 //! | has a verdict for every row | sends nothing, prints its summary, and ends with its code |
+//! | the same, and a result of it could not be delivered | says so (70), until it writes a report of its own |
 //! | was taken out of the journal | sends nothing, names its archive, and ends with its code |
 
 use crate::exit::Exit;

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::ending::exit_event;
 use super::inputs::Launch;
+use super::run_lock::lock_of_run;
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::journal::Journal;
@@ -47,14 +48,42 @@ impl Launch {
         Ok(exit)
     }
 
-    /// Does the same for a run that had ended before this launch: nothing is recorded of it any more.
+    /// Does the same for a run that had ended before this launch. A report of this launch settles a result that an earlier one could
+    /// not deliver; nothing else is recorded of the run any more.
     pub(super) fn sum_up_again(&self, carried: Carried) -> Result<Exit, CommandError> {
         self.report_or_say_how_it_ended(&carried)?;
+        let carried = self.settled(carried)?;
         let summary = self.summary(&carried)?;
         self.print(&summary)?;
         let Carried { exit, reason, .. } = carried;
-        self.complain(exit, reason, &summary);
+        if exit.is_finished() {
+            self.complain(exit, reason, &summary);
+        } else {
+            let reason = reason.unwrap_or_else(|| summary.in_one_line());
+            let hint = format!("`{}` settles it", summary.commands.reconcile());
+            self.console.fail(&format!("of an earlier launch: {reason}"), &[], Some(&hint));
+        }
         Ok(exit)
+    }
+
+    /// Records again what the run had come to, if this launch has written a report and an earlier one could not deliver a result.
+    fn settled(&self, carried: Carried) -> Result<Carried, CommandError> {
+        if self.request.report.is_none() {
+            return Ok(carried);
+        }
+        let mut journal = Journal::open(&carried.journal)?;
+        // Another process has just taken the run, and ends it.
+        let Ok(_lock) = lock_of_run(&journal, &self.run) else { return Ok(carried) };
+        let Some((exit, reason)) = journal.end_before_undelivered(self.run.key)? else { return Ok(carried) };
+        let ended = exit_event(exit, reason.clone(), None, Instant::now());
+        append_of_run(&mut journal, &mut *self.logs.of_run(&self.run.id), self.run.key, ended)?;
+        let settled = Carried { exit, reason, ..carried };
+        // Written again, because the report has the exit, too.
+        if let Err(error) = self.report(&settled) {
+            self.undelivered(&settled, &error)?;
+            return Err(error);
+        }
+        Ok(settled)
     }
 
     /// Reports the end of a launch that did not do all it was asked to, as an error. Where no text of the summary is printed, the error
@@ -113,14 +142,14 @@ impl Launch {
             let Ok(summary) = self.summary(carried) else { return error };
             let again = summary.commands.report_to(format.name(), path);
             CommandError::Unreported(Box::new(Unreported { error, ended: summary.sentence(), again }))
-        })
+        })?;
+        self.console.say(&format!("report: {}", plain::shown(path)));
+        Ok(())
     }
 
     fn report(&self, carried: &Carried) -> Result<(), CommandError> {
         let Some((format, path)) = &self.request.report else { return Ok(()) };
         let journal = Journal::open_to_read(&carried.journal)?;
-        write_report(&journal, &journal.run(self.run.key)?, *format, path)?;
-        self.console.say(&format!("report: {}", plain::shown(path)));
-        Ok(())
+        write_report(&journal, &journal.run(self.run.key)?, *format, path)
     }
 }

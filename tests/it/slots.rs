@@ -312,6 +312,44 @@ fn what_cannot_begin_in_its_time_ends_and_has_sent_nothing() {
 }
 
 #[test]
+fn a_report_that_an_earlier_launch_could_not_write_is_settled_by_one_of_its_key_that_writes_its_own() {
+    let _machine = shared();
+    let (lab, sandbox) = lab();
+    let full = lab.path("full.json");
+    for (key, settles) in [("same", "full.json"), ("other", "other.json"), ("reconciled", "")] {
+        let slot = |more: &[&str]| call(&lab, &sandbox, &[&["run", "plan.csv", "--run-key", key], more].concat());
+        std::os::unix::fs::symlink("/dev/full", &full).unwrap();
+        slot(&["--report", "full.json"]).exits(70).says("could not write `full.json`");
+        let run = lab.journal().text(&format!("SELECT id FROM run WHERE run_key = '{key}'"));
+        // What is still missing is another launch's, and has a command that settles it.
+        for more in [&["-q"][..], &[]] {
+            let told = slot(more).exits(70).says("of an earlier launch: could not write `full.json`");
+            assert!(told.stderr.contains(&format!("cutover reconcile {run}")), "{}", told.stderr);
+        }
+        let own = slot(&["--report", "full.json"]).exits(70).says("could not write `full.json`");
+        assert!(!own.stderr.contains("of an earlier launch"), "{}", own.stderr);
+        std::fs::remove_file(&full).unwrap();
+        if settles.is_empty() {
+            call(&lab, &sandbox, &["reconcile", &run]).exits(1);
+        } else {
+            let ended = slot(&["-q", "--report", settles]).exits(1);
+            assert!(!ended.stderr.contains("No space left"), "{}", ended.stderr);
+            let report: Value = serde_json::from_str(&std::fs::read_to_string(lab.path(settles)).unwrap()).unwrap();
+            let summary = report.get("summary").unwrap_or(&report);
+            assert_eq!(summary["exit"]["code"], 1, "{key}: the report has the end that it settles");
+            lab.cutover(&["audit", "verify", &run, "--anchor", summary["anchor"].as_str().unwrap()]).exits(0);
+        }
+        let n_events = lab.journal().count("SELECT count(*) FROM event");
+        let quiet = slot(&["-q"]).exits(1);
+        assert!(!quiet.stderr.contains("No space left"), "{}", quiet.stderr);
+        slot(&["-q", "--report", "later.json"]).exits(1);
+        assert_eq!(lab.journal().count("SELECT count(*) FROM event"), n_events, "{key}: it is settled once");
+        lab.cutover(&["audit", "verify", &run]).exits(0);
+        _ = std::fs::remove_file(&full);
+    }
+}
+
+#[test]
 fn a_launch_that_a_file_stops_before_it_sends_says_so_and_what_is_left() {
     let _machine = shared();
     let (lab, sandbox) = lab();

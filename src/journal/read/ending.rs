@@ -6,6 +6,7 @@ use crate::control::{By, Command, Wait};
 use crate::event::kind::EventKind;
 use crate::event::lane::{LaneEvent, LaneStop};
 use crate::event::run::{DrainReason, Refusal, RunEvent};
+use crate::exit::Exit;
 use crate::journal::connection::{Journal, RunKey};
 use crate::journal::error::JournalError;
 use crate::journal::tables::event::event;
@@ -71,6 +72,23 @@ impl Journal {
             }
         }
         Ok(ending)
+    }
+
+    /// Returns exit and reason with which the run's last launch ended first, if a result that could not be delivered made it end again.
+    pub(crate) fn end_before_undelivered(&self, run: RunKey) -> Result<Option<(Exit, Option<String>)>, JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT lane, seq, at, kind, row, detail FROM event
+             WHERE run = ?1 AND lane = 0 AND kind = 'launch_ended' AND seq >
+                 (SELECT max(seq) FROM event WHERE run = ?1 AND lane = 0 AND kind = 'launch_began') ORDER BY seq",
+        )?;
+        let mut ends = Vec::new();
+        for event in statement.query_and_then([run.0], event)? {
+            if let EventKind::Run(RunEvent::LaunchEnded { exit, reason, .. }) = event?.kind {
+                ends.push((exit, reason));
+            }
+        }
+        let is_settled = ends.first() == ends.last();
+        Ok(ends.into_iter().next().filter(|_| !is_settled))
     }
 
     /// Tells whether a stage began in the run's last launch.
