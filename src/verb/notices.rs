@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 
 use jiff::Timestamp;
 
@@ -52,6 +53,8 @@ struct NoticesOfLaunch {
     reach: Mutex<Reach>,
     /// Name of the plan, once that was read.
     plan: Mutex<Option<String>>,
+    /// Notices of the ends of other runs, each with the thread that waits for them.
+    of_closed: Mutex<Vec<(Notices, Option<JoinHandle<()>>)>>,
 }
 
 /// Run that a launch carries, and its journal.
@@ -105,6 +108,7 @@ impl Notices {
                 secrets,
                 reach: Mutex::new(reach),
                 plan: Mutex::default(),
+                of_closed: Mutex::default(),
             }
         });
         Self(Some(shared))
@@ -174,16 +178,41 @@ impl Notices {
     pub(crate) fn wait_no_longer(&self) {
         if let Some(shared) = &self.0 {
             shared.is_enough.store(true, Ordering::Relaxed);
+            shared.of_closed().iter().for_each(|(notices, _)| notices.wait_no_longer());
+        }
+    }
+
+    /// Has the receivers told of the end of another run, which this launch closed, by notices of its own. Only the end of this process
+    /// waits for them.
+    pub(crate) fn tell_end_of(&self, closed: NoticedRun, exit: Exit, open: impl FnOnce(&'static str) -> Self) {
+        let Some(shared) = &self.0 else { return };
+        let notices = open(shared.verb);
+        notices.are_about(closed, None);
+        let of_closed = notices.clone();
+        match thread::Builder::new().spawn(move || of_closed.end(exit, None, None)) {
+            Ok(telling) => shared.of_closed().push((notices, Some(telling))),
+            Err(_) => notices.end(exit, None, None),
         }
     }
 
     /// Tells of the end of the process, and waits until all is delivered or given up, for ten seconds at most.
     pub(crate) fn end(&self, exit: Exit, error: Option<&str>, hint: Option<&str>) {
         let Some(shared) = &self.0 else { return };
-        let Some(desk) = shared.desk().take().filter(|_| shared.reach() == Reach::Outside) else { return };
-        let (subject, verb) = (shared.subject().clone(), shared.verb);
+        shared.end(exit, error, hint);
+        let telling: Vec<_> = shared.of_closed().iter_mut().filter_map(|(_, telling)| telling.take()).collect();
+        for telling in telling {
+            // A thread that panicked has told that.
+            _ = telling.join();
+        }
+    }
+}
+
+impl NoticesOfLaunch {
+    fn end(&self, exit: Exit, error: Option<&str>, hint: Option<&str>) {
+        let Some(desk) = self.desk().take().filter(|_| self.reach() == Reach::Outside) else { return };
+        let (subject, verb) = (self.subject().clone(), self.verb);
         let end = NoticeExit { code: exit.code(), name: exit.name(), reason: None };
-        let plan = shared.plan.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (error, hint) = (error.map(str::to_owned), hint.map(plain));
         let last = move || {
             if let Some(subject) = subject {
@@ -194,17 +223,19 @@ impl Notices {
             let text = error.map_or_else(|| without_error.to_owned(), |error| plain(&error));
             Notice { exit: Some(end), next: hint, plan_name: plan, ..Notice::new(Occasion::End, verb, text) }
         };
-        desk.close(last, &shared.is_enough);
+        desk.close(last, &self.is_enough);
     }
-}
 
-impl NoticesOfLaunch {
     fn subject(&self) -> std::sync::MutexGuard<'_, Option<NoticedRun>> {
         self.subject.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn reach(&self) -> Reach {
         *self.reach.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn of_closed(&self) -> std::sync::MutexGuard<'_, Vec<(Notices, Option<JoinHandle<()>>)>> {
+        self.of_closed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn desk(&self) -> std::sync::MutexGuard<'_, Option<Desk>> {

@@ -1,5 +1,6 @@
 //! Reach of a launch: whether anything of it leaves this process.
 
+use crate::journal::read::lanes::LaneRecord;
 use crate::settings::Settings;
 use crate::settings::parse::Destination;
 
@@ -17,5 +18,11 @@ impl Reach {
     /// Reach by the settings, as long as no account is known.
     pub(crate) fn of_settings(settings: &Settings) -> Self {
         if settings.destination == Some(Destination::Sandbox) { Reach::ThisProcess } else { Reach::Outside }
+    }
+
+    /// Reach of a run in these accounts of its journal.
+    pub(crate) fn of_lanes(lanes: &[LaneRecord]) -> Self {
+        let inside = Destination::Sandbox.to_string();
+        if lanes.iter().all(|lane| lane.endpoint == inside) { Reach::ThisProcess } else { Reach::Outside }
     }
 }

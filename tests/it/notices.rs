@@ -404,6 +404,58 @@ fn an_end_before_there_is_a_run_is_told_too() {
 }
 
 #[test]
+fn the_launch_that_closes_a_run_which_was_cut_off_after_its_last_row_tells_of_its_end_once() {
+    let _machine = shared();
+    let slot = ["run", "plan.csv", "--run-key", "night"];
+    for closes in [slot, ["run", "plan.csv", "--run-key", "day"]] {
+        let (lab, sandbox) = three_rows();
+        let [hook, ping] = ["", "OK"].map(|body| Hook::that(Does::Answers(200, body)));
+        lab.write(
+            "cutover.toml",
+            &format!(
+                "{}[notify.dead]\nkind = 'ping'\nurl = '{}'\n\
+                 [hooks]\nafter_run = 'touch inhook; [ -e go ] || exec sleep 30'\n",
+                settings(&[("ops", &hook.url)]),
+                ping.url
+            ),
+        );
+        let launch =
+            |args: &[&str]| Launch::start(lab.command(&[args, &["-q", "--yes", "--endpoint", &sandbox.url]].concat()));
+        let mut first = launch(&slot);
+        while !lab.path("inhook").exists() {
+            assert!(first.is_running(), "it waits for its hook");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        first.kill();
+        let run = lab.journal().text("SELECT id FROM run");
+        let ends = || {
+            let all = hook.came().into_iter().map(|came| came.json());
+            all.filter(|told| told["about"] == "end" && told["run"] == run.as_str()).collect::<Vec<Value>>()
+        };
+        assert!(ends().is_empty(), "who is killed says nothing more");
+        lab.write("go", "");
+        let closed = launch(&closes).end();
+        let told = ends();
+        let [end] = &told[..] else { panic!("{closes:?}: {told:?} {}", closed.stderr) };
+        assert_eq!(
+            (&end["exit"]["code"], &end["counts"]["on_target"], &end["launch"]),
+            (&json!(0), &json!(3), &json!(1))
+        );
+        assert!(end["exit"]["reason"].as_str().unwrap().contains("was cut off after the last row"), "{end}");
+        lab.cutover(&["audit", "verify", &run, "--anchor", end["anchor"].as_str().unwrap()]).exits(0);
+        let n_pings = || ping.came().iter().filter(|came| came.path == "/0").count();
+        assert!(n_pings() >= 1, "{closes:?}");
+        // Whoever comes later with its key has nothing to tell.
+        let n_told = (hook.came().len(), ping.came().len());
+        launch(&slot).end().exits(0);
+        assert_eq!((hook.came().len(), ping.came().len()), n_told, "{closes:?}");
+        let ended =
+            "SELECT count(*) || group_concat(DISTINCT problem IS NULL) FROM v_notice WHERE about = 'end' AND run = ";
+        assert_eq!(lab.journal().text(&format!("{ended}'{run}'")), "21", "{closes:?}");
+    }
+}
+
+#[test]
 fn a_topic_is_written_to_with_the_keys_of_the_run_as_the_official_sdk_writes() {
     let _machine = shared();
     let (lab, sandbox) = three_rows();
