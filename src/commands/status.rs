@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use crate::exit::{Exit, PluginState};
 use crate::journal::{Journal, JournalError, RunKey};
 use crate::report::holder::Holder;
@@ -38,7 +36,7 @@ pub(super) fn status(
         if context.console.json {
             print_json(|out| summary::write_json(&summary, out))?;
         } else {
-            print(|out| Ok(status::write_text(&summary, holder, (Timestamp::now(), &zone), out)?))?;
+            print(|out| Ok(status::write_text(&summary, holder, &zone, out)?))?;
         }
         if !watch || summary.running.is_none() || holder == Holder::Gone {
             return Ok(Exit::Done);
@@ -83,7 +81,7 @@ fn condition_of(journal: &Journal, run: RunKey) -> Result<(Summary, Condition), 
         if summary.running.is_some() && holder == Holder::Gone && !journal.run(run)?.running {
             continue;
         }
-        let condition = Condition::new(&summary, holder, has_a_stage, Timestamp::now());
+        let condition = Condition::new(&summary, holder, has_a_stage);
         return Ok((summary, condition));
     }
 }

@@ -24,7 +24,6 @@ use crate::event::kind::EventKind;
 use crate::event::lane::{CoolDownCause, LaneEvent};
 use crate::event::row::RowEvent;
 use crate::event::run::RunEvent;
-use crate::journal::read::lanes::LaneRecord;
 use crate::journal::{Journal, JournalError};
 use crate::ledger::standing::Phase;
 use crate::metrics::pace::TargetPace;
@@ -87,15 +86,14 @@ impl Launch {
     /// Records the rest of a wait that another run of an account left: whoever asks what this run waits for finds it in this run.
     async fn record_waits(&self, work: &Work) -> Result<(), Halted> {
         let Work { lanes, of_run: RunParts { journal, .. }, .. } = work;
-        let cooling = lanes.iter().filter_map(|lane| Some((lane, lane.gauges().cooling?)));
-        let cooling: Vec<_> = cooling.collect();
+        let cooling: Vec<_> = lanes.iter().filter_map(|lane| Some((lane, lane.gauges().cooling?))).collect();
         if cooling.is_empty() {
             return Ok(());
         }
-        let (now, own) = (self.clock.now(), journal.read(Journal::lanes).await?);
+        let now = self.clock.now();
+        let own = journal.read(move |journal, run| journal.cooling(run, now)).await?;
         for (lane, left) in cooling {
-            let is_own = |own: &LaneRecord| own.lane == lane.id && own.cooled_until.is_some_and(|until| until > now);
-            if !own.iter().any(is_own) {
+            if !own.contains_key(&lane.id) {
                 let wait = LaneEvent::cool_down(left, CoolDownCause::OtherRun).into();
                 record_any(lane, vec![wait]).await?;
             }

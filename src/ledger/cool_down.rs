@@ -7,28 +7,54 @@ use jiff::Timestamp;
 /// Longest wait that is believed of a service. A longer one stays in the journal and is not obeyed.
 pub const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
-/// Rest of the waits that the events of a lane give, as of the last of them. It is never longer than a wait that was recorded, whatever
-/// the clock did since: time that passes shortens it, and a clock that is set back only stops that.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Waits that the events of a lane give. None of them is longer than it was recorded, whatever the clock did since: where the clock
+/// shows less than when the wait began, time is what passed from event to event. Where it shows more, a wait goes on to its end by
+/// the clock, although the clock may have been behind meanwhile and have been set ahead.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CoolDown {
-    left: Duration,
+    waits: Vec<Wait>,
+    /// Time that passed from event to event.
+    passed: Duration,
     as_of: Option<Timestamp>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Wait {
+    length: Duration,
+    began: Timestamp,
+    /// Time that had passed when it began.
+    passed: Duration,
 }
 
 impl CoolDown {
     /// Adds the next event of the lane, with its wait if it gives one. Any other shows that time has passed.
     pub fn add(&mut self, at: Timestamp, wait_ms: Option<u64>) {
-        let wait = wait_ms.map(Duration::from_millis).filter(|wait| *wait <= LONGEST_WAIT);
-        self.left = self.left(at).max(wait.unwrap_or_default());
+        self.passed = self.passed_at(at);
         self.as_of = Some(at);
+        let length = wait_ms.map(Duration::from_millis).filter(|length| *length <= LONGEST_WAIT);
+        self.waits.extend(length.map(|length| Wait { length, began: at, passed: self.passed }));
     }
 
     /// Returns the rest of the waits at a time after the last event.
     #[must_use]
     pub fn left(&self, now: Timestamp) -> Duration {
-        let passed = self.as_of.map(|as_of| now.duration_since(as_of));
-        self.left.saturating_sub(passed.and_then(|passed| passed.try_into().ok()).unwrap_or_default())
+        let passed = self.passed_at(now);
+        let left = |wait: &Wait| {
+            let since = forward(wait.began, now).unwrap_or(passed.saturating_sub(wait.passed));
+            wait.length.saturating_sub(since)
+        };
+        self.waits.iter().map(left).max().unwrap_or_default()
     }
+
+    fn passed_at(&self, now: Timestamp) -> Duration {
+        let since = self.as_of.and_then(|as_of| forward(as_of, now));
+        self.passed.saturating_add(since.unwrap_or_default())
+    }
+}
+
+/// Time from one time to another; `None` if the clock was set back in between.
+fn forward(from: Timestamp, to: Timestamp) -> Option<Duration> {
+    to.duration_since(from).try_into().ok()
 }
 
 #[cfg(test)]
@@ -91,6 +117,12 @@ mod tests {
             (&[waits(0, 7), waits(-hour, 5)], 1 - hour, 6),
             // Set ahead, or right again after it was behind: by the clock the wait is over.
             (&[waits(-hour, 7)], 0, 0),
+            // Right again after it was behind, or ahead, in between: by the clock the wait goes on.
+            (&[waits(0, 60), passes(-hour), passes(1 - hour)], 2, 58),
+            (&[waits(0, 60), passes(-hour), passes(10)], 11, 49),
+            (&[waits(0, 60), passes(hour)], 2, 58),
+            (&[waits(0, 60), waits(hour, 5)], 2, 58),
+            (&[waits(0, 60), passes(-hour), passes(61)], 61, 0),
         ] {
             assert_eq!(cool_down(events).left(at(now)).as_secs(), expected, "{events:?} at {now}");
         }
@@ -105,9 +137,9 @@ mod tests {
             let cool_down = cool_down(&history);
             let longest = history.iter().filter_map(|(_, wait_s)| *wait_s).filter(|wait_s| *wait_s <= 86_400).max();
             prop_assert!(cool_down.left(at(now)).as_secs() <= longest.unwrap_or(0));
-            // Over once that has passed since the last event.
-            let last = history.last().map_or(at(now), |(second, _)| at(*second));
-            let later = last + SignedDuration::from_secs(longest.unwrap_or(0).try_into().unwrap());
+            // Over once that has passed since the latest of the events.
+            let latest = history.iter().map(|(second, _)| at(*second)).max().unwrap_or(at(now));
+            let later = latest + SignedDuration::from_secs(longest.unwrap_or(0).try_into().unwrap());
             prop_assert_eq!(cool_down.left(later), Duration::ZERO);
         }
     }

@@ -1,6 +1,6 @@
 //! Things that a run waits for, and which of them end only when a person acts.
 
-use jiff::Timestamp;
+use std::time::Duration;
 
 use crate::control::{CONTROL, Paused, Wait, Waits};
 
@@ -47,16 +47,11 @@ impl WaitsFor {
     }
 }
 
-/// Returns everything that a run waits for, each once and in the order of [`WaitsFor::ALL`]. `quota_until` is the first end of the
-/// waits for the quota, if every account that has rows left has one. Of a run whose launch was cut off it
+/// Returns everything that a run waits for, each once and in the order of [`WaitsFor::ALL`]. `throttled_for` is the shortest rest
+/// of the waits for the quota, if every account that has rows left has one. Of a run whose launch was cut off it
 /// returns what that launch waited for.
 #[must_use]
-pub fn waits_for(
-    paused: &[Paused],
-    waits: Option<&Waits>,
-    quota_until: Option<Timestamp>,
-    now: Timestamp,
-) -> Vec<WaitsFor> {
+pub fn waits_for(paused: &[Paused], waits: Option<&Waits>, throttled_for: Option<Duration>) -> Vec<WaitsFor> {
     let for_stage = waits.map(|waits| match waits.cause {
         Wait::Approval => WaitsFor::Approval,
         Wait::Soak => WaitsFor::Soak,
@@ -64,7 +59,7 @@ pub fn waits_for(
     });
     let by_operators =
         paused.iter().map(|paused| if paused.by.via == CONTROL { WaitsFor::Pause } else { WaitsFor::PauseFile });
-    let for_quota = quota_until.filter(|until| *until > now).map(|_| WaitsFor::Quota);
+    let for_quota = throttled_for.map(|_| WaitsFor::Quota);
     let mut all: Vec<WaitsFor> = for_stage.into_iter().chain(by_operators).chain(for_quota).collect();
     all.sort_unstable();
     all.dedup();
@@ -73,6 +68,8 @@ pub fn waits_for(
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
     use crate::control::By;
     use crate::waves::{Part, Stage};
@@ -88,18 +85,15 @@ mod tests {
 
     #[test]
     fn a_run_waits_for_all_that_holds_it_and_each_is_told_once() {
-        let at = |second| Timestamp::from_second(second).unwrap();
         let by_all = [paused("/flag"), paused(CONTROL), paused("/other")];
-        for (paused, cause, quota_until, expected) in [
+        for (paused, cause, throttled_for, expected) in [
             (&[][..], None, None, &[][..]),
             (&[], Some(Wait::Approval), None, &[WaitsFor::Approval]),
             (&[], Some(Wait::Soak), None, &[WaitsFor::Soak]),
-            (&[], Some(Wait::Window), Some(at(101)), &[WaitsFor::Window, WaitsFor::Quota]),
+            (&[], Some(Wait::Window), Some(Duration::from_secs(1)), &[WaitsFor::Window, WaitsFor::Quota]),
             (&by_all, Some(Wait::Window), None, &[WaitsFor::Window, WaitsFor::Pause, WaitsFor::PauseFile]),
-            // A wait for the quota that is over is none.
-            (&[], None, Some(at(100)), &[]),
         ] {
-            assert_eq!(waits_for(paused, cause.map(waits).as_ref(), quota_until, at(100)), expected);
+            assert_eq!(waits_for(paused, cause.map(waits).as_ref(), throttled_for), expected);
         }
     }
 

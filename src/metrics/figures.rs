@@ -15,7 +15,7 @@ use crate::ledger::waiting::{WaitsFor, waits_for};
 use crate::report::cut_off;
 use crate::report::holder::Holder;
 use crate::report::summary::lanes_of;
-use crate::report::waiting::quota_until;
+use crate::report::waiting::throttled_for;
 use crate::wording::plain::{plain, shortened};
 
 /// Longest label value made from a text of others, in terminal columns.
@@ -98,7 +98,7 @@ impl Figures {
             let Sums { tally, lanes, .. } = journal.sums(key)?;
             let run = cut_off::as_told(journal, &journal.run(key)?, &tally)?;
             journal.count_outcomes(key, outcomes)?;
-            let lanes = lanes_of(journal.lanes(key)?, &lanes);
+            let lanes = lanes_of(journal, key, &lanes, now)?;
             let steered = journal.steered(key)?;
             let began = journal.last_launch(key)?.map(|event| event.at);
             let holder = run.running.then(|| Holder::look_up(journal.path(), &run));
@@ -113,7 +113,7 @@ impl Figures {
             };
             let waits_for = match holder {
                 Some(Holder::Alive | Holder::Unknown) => {
-                    waits_for(&steered.paused, steered.waits.as_ref(), quota_until(&lanes), now)
+                    waits_for(&steered.paused, steered.waits.as_ref(), throttled_for(&lanes))
                 }
                 Some(Holder::Gone) | None => Vec::new(),
             };

@@ -1,8 +1,6 @@
 //! Answer to a monitoring system about runs: a state, one line, and figures.
 //! source: Monitoring Plugins Development Guidelines, "Plugin Output for Nagios" and "Performance data"
 
-use jiff::Timestamp;
-
 use super::holder::Holder;
 use super::next::given::YES;
 use super::runs::not_told;
@@ -53,7 +51,7 @@ pub(crate) enum Condition {
 
 impl Condition {
     /// Judges a run by its summary and its lock. Verbs that may ask are those that send.
-    pub(crate) fn new(summary: &Summary, holder: Holder, has_a_stage: bool, now: Timestamp) -> Self {
+    pub(crate) fn new(summary: &Summary, holder: Holder, has_a_stage: bool) -> Self {
         let is_running = summary.running.is_some();
         match (holder, is_running, summary.exit.code) {
             (Holder::Alive, _, _) => {
@@ -63,7 +61,7 @@ impl Condition {
                 let is_stopped = summary.lanes.iter().filter(|lane| lane.settled < lane.rows);
                 Condition::GoesOn {
                     may_ask: is_running && !has_a_stage && !is_agreed,
-                    waits_for: summary.waits_for(now),
+                    waits_for: summary.waits_for(),
                     n_stopped: is_stopped.filter(|lane| lane.lane.stopped.is_some()).count(),
                 }
             }
@@ -218,6 +216,8 @@ fn figures_of_rows(rows: u64, on_target: u64, not_on_target: u64, unsettled: u64
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
     use crate::control::{By, Wait};
     use crate::report::lab::night;

@@ -3,8 +3,6 @@
 use std::io;
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use super::holder::Holder;
 use super::steering::SteeringOf;
 use super::summary::{Running, Summary};
@@ -24,13 +22,8 @@ const WAVE_WIDTH: usize = 28;
 /// Width of the columns beside it.
 const BESIDE_WAVE: usize = 32;
 
-/// Writes the status as of now, with times in this time zone.
-pub fn write_text(
-    summary: &Summary,
-    holder: Holder,
-    (now, zone): (Timestamp, &Zone),
-    out: &mut Printout<'_>,
-) -> io::Result<()> {
+/// Writes the status, with times in this time zone.
+pub fn write_text(summary: &Summary, holder: Holder, zone: &Zone, out: &mut Printout<'_>) -> io::Result<()> {
     writeln!(out, "{}", summary.sentence())?;
     if let Some(running) = &summary.running {
         writeln!(out, "{}", where_it_is(running, holder, Some(zone)))?;
@@ -43,7 +36,7 @@ pub fn write_text(
     }
     if summary.running.is_some()
         && holder != Holder::Gone
-        && let Some(line) = summary.throttled_line(now)
+        && let Some(line) = summary.throttled_line()
     {
         writeln!(out, "{line}")?;
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -20,7 +21,7 @@ use crate::journal::read::ending::Ending;
 use crate::journal::read::lanes::LaneRecord;
 use crate::journal::read::runs::RunRecord;
 use crate::journal::read::sums::{LaneTally, Sums, Tally, WaveTally};
-use crate::journal::{Journal, JournalError};
+use crate::journal::{Journal, JournalError, RunKey};
 use crate::plan::paper::Paper;
 use crate::plan::sealed::seal::Seal;
 use crate::rollback::IfStopped;
@@ -180,6 +181,9 @@ pub struct LaneOf {
     pub rows: u64,
     pub settled: u64,
     pub on_target: u64,
+    /// Rest of its wait for the quota, as of the summary; zero without one.
+    #[serde(skip)]
+    pub cools_for: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -258,7 +262,7 @@ impl Summary {
             steering: SteeringOf::from_journal(journal, run)?,
             moved: journal.n_moved(run.key)?,
             if_stopped: None,
-            lanes: lanes_of(journal.lanes(run.key)?, &lanes),
+            lanes: lanes_of(journal, run.key, &lanes, Timestamp::now())?,
             causes: if is_all_on_target { Vec::new() } else { journal.causes(run.key, MOST_CAUSES)? },
             commands,
             ending: journal.last_ending(run.key)?,
@@ -321,13 +325,21 @@ impl<'a> SummaryDocument<'a> {
     }
 }
 
-pub(crate) fn lanes_of(lanes: Vec<LaneRecord>, tallies: &[LaneTally]) -> Vec<LaneOf> {
-    let lanes = lanes.into_iter().map(|lane| {
+/// Reads the accounts of a run as they are at this time.
+pub(crate) fn lanes_of(
+    journal: &Journal,
+    run: RunKey,
+    tallies: &[LaneTally],
+    now: Timestamp,
+) -> Result<Vec<LaneOf>, JournalError> {
+    let cooling = journal.cooling(run, now)?;
+    let lanes = journal.lanes(run)?.into_iter().map(|lane| {
         let tally = tallies.iter().find(|tally| tally.lane == lane.lane);
         let (rows, settled, on_target) = tally.map_or((0, 0, 0), |tally| (tally.rows, tally.settled, tally.on_target));
-        LaneOf { lane, rows, settled, on_target }
+        let cools_for = cooling.get(&lane.lane).copied().unwrap_or_default();
+        LaneOf { lane, rows, settled, on_target, cools_for }
     });
-    lanes.collect()
+    Ok(lanes.collect())
 }
 
 pub(crate) fn launch_of(at: String, began: EventKind) -> Option<LaunchOf> {

@@ -79,7 +79,7 @@ fn a_night_reads_as_it_was() {
     assert_snapshot!("summary.json", in_lines(written(|out| summary::write_json(&summary, out))));
     assert_snapshot!(
         "status.txt",
-        told(|out| status::write_text(&summary, Holder::Gone, (Timestamp::UNIX_EPOCH, &berlin()), out))
+        told(|out| status::write_text(&summary, Holder::Gone, &berlin(), out))
     );
     assert_snapshot!("report.csv", in_lines(report(&lab, Format::Csv)));
     assert_snapshot!("report.html", String::from_utf8(report(&lab, Format::Html)).unwrap());
@@ -217,7 +217,7 @@ fn a_run_in_progress_says_who_carries_it_and_has_no_exit() {
     assert_eq!(summary.unsettled, summary::Unsettled { pending: 1, in_doubt: 1, under_way: 0 });
     assert!((summary.elapsed_s - 0.5).abs() < f64::EPSILON);
     for (holder, name) in [(Holder::Alive, "alive"), (Holder::Gone, "gone"), (Holder::Unknown, "unknown")] {
-        let text = told(|out| status::write_text(&summary, holder, (Timestamp::UNIX_EPOCH, &berlin()), out));
+        let text = told(|out| status::write_text(&summary, holder, &berlin(), out));
         assert_snapshot!(format!("status.{name}.txt"), text);
     }
     let mut goes_on = summary;

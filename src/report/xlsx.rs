@@ -89,7 +89,7 @@ fn write_summary(book: &mut Spreadsheet, summary: &Summary, n_columns_left_out: 
         ])?;
     }
     section(&mut page, &["account", "rows", "settled", "on target", "endpoint"])?;
-    for LaneOf { lane, rows, settled, on_target } in &summary.lanes {
+    for LaneOf { lane, rows, settled, on_target, cools_for: _ } in &summary.lanes {
         let numbers = [*rows, *settled, *on_target].map(CellValue::Number);
         let (name, endpoint) = (text(plain(&lane.name)), text(plain(&lane.endpoint)));
         page.row(std::iter::once(name).chain(numbers).chain([endpoint]))?;

@@ -61,7 +61,7 @@ pub(super) fn shown(journal: &Journal, id: &str, path: &Path) -> Result<String, 
         }
         let now = Timestamp::now();
         if summary.running.is_some() && holder != Holder::Gone {
-            lines.extend(summary.throttled_line(now));
+            lines.extend(summary.throttled_line());
         }
         let pace = if summary.running.is_some() && holder != Holder::Gone {
             let since = now.checked_sub(LATELY).unwrap_or(Timestamp::UNIX_EPOCH);

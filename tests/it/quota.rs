@@ -81,6 +81,19 @@ fn left_of_the_wait_ms(lab: &Lab) -> usize {
     lab.journal().count("SELECT max(cooled_until) - (SELECT max(at) FROM event) FROM lane")
 }
 
+/// Begins a run under [`LONG_WAIT`] and returns it once it was told to wait.
+fn at_a_429(lab: &Lab, sandbox: &Served) -> Launch {
+    let launch = lab.begin(sandbox, &["run", "plan.csv", "--rate", "20"]);
+    assert!(launch.reaches_a_429(), "the page, seven changes, and the first that is too much");
+    launch
+}
+
+/// Returns the number of requests of a run that is killed once it was told to wait.
+fn killed_at_a_429(lab: &Lab, sandbox: &Served) -> usize {
+    at_a_429(lab, sandbox).kill();
+    sandbox.ledger().len()
+}
+
 #[test]
 fn a_wait_that_is_longer_than_allowed_is_not_waited_for() {
     let _machine = shared();
@@ -94,10 +107,7 @@ fn a_wait_that_is_longer_than_allowed_is_not_waited_for() {
 fn a_wait_outlives_the_launch_that_was_told() {
     let _machine = shared();
     let (lab, sandbox) = bench(20, LONG_WAIT);
-    let launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "20"]);
-    assert!(launch.reaches_a_429(), "the page, seven changes, and the first that is too much");
-    launch.kill();
-    let n_asked = sandbox.ledger().len();
+    let n_asked = killed_at_a_429(&lab, &sandbox);
     let again = lab.launch(&sandbox, &["resume", "--rate", "20", "--max-throttle", "3s"]);
     again.exits(4).says("throttled, ").says(" left from an earlier launch").says("throttled for 3 s");
     assert_eq!(sandbox.ledger().len(), n_asked, "nothing is asked before the time");
@@ -126,10 +136,7 @@ fn a_wait_that_nobody_asked_for_outlives_its_launch_too() {
 fn whatever_is_launched_at_the_account_waits_and_whoever_asks_is_told() {
     let _machine = shared();
     let (lab, sandbox) = bench(20, LONG_WAIT);
-    let launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "20"]);
-    assert!(launch.reaches_a_429(), "the page, seven changes, and the first that is too much");
-    launch.kill();
-    let n_asked = sandbox.ledger().len();
+    let n_asked = killed_at_a_429(&lab, &sandbox);
     lab.write("other.csv", &plan(5, "stopped,syncing"));
     for verb in [&["resume"][..], &["retry"], &["reconcile"], &["run", "other.csv"]] {
         let ended = lab.launch(&sandbox, &[verb, &["--max-throttle", "1s"]].concat());
@@ -151,26 +158,33 @@ fn a_clock_that_is_set_makes_no_wait_longer() {
     let _machine = shared();
     let Some(preload) = tools::faketime() else { return };
     let (lab, sandbox) = bench(20, LONG_WAIT);
-    let launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "20"]);
-    assert!(launch.reaches_a_429(), "the page, seven changes, and the first that is too much");
-    launch.kill();
-    let resumed = |clock: &str| {
-        let mut command = lab.command(&with_yes(&sandbox, &["resume", "--max-throttle", "1s"]));
+    let n_asked = killed_at_a_429(&lab, &sandbox);
+    let at_clock = |clock: &str, args: &[&str]| {
+        let mut command = lab.command(args);
         command.env("LD_PRELOAD", &preload).env("FAKETIME", clock).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-        Launch::start(command).end().stderr
+        Launch::start(command)
     };
-    let waits = |stderr: &str| {
-        let (left, _) = stderr.split_once("waiting: throttled, ")?.1.split_once(" s left").expect("it is no hour");
+    let resumes = |clock: &str, args: &[&str]| at_clock(clock, &with_yes(&sandbox, &[&["resume"], args].concat()));
+    let resumed = |clock: &str| resumes(clock, &["--max-throttle", "1s"]).end().stderr;
+    let waits = |told: &str| {
+        let (left, _) = told.split_once("aiting: throttled, ")?.1.split_once(" s left").expect("it is no hour");
         let (minutes, seconds) = left.split_once(" min ").unwrap_or(("0", left));
         Some(minutes.parse::<f64>().unwrap() * 60.0 + seconds.parse::<f64>().unwrap())
     };
-    let n_asked = sandbox.ledger().len();
     // The second one has before it what the first one recorded an hour before the wait.
     for _ in 0..2 {
         let left = waits(&resumed("-1h"));
         assert!(left.is_some_and(|left| (1.0..=60.0).contains(&left)), "{left:?} s");
         assert_eq!(sandbox.ledger().len(), n_asked, "nothing is asked before the time");
     }
+    let goes_on = resumes("-1h", &[]);
+    assert!(goes_on.reaches("launch_began"));
+    let left = waits(&at_clock("-1h", &["status"]).end().stdout);
+    assert!(left.is_some_and(|left| left <= 60.0), "whoever asks is told what the launch knows: {left:?} s");
+    goes_on.kill();
+    let left = waits(&resumed("+0"));
+    assert!(left.is_some_and(|left| left <= 60.0), "it goes on by a clock that is right again: {left:?} s");
+    assert_eq!(sandbox.ledger().len(), n_asked, "nothing is asked before the time");
     assert_eq!(waits(&resumed("+1h")), None, "by its clock it is over");
     assert!(sandbox.ledger().len() > n_asked);
     let left = waits(&resumed("+0"));
@@ -181,8 +195,7 @@ fn a_clock_that_is_set_makes_no_wait_longer() {
 fn one_signal_ends_a_launch_in_time_whatever_it_waits_for() {
     let _machine = shared();
     let (lab, sandbox) = bench(20, LONG_WAIT);
-    let launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "20"]);
-    assert!(launch.reaches_a_429(), "the page, seven changes, and the first that is too much");
+    let launch = at_a_429(&lab, &sandbox);
     launch.signal("TERM");
     launch.end().exits(143);
     // It ends in half a minute at most, and at once if its turn to look would come later.

@@ -86,7 +86,7 @@ fn judged(journal: &Journal, launched: Launched, keep_since: Timestamp) -> Resul
     let Launched { run, is_open, is_refused } = launched;
     let facts = DueFacts {
         is_unfinished: is_open && !is_refused,
-        is_told_to_wait: journal.is_told_to_wait(run.key, Timestamp::now())?,
+        is_told_to_wait: !journal.cooling(run.key, Timestamp::now())?.is_empty(),
         ended_at: run.ended_at.or(run.started_at).unwrap_or(run.created_at),
     };
     Ok(Considered { stays: facts.stays(keep_since), run })

@@ -1,5 +1,6 @@
 //! Accounts of a run, and facts about an account from earlier launches: its quota, and the rest of a wait.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -48,8 +49,14 @@ pub struct LearnedQuota {
     pub at: Timestamp,
 }
 
+type LaneKey = (RunKey, LaneId);
+
 /// Quota, and the lane that learned it.
-type QuotaOfLane = ((RunKey, LaneId), LearnedQuota);
+type QuotaOfLane = (LaneKey, LearnedQuota);
+
+/// Condition in SQL that tells events with a wait from others.
+const GIVES_A_WAIT: &str = "(kind = 'cool_down_began'
+     OR kind IN ('attempt_ended', 'read_throttled') AND detail LIKE '%\"retry_after_ms\"%')";
 
 impl LearnedQuota {
     /// Tells whether a service may have this quota: at least one request in the longest wait that is believed of it.
@@ -156,13 +163,23 @@ impl Journal {
         Ok(quotas)
     }
 
-    /// Tells whether an account of this run has to wait still.
-    pub(crate) fn is_told_to_wait(&self, run: RunKey, now: Timestamp) -> Result<bool, JournalError> {
-        Ok(self.lanes(run)?.iter().any(|lane| lane.cooled_until.is_some_and(|until| until > now)))
+    /// Returns the rest of the waits of each account of a run that has to wait still, as [`CoolDown`] counts it.
+    pub fn cooling(&self, run: RunKey, now: Timestamp) -> Result<BTreeMap<LaneId, Duration>, JournalError> {
+        let mut statement =
+            self.conn.prepare_cached("SELECT lane FROM lane WHERE run = ?1 AND lane > 0 AND cooled_until > ?2")?;
+        let found = statement.query_map([run.0, now.as_millisecond()], |row| row.get(0).map(LaneId))?;
+        let mut cooling = BTreeMap::new();
+        for lane in found {
+            let lane = lane?;
+            let (cool_down, _) = self.waits_told((run, lane), now)?;
+            cooling.insert(lane, cool_down.left(now));
+        }
+        cooling.retain(|_, left| !left.is_zero());
+        Ok(cooling)
     }
 
     /// Returns the quota of a lane's last event about one, and true if it was stated.
-    fn quota_told(&self, (run, lane): (RunKey, LaneId)) -> Result<Option<(f64, bool)>, JournalError> {
+    fn quota_told(&self, (run, lane): LaneKey) -> Result<Option<(f64, bool)>, JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT lane, seq, at, kind, row, detail FROM event
              WHERE run = ?1 AND lane = ?2 AND kind = 'quota_learned' ORDER BY seq DESC LIMIT 1",
@@ -174,16 +191,17 @@ impl Journal {
         }))
     }
 
-    /// Returns the rest of a lane's waits, and their latest end in milliseconds since 1970, as its events give them.
-    fn waits_told(&self, (run, lane): (RunKey, LaneId)) -> Result<(CoolDown, Option<i64>), JournalError> {
-        let mut statement = self.conn.prepare_cached(
-            "SELECT lane, seq, at, kind, row, detail,
-                 kind = 'cool_down_began'
-                     OR kind IN ('attempt_ended', 'read_throttled') AND detail LIKE '%\"retry_after_ms\"%'
-             FROM event WHERE run = ?1 AND lane = ?2 ORDER BY seq",
-        )?;
+    /// Returns the waits of a lane, from the first of its events that could still hold it, and their latest end in milliseconds
+    /// since 1970.
+    fn waits_told(&self, lane: LaneKey, now: Timestamp) -> Result<(CoolDown, Option<i64>), JournalError> {
         let (mut cool_down, mut until) = (CoolDown::default(), None);
-        let mut found = statement.query(params![run.0, lane.0])?;
+        let Some(first) = self.first_wait(lane, now)? else { return Ok((cool_down, until)) };
+        let sql = format!(
+            "SELECT lane, seq, at, kind, row, detail, {GIVES_A_WAIT} FROM event
+             WHERE run = ?1 AND lane = ?2 AND seq >= ?3 ORDER BY seq"
+        );
+        let mut statement = self.conn.prepare_cached(&sql)?;
+        let mut found = statement.query(params![lane.0.0, lane.1.0, first])?;
         while let Some(columns) = found.next()? {
             let at = time_at(columns, 2)?.unwrap_or_default();
             let wait_ms = if flag(columns, 6)? { event(columns)?.kind.wait_ms() } else { None };
@@ -193,7 +211,25 @@ impl Journal {
         Ok((cool_down, until))
     }
 
-    fn not_as_told(&self, (run, lane): (RunKey, LaneId), what: &str) -> Result<JournalError, JournalError> {
+    /// Returns the number of a lane's first event with a wait that ends after this time. Those before it are over, whatever the clock did
+    /// since.
+    fn first_wait(&self, (run, lane): LaneKey, now: Timestamp) -> Result<Option<u64>, JournalError> {
+        let sql = format!(
+            "SELECT lane, seq, at, kind, row, detail FROM event
+             WHERE run = ?1 AND lane = ?2 AND {GIVES_A_WAIT} ORDER BY seq"
+        );
+        let mut statement = self.conn.prepare_cached(&sql)?;
+        for event in statement.query_and_then(params![run.0, lane.0], event)? {
+            let event = event?;
+            let until = event.kind.wait_ms().map(|wait_ms| wait_ends(event.at, wait_ms));
+            if until.is_some_and(|until| until > now.as_millisecond()) {
+                return Ok(Some(event.seq));
+            }
+        }
+        Ok(None)
+    }
+
+    fn not_as_told(&self, (run, lane): LaneKey, what: &str) -> Result<JournalError, JournalError> {
         let id: String = self.conn.query_row("SELECT id FROM run WHERE run = ?1", [run.0], |row| row.get(0))?;
         Ok(JournalError::Damaged(format!("run {id}, lane {lane}: {what} is not what its events say")))
     }
@@ -211,7 +247,7 @@ impl Journal {
         let mut cools_for = Duration::ZERO;
         for found in found {
             let (lane, until) = found?;
-            let (cool_down, told) = self.waits_told(lane)?;
+            let (cool_down, told) = self.waits_told(lane, now)?;
             if told != Some(until) {
                 return Err(self.not_as_told(lane, "the wait")?);
             }
