@@ -88,15 +88,15 @@ pub(crate) enum IfLocked {
     Wait(Duration),
 }
 
-/// Longest wait for a lock where none is named.
-const LONGEST_WAIT: Duration = Duration::from_mins(5);
+/// Longest wait for a lock, unless one is named.
+const WAIT_UNLESS_NAMED: Duration = Duration::from_mins(5);
 
 /// Reads `fail`, `skip`, `wait` or `wait=DURATION`.
 pub(crate) fn if_locked(text: &str) -> Result<IfLocked, String> {
     match (text, text.strip_prefix("wait=")) {
         ("fail", _) => Ok(IfLocked::Fail),
         ("skip", _) => Ok(IfLocked::Skip),
-        ("wait", _) => Ok(IfLocked::Wait(LONGEST_WAIT)),
+        ("wait", _) => Ok(IfLocked::Wait(WAIT_UNLESS_NAMED)),
         (_, Some(most)) => values::duration(most).map(IfLocked::Wait),
         (_, None) => Err(format!("`{text}` is none of fail, skip, wait and wait=5m")),
     }
@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn conduct_is_named_by_a_word_and_a_wait_may_have_its_length() {
         assert_eq!(if_locked("skip"), Ok(IfLocked::Skip));
-        assert_eq!(if_locked("wait"), Ok(IfLocked::Wait(LONGEST_WAIT)));
+        assert_eq!(if_locked("wait"), Ok(IfLocked::Wait(WAIT_UNLESS_NAMED)));
         assert_eq!(if_locked("wait=90s"), Ok(IfLocked::Wait(Duration::from_secs(90))));
         for bad in ["", "Wait", "wait 5m", "wait=", "wait=0s", "wait=soon", "skip=5m"] {
             assert!(if_locked(bad).is_err(), "{bad}");

@@ -59,8 +59,11 @@ impl Launch {
         let difference = add_up(lanes, journal, n_shown).await?;
         self.show(&difference)?;
         _ = self.n_changes.set(difference.n_changes());
-        let Consent::Asked { yes, irreversible: _ } = self.request.consent else { return Ok(GoAhead::NothingMore) };
-        self.refuse_by_policy(&difference)?;
+        let Consent::Asked { yes, irreversible } = self.request.consent else { return Ok(GoAhead::NothingMore) };
+        self.refuse_too_many(&difference)?;
+        if difference.n_irreversible > 0 && !irreversible {
+            return Err(refused_without_leave(&difference));
+        }
         if self.paper.seal.is_some() {
             self.refuse_drift(journal).await?;
         }
@@ -103,25 +106,14 @@ impl Launch {
         written.map_err(|error| Halted::Error(stdout_failed(error)))
     }
 
-    fn refuse_by_policy(&self, difference: &Preview) -> Result<(), Halted> {
-        let has_leave = matches!(self.request.consent, Consent::Asked { irreversible: true, .. });
+    fn refuse_too_many(&self, difference: &Preview) -> Result<(), Halted> {
         let n_changes = difference.n_changes();
-        if let Some(most) = self.settings.max_changes.filter(|most| n_changes > *most) {
-            let reason = format!(
-                "{} would be changed, and --max-changes allows {most}; nothing was sent by this launch",
-                count(n_changes, "row")
-            );
-            return Err(Halted::Refused(Refusal::TooMany { changes: n_changes }, reason));
-        }
-        if difference.n_irreversible > 0 && !has_leave {
-            let reason = format!(
-                "{} would go to finished, deleting or cleared, which takes leave; --allow-irreversible says that this is \
-                 meant; nothing was sent by this launch",
-                count(difference.n_irreversible, "row")
-            );
-            return Err(Halted::Refused(Refusal::Irreversible, reason));
-        }
-        Ok(())
+        let Some(most) = self.settings.max_changes.filter(|most| n_changes > *most) else { return Ok(()) };
+        let reason = format!(
+            "{} would be changed, and --max-changes allows {most}; nothing was sent by this launch",
+            count(n_changes, "row")
+        );
+        Err(Halted::Refused(Refusal::TooMany { changes: n_changes }, reason))
     }
 
     /// Refuses a sealed plan if more rows than `max_drift` are no longer in the states that were sealed.
@@ -168,4 +160,13 @@ impl Launch {
         }
         Err(Halted::Refused(Refusal::NotAgreed, "not agreed to; nothing was sent by this launch".to_owned()))
     }
+}
+
+fn refused_without_leave(difference: &Preview) -> Halted {
+    let reason = format!(
+        "{} would go to finished, deleting or cleared, which takes leave; --allow-irreversible says that this is meant; \
+         nothing was sent by this launch",
+        count(difference.n_irreversible, "row")
+    );
+    Halted::Refused(Refusal::Irreversible, reason)
 }

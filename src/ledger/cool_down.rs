@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// Longest wait that is believed of a service. A longer one stays in the journal and is not obeyed.
+/// Longest wait that is believed of a service: one that asks for more has a wrong clock or a wrong unit. A longer one stays in the
+/// journal and is not obeyed.
 pub const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
 /// Waits that the events of a lane give. None of them is longer than it was recorded, whatever the clock did since: where the clock

@@ -6,9 +6,8 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 
 use crate::event::outcome::StatedQuota;
+use crate::ledger::cool_down::LONGEST_WAIT;
 
-/// Longest wait that is believed: a server that asks for more has a wrong clock or a wrong unit, and is ignored.
-const LONGEST_WAIT: Duration = Duration::from_hours(24);
 /// Longest period that is believed to be a gateway's: a longer one is a misread text.
 const LONGEST_PERIOD_MS: u64 = 86_400_000;
 

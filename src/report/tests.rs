@@ -77,10 +77,7 @@ fn a_night_reads_as_it_was() {
     let summary = summary_of(&lab);
     assert_snapshot!("summary.txt", told(|out| summary.write_text(&berlin(), out)));
     assert_snapshot!("summary.json", in_lines(written(|out| summary::write_json(&summary, out))));
-    assert_snapshot!(
-        "status.txt",
-        told(|out| status::write_text(&summary, Holder::Gone, &berlin(), out))
-    );
+    assert_snapshot!("status.txt", told(|out| status::write_text(&summary, Holder::Gone, &berlin(), out)));
     assert_snapshot!("report.csv", in_lines(report(&lab, Format::Csv)));
     assert_snapshot!("report.html", String::from_utf8(report(&lab, Format::Html)).unwrap());
     assert_snapshot!("report.json", in_lines(report(&lab, Format::Json)));
