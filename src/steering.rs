@@ -121,9 +121,10 @@ impl SteeringState {
         }
     }
 
-    /// Takes note of the time of day at which something is decided, to which the clock may have been set.
-    pub(crate) fn clock_shows(&mut self, now: Timestamp) {
-        self.settings.start = self.settings.start.map(|start| start.at(now));
+    /// Takes note of the time of day at which something is decided, to which the clock may have been set, and of the time since the
+    /// machine was started.
+    pub(crate) fn clock_shows(&mut self, now: Timestamp, since_boot: Duration) {
+        self.settings.start = self.settings.start.map(|start| start.at(now, since_boot));
     }
 
     /// Orders that follow from a step of a stage, to be carried out in turn.

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use super::journal_reader::JournalReader;
 use super::lane::limits::LaneLimits;
 use super::stop::Stop;
-use crate::clock::Clock;
+use crate::clock::{Clock, since_boot};
 use crate::control::{By, Command};
 use crate::diagnostics;
 use crate::event::lane::LaneId;
@@ -436,7 +436,7 @@ impl Driver {
 
     fn decide_stage(&self, input: StageInput) -> Vec<StageOrder> {
         let mut state = self.state();
-        state.clock_shows(self.clock.now());
+        state.clock_shows(self.clock.now(), since_boot());
         state.decide_stage(input)
     }
 

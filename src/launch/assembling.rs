@@ -16,7 +16,7 @@ use super::inputs::Launch;
 use super::saving::Losing;
 use super::signals::{self, LastWords, Signals};
 use super::venue::Venue;
-use crate::clock::Clock;
+use crate::clock::{Clock, since_boot};
 use crate::engine::driver::Driver;
 use crate::engine::journal_reader::JournalReader;
 use crate::engine::lane::first_answers::{FirstAnswers, Replay};
@@ -304,7 +304,7 @@ impl Launch {
     /// Time in which this launch has to begin, if it is to send anything.
     pub(super) fn start_limit(&self) -> Option<StartLimit> {
         let within = self.settings.start_within.filter(|_| self.takes_commands() && self.request.consent.may_send())?;
-        Some(StartLimit::since(self.request.asked_at, within, self.clock.now()))
+        Some(StartLimit::since(self.request.asked_at, within, self.clock.now(), since_boot()))
     }
 
     fn steering_settings(&self) -> Result<SteeringSettings, CommandError> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::runtime::Runtime;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use super::assembling::{Assembly, Lanes, Reopened, Work};
 use super::considering::GoAhead;
@@ -12,7 +12,7 @@ use super::inputs::Launch;
 use super::request::Consent;
 use super::signals::{self, Signals};
 use super::summing_up::Carried;
-use crate::clock::Clock;
+use crate::clock::{Clock, sleep_until_since_boot};
 use crate::control::{By, Command};
 use crate::engine;
 use crate::engine::call::LaunchPurpose;
@@ -107,7 +107,7 @@ impl Launch {
         let (limit, sent, driver) = (self.start_limit(), self.sent.clone(), Arc::clone(driver));
         async move {
             let Some(limit) = limit else { return };
-            sleep_until(limit.ends).await;
+            sleep_until_since_boot(limit.ends).await;
             if sent.n() == 0 {
                 // A journal that takes nothing more stops the run by itself.
                 _ = driver.give_up().await;

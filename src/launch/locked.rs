@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::sleep;
 
 use super::request::LaunchRequest;
 use super::signals::{EndSignal, Signals};
+use crate::clock::{since_boot, sleep_until_since_boot};
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::lock::{self, IfLocked, LockError};
@@ -19,13 +20,14 @@ use crate::waves::forecast::spoken;
 /// of ours.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Waits of one launch for locks, as its settings say. A launch may meet several locks in turn; its time does not begin anew.
+/// Waits of one launch for locks, as its settings say. A launch may meet several locks in turn; its time does not begin anew. Ends are
+/// times since the machine was started.
 pub(super) struct LockWaits {
     if_locked: IfLocked,
     /// Duration and end of the time in which the launch has to begin.
-    to_begin: Option<(Duration, Instant)>,
+    to_begin: Option<(Duration, Duration)>,
     /// End of the wait, once there was something to wait for.
-    until: Option<Instant>,
+    until: Option<Duration>,
     /// Signals, from the first wait on. Those that come while nothing is waited for are kept for the launch.
     signals: Option<Signals>,
 }
@@ -64,7 +66,7 @@ impl LockWaits {
         if self.until.is_none() {
             console.say(&format!("waiting for at most {most_told}: {held}"));
         }
-        let until = *self.until.get_or_insert_with(|| Instant::now() + most);
+        let until = *self.until.get_or_insert_with(|| since_boot() + most);
         let path = path.clone();
         let over = runtime.block_on(self.wait(path, until)).map_err(CommandError::Start)?;
         let (exit, why) = match over {
@@ -94,7 +96,7 @@ impl LockWaits {
         format!("could not begin within {} of its launch", spoken(within))
     }
 
-    async fn wait(&mut self, path: PathBuf, until: Instant) -> std::io::Result<WaitOver> {
+    async fn wait(&mut self, path: PathBuf, until: Duration) -> std::io::Result<WaitOver> {
         let signals = match &mut self.signals {
             Some(signals) => signals,
             none => none.insert(Signals::listen()?),
@@ -109,7 +111,7 @@ impl LockWaits {
         };
         let late = async {
             match self.to_begin {
-                Some((_, by)) => sleep_until(by).await,
+                Some((_, by)) => sleep_until_since_boot(by).await,
                 None => std::future::pending().await,
             }
         };
@@ -118,7 +120,7 @@ impl LockWaits {
             signal = signals.next() => WaitOver::Signal(signal),
             () = free => WaitOver::Free,
             () = late => WaitOver::TooLateToBegin,
-            () = sleep_until(until) => WaitOver::TimeIsUp,
+            () = sleep_until_since_boot(until) => WaitOver::TimeIsUp,
         })
     }
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-
-use tokio::time::Instant;
+use std::time::Duration;
 
 use super::exporting::LaunchMetrics;
+use crate::clock::since_boot;
 use crate::console;
 use crate::files::beside::{check_destination, check_is_not_the_plan};
 use crate::formats::Format;
@@ -21,8 +21,8 @@ use crate::wording::plain::shown;
 /// Flags of a launch, and those that its verb stands for.
 pub(crate) struct LaunchRequest {
     pub(super) verb: &'static str,
-    /// Time at which the launch was asked for.
-    pub(super) asked_at: Instant,
+    /// Time since the machine was started at which the launch was asked for.
+    pub(super) asked_at: Duration,
     /// Flags besides settings that hold for this launch alone and are recorded with it. Releases have events of their own, and flags
     /// of the display are not recorded.
     pub(super) given: GivenByHand,
@@ -125,7 +125,7 @@ impl LaunchRequest {
     pub(crate) fn new(verb: &'static str, consent: Consent) -> Self {
         Self {
             verb,
-            asked_at: Instant::now(),
+            asked_at: since_boot(),
             given: GivenByHand::new(),
             consent,
             reopen: Reopen::Nothing,

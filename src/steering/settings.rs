@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::time::Instant;
 
 use crate::waves::forecast::spoken;
 use crate::waves::halt::HaltRules;
@@ -35,22 +34,22 @@ pub(crate) struct SteeringSettings {
 pub(crate) struct StartLimit {
     /// Duration since the launch.
     pub(crate) within: Duration,
-    /// Its end, by a clock that nobody sets.
-    pub(crate) ends: Instant,
+    /// Its end as a time since the machine was started: a clock that nobody sets, and that goes on while the machine sleeps.
+    pub(crate) ends: Duration,
     /// Time of day at its end, by which a wait for another time of day is judged beforehand.
     pub(crate) by: Timestamp,
 }
 
 impl StartLimit {
-    /// Limit since an instant. `now` is the time of day now.
-    pub(crate) fn since(asked_at: Instant, within: Duration, now: Timestamp) -> Self {
-        Self { within, ends: asked_at + within, by: now }.at(now)
+    /// Limit since a launch was asked for, where it is this time of day now, and this time since the machine was started.
+    pub(crate) fn since(asked_at: Duration, within: Duration, now: Timestamp, since_boot: Duration) -> Self {
+        Self { within, ends: asked_at + within, by: now }.at(now, since_boot)
     }
 
-    /// Returns the same limit where it is this time of day now: the clock may have been set since the limit was made, and what is left
-    /// of it is neither shorter nor longer for that.
-    pub(crate) fn at(self, now: Timestamp) -> Self {
-        let left = self.ends.saturating_duration_since(Instant::now());
+    /// Returns the same limit as of now: the clock may have been set since the limit was made, and what is left of it is neither shorter
+    /// nor longer for that.
+    pub(crate) fn at(self, now: Timestamp, since_boot: Duration) -> Self {
+        let left = self.ends.saturating_sub(since_boot);
         Self { by: now.checked_add(left).unwrap_or(Timestamp::MAX), ..self }
     }
 

@@ -1,5 +1,3 @@
-use tokio::time::Instant;
-
 use super::*;
 use crate::control::Wait;
 use crate::journal::read::steering::{LeftOf, RowsLeft};
@@ -221,11 +219,11 @@ fn a_release_that_does_not_say_what_it_is_for_is_for_what_waits() {
 /// Limit of ten minutes that ends at this second.
 fn start_limit(by: i64) -> settings::StartLimit {
     let within = Duration::from_mins(10);
-    settings::StartLimit { by: at(by), ..settings::StartLimit::since(Instant::now(), within, at(0)) }
+    settings::StartLimit { by: at(by), ..settings::StartLimit::since(Duration::ZERO, within, at(0), Duration::ZERO) }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_clock_that_is_set_makes_the_time_to_begin_neither_shorter_nor_longer() {
+#[test]
+fn a_clock_that_is_set_makes_the_time_to_begin_neither_shorter_nor_longer() {
     let opens = 22 * 3_600;
     let window = Window { hours: Some("22:00-06:00".parse().unwrap()), ..settings().window };
     let plan = Stage { wave_no: 0, wave: None, part: Part::Rest };
@@ -240,11 +238,11 @@ async fn a_clock_that_is_set_makes_the_time_to_begin_neither_shorter_nor_longer(
         (opens - 239, true),
         (opens - 241, false),
     ] {
-        let start = settings::StartLimit::since(Instant::now(), Duration::from_mins(10), at(opens - 600));
+        let asked_at = Duration::from_hours(5);
+        let start = settings::StartLimit::since(asked_at, Duration::from_mins(10), at(opens - 600), asked_at);
         let mut state =
             state(SteeringSettings { window: window.clone(), start: Some(start), ..settings() }, Terms::default());
-        tokio::time::advance(Duration::from_mins(6)).await;
-        state.clock_shows(at(shows));
+        state.clock_shows(at(shows), asked_at + Duration::from_mins(6));
         let orders = state.decide_stage(due(&plan, &[], at(shows)));
         assert_eq!(orders == wait_began(Wait::Window, &plan, opens), begins, "{shows}: {orders:?}");
     }
