@@ -164,8 +164,8 @@ fn a_clock_that_is_set_makes_no_wait_longer() {
         command.env("LD_PRELOAD", &preload).env("FAKETIME", clock).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
         Launch::start(command)
     };
-    let resumes = |clock: &str, args: &[&str]| at_clock(clock, &with_yes(&sandbox, &[&["resume"], args].concat()));
-    let resumed = |clock: &str| resumes(clock, &["--max-throttle", "1s"]).end().stderr;
+    let going_on = |clock: &str, args: &[&str]| at_clock(clock, &with_yes(&sandbox, &[&["resume"], args].concat()));
+    let resumed = |clock: &str| going_on(clock, &["--max-throttle", "1s"]).end().stderr;
     let waits = |told: &str| {
         let (left, _) = told.split_once("aiting: throttled, ")?.1.split_once(" s left").expect("it is no hour");
         let (minutes, seconds) = left.split_once(" min ").unwrap_or(("0", left));
@@ -177,7 +177,7 @@ fn a_clock_that_is_set_makes_no_wait_longer() {
         assert!(left.is_some_and(|left| (1.0..=60.0).contains(&left)), "{left:?} s");
         assert_eq!(sandbox.ledger().len(), n_asked, "nothing is asked before the time");
     }
-    let goes_on = resumes("-1h", &[]);
+    let goes_on = going_on("-1h", &[]);
     assert!(goes_on.reaches("launch_began"));
     let left = waits(&at_clock("-1h", &["status"]).end().stdout);
     assert!(left.is_some_and(|left| left <= 60.0), "whoever asks is told what the launch knows: {left:?} s");
