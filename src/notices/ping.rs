@@ -20,7 +20,7 @@ impl Ping {
             None => self.address.path_and_query().expose_secret().to_owned(),
         };
         let mut outgoing = posting::outgoing("POST", path, notice.document());
-        outgoing.hidden = self.address.secrets();
+        outgoing.hidden = self.address.secrets_from_peer();
         posting::send(&self.transport, outgoing).await?.accepted().map(drop)
     }
 }

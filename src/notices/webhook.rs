@@ -88,14 +88,18 @@ impl Webhook {
 
     /// Secrets that no text may repeat: those of its address and its key.
     pub(super) fn secrets(&self) -> Vec<Guarded> {
-        self.address.secrets().into_iter().chain(self.key.iter().flat_map(SigningKey::secrets)).collect()
+        self.with_key(self.address.secrets())
+    }
+
+    fn with_key(&self, of_address: Vec<Guarded>) -> Vec<Guarded> {
+        of_address.into_iter().chain(self.key.iter().flat_map(SigningKey::secrets)).collect()
     }
 
     /// Makes the request of this moment. Each try is dated and signed anew. Whoever has the signature can repeat it for a while, so that
     /// it is hidden like what it is made with.
     fn outgoing(&self, notice: &Notice, now: Timestamp) -> Outgoing {
         let path = self.address.path_and_query().expose_secret().to_owned();
-        let mut hidden = self.secrets();
+        let mut hidden = self.with_key(self.address.secrets_from_peer());
         let mut sign = |signature: String| {
             hidden.push(Guarded::from(signature.as_str()));
             signature

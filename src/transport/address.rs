@@ -14,12 +14,20 @@ pub(crate) struct Address {
     endpoint: Endpoint,
     /// Path and query as on the wire.
     rest: Guarded,
-    /// Parts of them that are secrets by themselves: a peer may repeat one alone.
-    parts: Vec<Guarded>,
+    /// Parts of them that are secrets wherever they stand; all of it if no part is.
+    anywhere: Vec<Guarded>,
+    /// Values that the query calls a secret, and that are too short for one: in another text they are words like any other.
+    from_peer: Vec<Guarded>,
 }
 
-/// Length from which on a part of an address is taken for a secret, if there is a digit in it: `services` and `v2` are none.
+/// Length from which on a text is taken for a secret, if there is a digit in it: `services` and `v2` are none.
 const SHORTEST_SECRET: usize = 6;
+/// Length from which on it is taken for one in any case: words are shorter.
+const LONGEST_WORD: usize = 20;
+/// Length from which on a path without such a part is a secret as a whole: `/notify` is none.
+const SHORTEST_PATH: usize = 12;
+/// Parts of the names of secret values in a query.
+const SECRET_NAMES: [&str; 5] = ["token", "key", "sign", "secret", "pass"];
 
 /// Reason for which a text is not such an address. No message repeats the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,13 +73,35 @@ impl FromStr for Address {
             BadEndpoint::Path | BadEndpoint::Query | BadEndpoint::Fragment => BadAddress::Fragment,
         })?;
         let query = url.query().map_or_else(String::new, |query| format!("?{query}"));
-        let segments = url.path().split('/').filter(|part| {
-            part.len() >= SHORTEST_SECRET && part.contains(|character: char| character.is_ascii_digit())
-        });
-        let mut parts: Vec<Guarded> = segments.map(Guarded::from).collect();
-        parts.extend(url.query_pairs().filter(|(_, value)| !value.is_empty()).map(|(_, value)| Guarded::from(&*value)));
-        Ok(Self { endpoint, rest: Guarded::from(format!("{}{query}", url.path()).as_str()), parts })
+        let rest = format!("{}{query}", url.path());
+        let segments = url.path().split('/').filter(|segment| is_like_a_secret(segment));
+        let mut anywhere: Vec<Guarded> = segments.map(Guarded::from).collect();
+        let mut from_peer = Vec::new();
+        for (name, value) in url.query_pairs() {
+            let is_named_so = is_name_of_a_secret(&name);
+            if is_like_a_secret(&value) || is_named_so && value.len() >= SHORTEST_SECRET {
+                anywhere.push(Guarded::from(&*value));
+            } else if is_named_so && !value.is_empty() {
+                from_peer.push(Guarded::from(&*value));
+            }
+        }
+        let rest_is_long = rest.len() >= SHORTEST_PATH;
+        let rest = Guarded::from(rest.as_str());
+        if anywhere.is_empty() && rest_is_long {
+            anywhere.push(rest.clone());
+        }
+        Ok(Self { endpoint, rest, anywhere, from_peer })
     }
+}
+
+fn is_like_a_secret(text: &str) -> bool {
+    let has_digit = || text.contains(|character: char| character.is_ascii_digit());
+    text.len() >= LONGEST_WORD || text.len() >= SHORTEST_SECRET && has_digit()
+}
+
+fn is_name_of_a_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SECRET_NAMES.iter().any(|part| name.contains(part))
 }
 
 impl Address {
@@ -89,9 +119,14 @@ impl Address {
         &self.rest
     }
 
-    /// Secrets in it, none of which a text about an answer may repeat.
+    /// Secrets in it that no text may repeat. Shorter parts are not among them: they stand in many texts that know nothing of it.
     pub(crate) fn secrets(&self) -> Vec<Guarded> {
-        std::iter::once(&self.rest).chain(&self.parts).cloned().collect()
+        self.anywhere.clone()
+    }
+
+    /// Secrets in it that no text about an answer may repeat: whoever answers knows it, and may repeat the whole or a short part.
+    pub(crate) fn secrets_from_peer(&self) -> Vec<Guarded> {
+        std::iter::once(&self.rest).chain(&self.from_peer).chain(&self.anywhere).cloned().collect()
     }
 
     /// Adds a segment to the path, before the query.
@@ -112,6 +147,7 @@ impl fmt::Debug for Address {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::secrets::Secrets;
 
     #[test]
     fn an_address_has_a_path_and_a_query_and_shows_its_host_alone() {
@@ -127,9 +163,28 @@ mod tests {
     #[test]
     fn a_part_of_an_address_is_hidden_where_it_stands_alone() {
         let address: Address = "https://h.example/robot/v2/send/T0-hunter2?access_token=a1b&to=x".parse().unwrap();
-        let secrets = crate::transport::secrets::Secrets::new(address.secrets());
+        let secrets = Secrets::new(address.secrets_from_peer());
         let said = "v2: T0-hunter2 with a1b";
         assert_eq!(secrets.short(said), "v2: [redacted] with [redacted]");
+    }
+
+    #[test]
+    fn a_word_that_an_address_has_too_stays_in_texts_that_know_nothing_of_it() {
+        for (address, said, of_peer, of_others) in [
+            ("/api/7f3a9c?wait=true&v=1", "change 1 of 20: true", "change 1 of 20: true", "change 1 of 20: true"),
+            ("/send?token=ok&sign=", "it is ok", "it is [redacted]", "it is ok"),
+            ("/", "this / that", "this [redacted] that", "this / that"),
+            ("/notify", "GET /notify", "GET [redacted]", "GET /notify"),
+            ("/in/supersecret", "GET /in/supersecret", "GET [redacted]", "GET [redacted]"),
+            ("/?wait=true&v=1", "change 1 of 20: true", "change 1 of 20: true", "change 1 of 20: true"),
+            ("/x?access_token=hunter", "a hunter", "a [redacted]", "a [redacted]"),
+            ("/x?to=hunter2", "a hunter2", "a [redacted]", "a [redacted]"),
+            ("/in/AbCdEfGhIjKlMnOpQrSt", "AbCdEfGhIjKlMnOpQrSt", "[redacted]", "[redacted]"),
+        ] {
+            let address: Address = format!("https://h.example{address}").parse().unwrap();
+            let short = |secrets| Secrets::new(secrets).short(said);
+            assert_eq!((&*short(address.secrets_from_peer()), &*short(address.secrets())), (of_peer, of_others));
+        }
     }
 
     #[test]
