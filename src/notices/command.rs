@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::notice::Notice;
+use super::patience::{ENDING, FailedTry};
 use crate::child::environment::Withheld;
 use crate::child::{EndedBy, Program, Stderr, Surplus};
 
@@ -14,8 +15,9 @@ pub(super) struct NoticeCommand {
 
 impl NoticeCommand {
     /// Runs it once. Whoever waits for the end of the try hears of it: so much of the time is left to end the command, politely at first.
-    pub(super) async fn send(&self, notice: &Notice, within: Duration) -> Result<(), String> {
-        let deadline = within * 7 / 10;
+    pub(super) async fn send(&self, notice: &Notice, within: Duration) -> Result<(), FailedTry> {
+        let ending = ENDING.min(within * 3 / 10);
+        let deadline = within.saturating_sub(ending);
         let document = notice.document() + "\n";
         let program = Program {
             command: &self.command,
@@ -24,17 +26,22 @@ impl NoticeCommand {
             withheld: &self.withheld,
             stderr: Stderr::WithOutput,
             deadline,
-            grace: within * 2 / 10,
+            grace: ending / 2,
             // Nobody reads it: it could repeat a secret that only the command knows.
             limit: 0,
             surplus: Surplus::Discarded,
         };
-        match program.run().await.map_err(|error| format!("the command cannot be run: {error}"))?.by {
+        let ended = program.run().await;
+        let ended = ended.map_err(|error| FailedTry::ForNow(format!("the command cannot be run: {error}")))?;
+        let again = |problem| Err(FailedTry::ForNow(problem));
+        match ended.by {
             EndedBy::Exit(0) => Ok(()),
-            EndedBy::Exit(127) => Err("the command ended with 127: the shell finds no such program".to_owned()),
-            EndedBy::Exit(code) => Err(format!("the command ended with {code}")),
-            EndedBy::Signal(signal) => Err(format!("the command was ended by signal {signal}")),
-            EndedBy::Deadline => Err(format!("the command did not end within {:.1} s", deadline.as_secs_f64())),
+            EndedBy::Exit(127) => again("the command ended with 127: the shell finds no such program".to_owned()),
+            EndedBy::Exit(code) => again(format!("the command ended with {code}")),
+            EndedBy::Signal(signal) => again(format!("the command was ended by signal {signal}")),
+            EndedBy::Deadline => {
+                Err(FailedTry::CutOff(format!("the command did not end within {:.1} s", deadline.as_secs_f64())))
+            }
         }
     }
 }
@@ -57,7 +64,8 @@ mod tests {
             let command = NoticeCommand { command, withheld: Withheld::default() };
             let notice = Notice::new(Occasion::End, "run", String::new());
             let sent = timeout(within, command.send(&notice, within)).await;
-            assert_eq!(sent, Ok(Err("the command did not end within 2.1 s".to_owned())), "{}", command.command);
+            let cut_off = FailedTry::CutOff("the command did not end within 2.1 s".to_owned());
+            assert_eq!(sent, Ok(Err(cut_off)), "{}", command.command);
         }
         assert!(tidied.exists());
     }

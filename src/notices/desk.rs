@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::notice::{Notice, Occasion};
-use super::patience::{TRIES, TryTime};
+use super::patience::{FailedTry, ReceiverPatience, TRIES, TryTime};
 use super::receiver::Receiver;
 
 /// Longest time that the end of a launch waits for notices.
@@ -217,7 +217,7 @@ async fn attend(
     recording.join_all().await;
 }
 
-/// Tries up to three times.
+/// Tries up to three times; a command that was cut off is not begun again.
 async fn deliver(
     receiver: &Receiver,
     notice: &Notice,
@@ -233,7 +233,7 @@ async fn deliver(
             // The last notice may still be on its way into the queue.
             let n_behind =
                 u32::from(notice.about != Occasion::End).max(u32::try_from(behind.len()).unwrap_or(u32::MAX));
-            TryTime::of_left(left, TRIES + 1 - n + TRIES.saturating_mul(n_behind))
+            receiver.patience().turn(left, TRIES + 1 - n, n_behind)
         };
         let Some(TryTime { longest, .. }) = try_time() else {
             return delivery(n - 1, problem.or_else(|| Some("there was no time left to try it".to_owned())));
@@ -243,8 +243,15 @@ async fn deliver(
         }
         problem = Some(match timeout(longest, receiver.send(notice, longest)).await {
             Ok(Ok(())) => return delivery(n, None),
-            Ok(Err(problem)) => problem,
-            Err(_) => format!("no answer within {:.1} s", longest.as_secs_f64()),
+            Ok(Err(FailedTry::ForNow(problem))) => problem,
+            Ok(Err(FailedTry::CutOff(problem))) => return delivery(n, Some(problem)),
+            Err(_) => {
+                let problem = format!("no answer within {:.1} s", longest.as_secs_f64());
+                match receiver.patience() {
+                    ReceiverPatience::Requests => problem,
+                    ReceiverPatience::Commands => return delivery(n, Some(problem)),
+                }
+            }
         });
         if n < TRIES {
             let pause = try_time().map_or(Duration::ZERO, |time| time.pause);

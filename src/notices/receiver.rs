@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::command::NoticeCommand;
 use super::notice::{Notice, Occasion};
+use super::patience::{FailedTry, ReceiverPatience};
 use super::ping::Ping;
 use super::posting;
 use super::settings::{Channel, ReceiverSettings, SecretPlace, SecretSetting, WebhookFormat};
@@ -74,19 +75,29 @@ impl Receiver {
         }
     }
 
-    /// Tries once, with all the time of a try.
-    pub(crate) async fn test(&self, notice: &Notice) -> Result<(), String> {
-        self.send(notice, posting::LONGEST_TRY).await
+    pub(super) fn patience(&self) -> ReceiverPatience {
+        match self.route {
+            ReceiverRoute::Command(_) => ReceiverPatience::Commands,
+            ReceiverRoute::Webhook(_) | ReceiverRoute::Smn(_) | ReceiverRoute::Ping(_) => ReceiverPatience::Requests,
+        }
     }
 
-    /// Tries once, for no longer than so. An error says what became of it, without secrets and on one line.
-    pub(super) async fn send(&self, notice: &Notice, within: Duration) -> Result<(), String> {
-        match &self.route {
+    /// Tries once, with all the time of a try. An error says what became of it, without secrets and on one line.
+    pub(crate) async fn test(&self, notice: &Notice) -> Result<(), String> {
+        self.send(notice, self.patience().longest())
+            .await
+            .map_err(|(FailedTry::ForNow(problem) | FailedTry::CutOff(problem))| problem)
+    }
+
+    /// Tries once. A command has no longer than so.
+    pub(super) async fn send(&self, notice: &Notice, within: Duration) -> Result<(), FailedTry> {
+        let sent = match &self.route {
             ReceiverRoute::Webhook(webhook) => webhook.send(notice).await,
             ReceiverRoute::Smn(smn) => smn.send(notice).await,
-            ReceiverRoute::Command(command) => command.send(notice, within).await,
+            ReceiverRoute::Command(command) => return command.send(notice, within).await,
             ReceiverRoute::Ping(ping) => ping.send(notice).await,
-        }
+        };
+        sent.map_err(FailedTry::ForNow)
     }
 }
 

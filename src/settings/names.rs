@@ -39,7 +39,11 @@ pub(crate) const RECEIVER_KEYS: [(&str, Risk, &str); 11] = [
         "the topic of the notification service, which is written to with the run's credentials",
     ),
     ("endpoint", Risk::Redirects, "where that service is, if not in the topic's region"),
-    ("command", Risk::Executes, "a command that reads the notice as JSON on standard input"),
+    (
+        "command",
+        Risk::Executes,
+        "a command that reads the notice as JSON on standard input; after five seconds it is ended",
+    ),
 ];
 
 /// Keys of the table of hooks, each with its risk and help.
