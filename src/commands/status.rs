@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::exit::{Exit, PluginState};
 use crate::journal::{Journal, JournalError, RunKey};
 use crate::report::holder::Holder;
-use crate::report::plugin::{Condition, PluginAnswer};
+use crate::report::plugin::{Condition, PluginAnswer, PluginRun};
 use crate::report::status;
 use crate::report::summary::{self, Summary};
 use crate::rollback::IfStopped;
@@ -56,12 +56,12 @@ pub(super) fn check(context: &Context, run: Option<&str>) -> Result<PluginState,
     let journal = journal::to_read(context)?;
     let answer = match meant::runs_to_check(context, &journal, run) {
         Ok(runs) => {
-            let runs = runs.iter().map(|run| condition_of(&journal, run.key));
+            let runs = runs.iter().map(|run| condition_of(context, &journal, run.key));
             PluginAnswer::new(&runs.collect::<Result<Vec<_>, CommandError>>()?)
         }
         // Taking a run out of the journal changes nothing about how it ended.
         Err(CommandError::Journal(JournalError::Pruned(last) | JournalError::AllPruned(last))) => {
-            PluginAnswer::of_pruned(&last)
+            PluginAnswer::of_pruned(&last, &zone_for(context, None))
         }
         Err(error) => return Err(error),
     };
@@ -69,7 +69,7 @@ pub(super) fn check(context: &Context, run: Option<&str>) -> Result<PluginState,
     Ok(answer.state)
 }
 
-fn condition_of(journal: &Journal, run: RunKey) -> Result<(Summary, Condition), CommandError> {
+fn condition_of(context: &Context, journal: &Journal, run: RunKey) -> Result<PluginRun, CommandError> {
     loop {
         let record = journal.run(run)?;
         let (summary, has_a_stage) = journal.at_one_instant(|| {
@@ -82,6 +82,6 @@ fn condition_of(journal: &Journal, run: RunKey) -> Result<(Summary, Condition), 
             continue;
         }
         let condition = Condition::new(&summary, holder, has_a_stage);
-        return Ok((summary, condition));
+        return Ok(PluginRun { summary, condition, zone: zone_for(context, Some(&record)) });
     }
 }

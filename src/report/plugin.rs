@@ -9,9 +9,9 @@ use crate::control::{CONTROL, Paused, Waits};
 use crate::exit::PluginState;
 use crate::journal::tombstone::{PrunedExit, Tombstone};
 use crate::ledger::waiting::WaitsFor;
+use crate::values::zone::Zone;
 use crate::wording::amounts::count;
 use crate::wording::plain::{plain, shortened};
-use crate::wording::times::time;
 
 /// Longest text before the figures, in columns: monitoring systems cut lines off, some at a few kilobytes.
 const LONGEST: usize = 1_000;
@@ -23,6 +23,14 @@ const LONGEST_GIVER: usize = 200;
 pub struct PluginAnswer {
     pub state: PluginState,
     pub line: String,
+}
+
+/// Run that was asked about, with the time zone of its plan.
+#[derive(Debug)]
+pub(crate) struct PluginRun {
+    pub(crate) summary: Summary,
+    pub(crate) condition: Condition,
+    pub(crate) zone: Zone,
 }
 
 /// Condition of a run, by which it needs attention or not.
@@ -89,11 +97,11 @@ impl Condition {
         }
     }
 
-    fn words(&self, summary: &Summary) -> String {
+    fn words(&self, summary: &Summary, zone: &Zone) -> String {
         match self {
             Condition::GoesOn { may_ask, waits_for, n_stopped } => {
                 let asked = may_ask.then(|| "it looks at the servers, or asks whether to go on".to_owned());
-                let waits = waits_for.iter().flat_map(|waits_for| waiting(*waits_for, summary));
+                let waits = waits_for.iter().flat_map(|waits_for| waiting(*waits_for, summary, zone));
                 let stopped = (*n_stopped > 0).then(|| format!("{} stopped", count(*n_stopped as u64, "account")));
                 let all: Vec<String> = asked.into_iter().chain(waits).chain(stopped).collect();
                 if all.is_empty() { "goes on".to_owned() } else { format!("goes on: {}", all.join(", ")) }
@@ -116,19 +124,19 @@ fn ended(code: u8, name: &str, reason: Option<&str>) -> String {
 }
 
 /// Says what a run waits for, by whom and why, and the command that ends it: who reads this is not at the run's terminal.
-fn waiting(waits_for: WaitsFor, Summary { steering, commands, .. }: &Summary) -> Vec<String> {
+fn waiting(waits_for: WaitsFor, Summary { steering, commands, .. }: &Summary, zone: &Zone) -> Vec<String> {
     let paused = |ends: String, is_it: fn(&str) -> bool| {
         let those = steering.paused.iter().filter(move |paused| is_it(&paused.by.via));
         let told = those.map(|Paused { by, since }| {
             let by = shortened(&plain(&by.to_string()), LONGEST_GIVER);
-            format!("paused since {} by {by} ({ends} lets it go on)", time(*since))
+            format!("paused since {} by {by} ({ends} lets it go on)", zone.shows(*since))
         });
         told.collect()
     };
     match waits_for {
         WaitsFor::Approval | WaitsFor::Soak | WaitsFor::Window => {
             let told = steering.waits.iter().map(|Waits { cause, stage, until, .. }| {
-                format!("waits {}", plain(&commands.waiting(*cause, stage, *until, None)))
+                format!("waits {}", plain(&commands.waiting(*cause, stage, *until, Some(zone))))
             });
             told.collect()
         }
@@ -139,18 +147,17 @@ fn waiting(waits_for: WaitsFor, Summary { steering, commands, .. }: &Summary) ->
 }
 
 impl PluginAnswer {
-    /// Answers about runs, of which there is at least one, and each with its condition: the worst state is that of all.
-    pub(crate) fn new(runs: &[(Summary, Condition)]) -> Self {
-        let state = runs.iter().map(|(_, condition)| condition.state()).max().unwrap_or(PluginState::Unknown);
-        let mut worst_first: Vec<&(Summary, Condition)> = runs.iter().collect();
-        worst_first.sort_by_key(|(_, condition)| std::cmp::Reverse(condition.state()));
-        let told: Vec<String> =
-            worst_first.into_iter().map(|(summary, condition)| line_about(summary, condition)).collect();
+    /// Answers about runs, of which there is at least one: the worst state is that of all.
+    pub(crate) fn new(runs: &[PluginRun]) -> Self {
+        let state = runs.iter().map(|run| run.condition.state()).max().unwrap_or(PluginState::Unknown);
+        let mut worst_first: Vec<&PluginRun> = runs.iter().collect();
+        worst_first.sort_by_key(|run| std::cmp::Reverse(run.condition.state()));
+        let told: Vec<String> = worst_first.into_iter().map(line_about).collect();
         Self { state, line: format!("{} | {}", line(state, &told.join("; ")), figures(runs)) }
     }
 
-    /// Answers about a run that was taken out of the journal, as its tombstone has it, which does not have its time.
-    pub(crate) fn of_pruned(Tombstone { run, archive, pruned_at, .. }: &Tombstone) -> Self {
+    /// Answers about a run that was taken out of the journal, as its tombstone has it, which has neither its time nor its zone.
+    pub(crate) fn of_pruned(Tombstone { run, archive, pruned_at, .. }: &Tombstone, zone: &Zone) -> Self {
         let (state, words) = match &run.exit {
             Some(PrunedExit { code, name, reason }) => {
                 let state = if *code == 0 { PluginState::Ok } else { PluginState::Critical };
@@ -162,11 +169,12 @@ impl PluginAnswer {
         let unsettled: u64 = ["pending", "in_doubt"].iter().filter_map(|name| run.verdicts.get(*name)).sum();
         let not_on_target = rows.saturating_sub(on_target + unsettled);
         let text = format!(
-            "run {} of {} {words}; {on_target} of {} on target, {unsettled} unsettled; taken out of the journal {pruned_at:.0}, and its \
+            "run {} of {} {words}; {on_target} of {} on target, {unsettled} unsettled; taken out of the journal {}, and its \
              evidence is in the archive {}",
             plain(&run.id),
             plain(&run.plan.path),
             count(rows, "row"),
+            zone.shows(*pruned_at),
             plain(&archive.name)
         );
         let figures = figures_of_rows(rows, on_target, not_on_target, unsettled);
@@ -184,9 +192,9 @@ fn line(state: PluginState, text: &str) -> String {
     format!("CUTOVER {} - {}", state.name(), shortened(&text.replace('|', "¦"), LONGEST))
 }
 
-fn line_about(summary: &Summary, condition: &Condition) -> String {
+fn line_about(PluginRun { summary, condition, zone }: &PluginRun) -> String {
     let (run, plan, unsettled) = (plain(&summary.run), plain(&summary.plan.path), summary.n_unsettled());
-    let (words, on_target, rows) = (condition.words(summary), summary.on_target, summary.plan.rows);
+    let (words, on_target, rows) = (condition.words(summary, zone), summary.on_target, summary.plan.rows);
     format!(
         "run {run} of {plan} {words}; {on_target} of {} on target, {unsettled} unsettled{}",
         count(rows.into(), "row"),
@@ -195,9 +203,9 @@ fn line_about(summary: &Summary, condition: &Condition) -> String {
 }
 
 /// Figures, added up over the runs; the time is that of the longest.
-fn figures(runs: &[(Summary, Condition)]) -> String {
-    let sum = |of: fn(&Summary) -> u64| runs.iter().map(|(summary, _)| of(summary)).sum::<u64>();
-    let elapsed = runs.iter().map(|(summary, _)| summary.elapsed_s).fold(0.0, f64::max);
+fn figures(runs: &[PluginRun]) -> String {
+    let sum = |of: fn(&Summary) -> u64| runs.iter().map(|run| of(&run.summary)).sum::<u64>();
+    let elapsed = runs.iter().map(|run| run.summary.elapsed_s).fold(0.0, f64::max);
     let of_rows = figures_of_rows(
         sum(|summary| summary.plan.rows.into()),
         sum(|summary| summary.on_target),
@@ -257,8 +265,9 @@ mod tests {
     #[test]
     fn each_condition_has_its_state() {
         use PluginState::{Critical, Ok, Unknown, Warning};
-        const PAUSED: &str = "paused since 1970-01-01T00:00:00.000Z by ada@bridge: phone\\ncall (`cutover control r1 continue` \
+        const PAUSED: &str = "paused since 1970-01-01 01:00:00 +01:00 by ada@bridge: phone\\ncall (`cutover control r1 continue` \
                               lets it go on)";
+        let zone = Zone::from_name("Europe/Berlin").unwrap();
         for (condition, state, words) in [
             (CARRIES, Ok, "goes on"),
             (waits(WaitsFor::Soak), Ok, "goes on: waits out the soak time before the canary of wave `pilot`"),
@@ -273,7 +282,7 @@ mod tests {
             (
                 waits(WaitsFor::PauseFile),
                 Warning,
-                "goes on: paused since 1970-01-01T00:00:00.000Z by ada@bridge with /flag (removing the file lets it go on)",
+                "goes on: paused since 1970-01-01 01:00:00 +01:00 by ada@bridge with /flag (removing the file lets it go on)",
             ),
             (
                 Condition::GoesOn { may_ask: false, waits_for: vec![WaitsFor::Window, WaitsFor::Pause], n_stopped: 2 },
@@ -304,7 +313,7 @@ mod tests {
             let stage_waits = [(WaitsFor::Soak, Wait::Soak), (WaitsFor::Window, Wait::Window)];
             let cause =
                 stage_waits.into_iter().find(|(what, _)| waits(*what)).map_or(Wait::Approval, |(_, cause)| cause);
-            assert_eq!((condition.state(), condition.words(&summary(cause)).as_str()), (state, words));
+            assert_eq!((condition.state(), condition.words(&summary(cause), &zone).as_str()), (state, words));
         }
     }
 
