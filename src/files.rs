@@ -16,3 +16,4 @@ pub(crate) mod open;
 mod stream;
 pub(crate) mod sum;
 pub(crate) mod temporary;
+pub(crate) mod turn;

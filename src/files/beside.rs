@@ -8,21 +8,19 @@ use std::fs::{File, Metadata, TryLockError};
 use std::io::{self, BufWriter, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use tempfile::{NamedTempFile, TempPath};
 
 use super::folder::{folder_of, is_kept_by_another};
-use super::identity::{FileId, is_ours, is_ours_or_of};
+use super::identity::{FileId, is_ours_or_of};
+use super::left::{Left, is_at};
 use super::mode::{PRIVATE, umask};
-use super::open::{create_new, open_at_once, open_itself};
+use super::open::{create_new, open_at_once};
 use super::stream::Stream;
 use super::temporary::nameless_file;
+use super::turn::wait_for_turn;
 
 const PREFIX: &str = ".cutover-";
-/// Longest wait for another process that writes to the same destination.
-const TURN_WITHIN: Duration = Duration::from_secs(1);
-const TURN_ASKED_EVERY: Duration = Duration::from_millis(10);
 
 /// Refuses, before the work, a destination that a report cannot be written to: the folder accepts no new file, the destination
 /// is a folder itself, or a journal is there.
@@ -193,54 +191,29 @@ fn named_after(path: &Path) -> io::Result<NamedTempFile> {
     name.push(path.file_name().unwrap_or_default());
     name.push(".new");
     let name = folder_of(path).join(name);
-    let asked = Instant::now();
-    loop {
-        match create_new(&name, PRIVATE) {
-            Ok(file) => match file.try_lock() {
-                Ok(()) if is_at(&file, &name)? => {
-                    return Ok(NamedTempFile::from_parts(file, TempPath::try_from_path(name)?));
-                }
-                // Another process found it before it was locked, and takes it away as one that was left.
-                Ok(()) | Err(TryLockError::WouldBlock) => (),
-                Err(TryLockError::Error(unworkable)) => {
-                    std::fs::remove_file(name)?;
-                    return Err(unworkable);
-                }
-            },
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            Err(_) if take_away(&name)? => (),
-            Err(taken) if asked.elapsed() > TURN_WITHIN => return Err(taken),
-            Err(_) => std::thread::sleep(TURN_ASKED_EVERY),
-        }
-    }
+    let made = wait_for_turn(|| made_and_locked(&name).transpose());
+    made.unwrap_or_else(|| Err(io::ErrorKind::AlreadyExists.into()))
 }
 
-/// Takes away a file that a process of ours left when it was killed. One that is being written is locked, and stays.
-fn take_away(name: &Path) -> io::Result<bool> {
-    let file = match open_itself(name) {
+/// Makes the file; `None` as long as another is there, which is taken away unless it is being written.
+fn made_and_locked(name: &Path) -> io::Result<Option<NamedTempFile>> {
+    let file = match create_new(name, PRIVATE) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return Left::Files.take_away(name).map(|()| None);
+        }
         Err(error) => return Err(error),
     };
-    let found = file.metadata()?;
-    if !found.is_file() || !is_ours(&found) {
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "what is there is not ours"));
-    }
-    if file.try_lock().is_err() {
-        return Ok(false);
-    }
-    if is_at(&file, name)? {
-        std::fs::remove_file(name)?;
-    }
-    Ok(true)
-}
-
-/// Tells whether a file still has this name.
-fn is_at(file: &File, name: &Path) -> io::Result<bool> {
-    match std::fs::symlink_metadata(name) {
-        Ok(found) => Ok(FileId::from_metadata(&found) == FileId::from_metadata(&file.metadata()?)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
+    match file.try_lock() {
+        Ok(()) if is_at(&file, name)? => {
+            Ok(Some(NamedTempFile::from_parts(file, TempPath::try_from_path(name.to_owned())?)))
+        }
+        // Another process found it before it was locked, and takes it away as one that was left.
+        Ok(()) | Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(unworkable)) => {
+            std::fs::remove_file(name)?;
+            Err(unworkable)
+        }
     }
 }
 
@@ -289,6 +262,10 @@ mod tests {
         std::os::unix::fs::symlink("report.csv", at(".cutover-report.csv.new")).unwrap();
         write_beside(&report, &report, |out| out.write_all(b"newest")).unwrap();
         assert_eq!(std::fs::read(&report).unwrap(), b"newest", "a link that waits there is not followed");
+        std::fs::remove_file(at(".cutover-report.csv.new")).unwrap();
+        std::fs::hard_link(at(".cutover-backup"), at(".cutover-report.csv.new")).unwrap();
+        write_beside(&report, &report, |out| out.write_all(b"last")).unwrap();
+        assert_eq!(names(), [".cutover-backup", ".cutover-report.csv.new", "report.csv"], "it has a second name");
     }
 
     #[test]

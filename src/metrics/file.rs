@@ -4,11 +4,10 @@
 //! telling of another that wrote to it and goes on: a launch that is refused because an earlier one still runs is seen beside that
 //! one, whichever writes last.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -18,6 +17,7 @@ use super::former::{Former, FormerLaunch};
 use crate::files::beside::{Readers, check_destination, check_room, write_for};
 use crate::files::folder::folder_of;
 use crate::files::open::open_itself;
+use crate::files::turn::wait_for_turn;
 
 /// Largest file that is read back.
 const LARGEST: u64 = 4 << 20;
@@ -25,9 +25,6 @@ const LARGEST: u64 = 4 << 20;
 const OF_ONE_LAUNCH: u64 = 16 << 10;
 /// End of the names that the textfile collector reads.
 const ENDING: &str = "prom";
-/// Longest wait for another launch that is writing; then it is written all the same.
-const TURN_WITHIN: Duration = Duration::from_secs(1);
-const TURN_ASKED_EVERY: Duration = Duration::from_millis(10);
 
 /// Metrics file of a launch.
 #[derive(Debug)]
@@ -118,18 +115,15 @@ impl MetricsFile {
     }
 
     /// Waits for other launches that are writing, in turn: none loses what the other wrote. A folder that cannot be locked gives no
-    /// turns.
+    /// turns, and one that is locked for long is written to all the same.
     fn turn(&self) -> Option<File> {
         let folder = File::open(folder_of(&self.path)).ok()?;
-        let asked = Instant::now();
-        while asked.elapsed() < TURN_WITHIN {
-            match folder.try_lock() {
-                Ok(()) => return Some(folder),
-                Err(std::fs::TryLockError::WouldBlock) => std::thread::sleep(TURN_ASKED_EVERY),
-                Err(std::fs::TryLockError::Error(_)) => return None,
-            }
-        }
-        None
+        let is_locked = wait_for_turn(|| match folder.try_lock() {
+            Ok(()) => Some(true),
+            Err(TryLockError::WouldBlock) => None,
+            Err(TryLockError::Error(_)) => Some(false),
+        });
+        is_locked?.then_some(folder)
     }
 }
 

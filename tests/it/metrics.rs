@@ -267,17 +267,23 @@ fn a_launch_that_cannot_read_its_settings_or_open_its_log_is_told_and_the_last_s
     assert!(!lab.path("other.csv").exists());
 }
 
+/// Launch of thirty rows that takes several seconds, and has sent some of them.
+fn under_way() -> (Lab, Served, Launch) {
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(30, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    let launch = lab.begin(&sandbox, &run(&["--rate", "4"]));
+    assert!(launch.reaches("attempt_ended"));
+    (lab, sandbox, launch)
+}
+
 #[test]
 fn the_time_of_a_run_that_was_cut_off_does_not_grow_while_nobody_carries_it() {
     if tools::lack(&["promtool"]) {
         return;
     }
     let _machine = shared();
-    let lab = Lab::new();
-    lab.write("plan.csv", &plan(30, "stopped,syncing"));
-    let sandbox = lab.serve("plan.csv", "");
-    let killed = lab.begin(&sandbox, &run(&["--rate", "4"]));
-    assert!(killed.reaches("attempt_ended"));
+    let (lab, sandbox, killed) = under_way();
     killed.kill();
     // The time in which nobody carries it.
     std::thread::sleep(Duration::from_secs(3));
@@ -317,11 +323,7 @@ fn a_launch_that_is_killed_has_no_end_and_one_that_it_locked_out_is_told_beside_
         return;
     }
     let _machine = shared();
-    let lab = Lab::new();
-    lab.write("plan.csv", &plan(30, "stopped,syncing"));
-    let sandbox = lab.serve("plan.csv", "");
-    let goes_on = lab.begin(&sandbox, &run(&["--rate", "4"]));
-    assert!(goes_on.reaches("attempt_ended"));
+    let (lab, sandbox, goes_on) = under_way();
     reaches(&lab, "run=\"");
     lab.launch(&sandbox, &run(&[])).exits(6);
     let told = Scraped::of_file(&lab);
