@@ -49,8 +49,8 @@
 //! ```
 //!
 //! Each library with an opinion stays in one room: `reqwest` in `transport`, `rusqlite` in `journal`, `governor` in `gate`,
-//! `async-nats` in `cluster`, `indicatif` in `observe`, `clap` in `settings`, `hyper` in `sandbox`, `axum` in `serve`, `askama` and `plotters` in
-//! `report::html`, `tracing` in `diagnostics`.
+//! `async-nats` in `cluster`, `indicatif` in `observe`, `clap` in `settings`, `hyper` in `sandbox`, `axum` in `serve`, `askama` and
+//! `plotters` in `report::html`, `tracing` in `diagnostics`.
 //!
 //! A good order to read in:
 //!
@@ -64,15 +64,16 @@
 //! 3. `engine`: `call` is one row from top to bottom and reads like the runbook; `lane` is what the calls of one
 //!    account share, `reader` how they see, `stop` how they end. `judge`: what a look means.
 //!    [`waves`] is how a plan is carried out besides its rows, as data: stages, halt rules, window, forecast. [`control`] is
-//!    what may be said to a run while it goes. `hooks`: commands around a run and its waves. `steering` decides by both when stages begin, how fast they go and when the run
-//!    stops; `engine::driver` carries that out.
+//!    what may be said to a run while it goes. `hooks`: commands around a run and its waves. `steering` decides by both when stages
+//!    begin, how fast they go and when the run stops; `engine::driver` carries that out.
 //! 4. `gate`: where a request waits for leave to go, and in which order. `retry`: patience. `remote`: `service` is what the engine may ask
 //!    for, `http` sends it, `classify` and `reads` make outcomes of answers. `transport`: bytes out and back, and secrets that no text
 //!    repeats. [`credentials`]: `chain` finds an identity, `identity` proves it with each request.
 //! 5. [`plan`]: bytes to rows, or every problem; `plan::file` is the plan file with waves and policy, [`plan::sealed`] what
 //!    people agreed to. `preflight`: `look` before touching, `prospect` of each row, and their sum in `difference`, as data.
 //! 6. [`journal`]: the SQLite file. `log`: where a batch of events is committed before it is in the journal, and the steps of an
-//!    append. `cluster` (a feature of the build): such a log on NATS, which several machines share. `recorder`: the one writer of a run, and who is told of what it wrote. [`audit`]: proof that it was not altered.
+//!    append. `cluster` (a feature of the build): such a log on NATS, which several machines share. `recorder`: the one writer of a
+//!    run, and who is told of what it wrote. [`audit`]: proof that it was not altered.
 //! 7. `observe`: what people and programs see of a run while it goes. [`report`]: what is read back: `summary` as data, a
 //!    file for each format, `advice` and `next` for the commands to type next. `serve`: the same for browsers while it happens.
 //!    `metrics`: figures of it for Prometheus, one table of them.

@@ -16,7 +16,7 @@ use crate::wording::plain::plain;
 use crate::wording::sieve::Form;
 
 pub(super) fn check(context: &Context, args: &PlanArgs) -> Result<Exit, CommandError> {
-    must_be_told(&context.layers, &context.settings)?;
+    must_be_told(context.console, &context.layers, &context.settings)?;
     let source = Source::open(&args.plan)?;
     if context.console.json {
         return check_as_json(context, &source, args);

@@ -101,8 +101,8 @@ struct FileState {
     last_success: OnceCell<Option<Timestamp>>,
     /// The file is complete, or stays as an earlier launch left it.
     is_over: bool,
-    /// The launch is a trial, as far as is known, and the file stays as it is.
-    is_of_trial: bool,
+    /// Reach of the launch, as far as it is known.
+    reach: Reach,
     has_warned: bool,
 }
 
@@ -149,14 +149,20 @@ impl LaunchMetrics {
             .map_err(|source| CommandError::MetricsFile { path: path.clone(), source })?;
         let (journal, plan) = (settings.journal.clone(), plan.map(Path::to_owned));
         let naming = if layers.is_by_flag("metrics_file") { Naming::ByFlag } else { Naming::BySettings };
-        let exporter = Exporter { console, file, journal, plan, began, told: Mutex::default(), naming };
-        exporter.reaches(Reach::of_settings(settings));
-        Ok(Self(Some(Arc::new(exporter))))
+        let told = Mutex::new(FileState { reach: Reach::of_settings(settings), ..FileState::default() });
+        Ok(Self(Some(Arc::new(Exporter { console, file, journal, plan, began, told, naming }))))
     }
 
-    /// Says how far the launch reaches, once its accounts are known. Tells whether the file is that of a trial, and stays as it is.
-    pub(super) fn reaches(&self, reach: Reach) -> bool {
-        self.0.as_ref().is_some_and(|exporter| exporter.reaches(reach))
+    /// Sets how far the launch reaches, once its accounts are known.
+    pub(super) fn reaches(&self, reach: Reach) {
+        if let Some(exporter) = &self.0 {
+            exporter.told().reach = reach;
+        }
+    }
+
+    /// Tells whether there is a file, and it stays as it is.
+    pub(super) fn is_withheld(&self) -> bool {
+        self.0.as_ref().is_some_and(|exporter| exporter.is_withheld(&exporter.told()))
     }
 
     /// Names the plan, as soon as it was read.
@@ -230,10 +236,8 @@ impl LaunchMetrics {
 }
 
 impl Exporter {
-    fn reaches(&self, reach: Reach) -> bool {
-        let is_of_trial = reach == Reach::ThisProcess && self.naming == Naming::BySettings;
-        self.told().is_of_trial = is_of_trial;
-        is_of_trial
+    fn is_withheld(&self, told: &FileState) -> bool {
+        told.reach == Reach::ThisProcess && self.naming == Naming::BySettings
     }
 
     fn told(&self) -> MutexGuard<'_, FileState> {
@@ -316,7 +320,7 @@ impl Exporter {
 
     /// Writes the file. What fails is told once, and stops nothing.
     fn write(&self, told: &mut FileState, figures: Figures) {
-        if told.is_over || told.is_of_trial {
+        if told.is_over || self.is_withheld(told) {
             return;
         }
         let before = *told.last_success.get_or_init(|| {

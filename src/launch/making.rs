@@ -19,7 +19,8 @@ use crate::verb::context::{Context, reading_of};
 use crate::verb::error::CommandError;
 use crate::waves::Terms;
 
-/// Makes a run with every row of the plan, and begins its log. The plan is read a second time for that; an error if its digest has changed since.
+/// Makes a run with every row of the plan, and begins its log. The plan is read a second time for that; an error if its digest has
+/// changed since.
 pub(super) fn make_run(
     journal: &mut Journal,
     plan: &PlanToLaunch<'_>,

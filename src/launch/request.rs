@@ -92,13 +92,17 @@ impl Unskips {
 }
 
 impl LaunchRequest {
-    /// Says how far the launch reaches, by its accounts: of a trial nobody outside hears, which is said where somebody would.
+    /// Sets how far the launch reaches, by its accounts: of a trial nobody outside hears, which is said where somebody would.
     pub(super) fn reaches(&self, context: &Context, reach: Reach) {
-        let (is_untold, is_unwritten) = (context.notices.reaches(reach), self.metrics.reaches(reach));
-        if is_untold || is_unwritten {
-            context.console.say(
-                "a trial in the sandbox of this process: no receiver of notices is told, and a metrics file of the settings stays as it is",
-            );
+        context.notices.reaches(reach);
+        self.metrics.reaches(reach);
+        let withheld = [
+            (context.notices.are_withheld(), "no receiver of notices is told"),
+            (self.metrics.is_withheld(), "the metrics file of the settings stays as it is"),
+        ];
+        let withheld: Vec<&str> = withheld.into_iter().filter_map(|(is_so, what)| is_so.then_some(what)).collect();
+        if !withheld.is_empty() {
+            context.console.say(&format!("a trial in the sandbox of this process: {}", withheld.join(", and ")));
         }
     }
 

@@ -68,8 +68,8 @@ pub(crate) struct NoticedRun {
 }
 
 impl Notices {
-    /// Opens the notices of a verb that launches: those of all receivers that can be written to, and the error of the first that cannot.
-    /// Warns, and has none, where nobody can be told at all.
+    /// Opens the notices of a verb that launches: those of all receivers that can be written to, and the error of the first that cannot,
+    /// which is a warning in a trial. Warns, and has none, where nobody can be told at all.
     pub(crate) fn open(
         verb: &'static str,
         console: Console,
@@ -78,7 +78,10 @@ impl Notices {
     ) -> (Self, Result<(), SettingsError>) {
         let credentials_of_run = OfRun::default();
         let (receivers, bad) = partitioned(receivers(layers, settings, &credentials_of_run));
-        (Self::to(receivers, verb, console, credentials_of_run, Reach::of_settings(settings)), bad)
+        (
+            Self::to(receivers, verb, console, credentials_of_run, Reach::of_settings(settings)),
+            of_launch(bad, console, settings),
+        )
     }
 
     fn to(
@@ -119,11 +122,16 @@ impl Notices {
         self.0.is_some()
     }
 
-    /// Says how far the launch reaches, once its accounts are known. Tells whether there are receivers, and they are not told.
-    pub(crate) fn reaches(&self, reach: Reach) -> bool {
-        let Some(shared) = &self.0 else { return false };
-        *shared.reach.lock().unwrap_or_else(PoisonError::into_inner) = reach;
-        reach == Reach::ThisProcess
+    /// Sets how far the launch reaches, once its accounts are known.
+    pub(crate) fn reaches(&self, reach: Reach) {
+        if let Some(shared) = &self.0 {
+            *shared.reach.lock().unwrap_or_else(PoisonError::into_inner) = reach;
+        }
+    }
+
+    /// Tells whether there are receivers, and they are not told.
+    pub(crate) fn are_withheld(&self) -> bool {
+        self.0.as_ref().is_some_and(|shared| shared.reach() == Reach::ThisProcess)
     }
 
     /// Names the plan, as soon as it was read.
@@ -275,8 +283,19 @@ pub(crate) fn receivers(layers: &Layers, settings: &Settings, of_run: &OfRun) ->
 }
 
 /// Refuses settings with a receiver that cannot be written to: whoever relies on it would learn that in the night.
-pub(crate) fn must_be_told(layers: &Layers, settings: &Settings) -> Result<(), SettingsError> {
-    partitioned(receivers(layers, settings, &OfRun::default())).1
+pub(crate) fn must_be_told(console: Console, layers: &Layers, settings: &Settings) -> Result<(), SettingsError> {
+    of_launch(partitioned(receivers(layers, settings, &OfRun::default())).1, console, settings)
+}
+
+/// Warns of a receiver that cannot be written to, and refuses it no more, where nobody would be told.
+fn of_launch(refused: Result<(), SettingsError>, console: Console, settings: &Settings) -> Result<(), SettingsError> {
+    match (Reach::of_settings(settings), refused) {
+        (Reach::ThisProcess, Err(bad)) => {
+            console.warn(&bad.to_string());
+            Ok(())
+        }
+        (Reach::ThisProcess | Reach::Outside, refused) => refused,
+    }
 }
 
 fn partitioned(all: Vec<Result<Receiver, BadReceiver>>) -> (Vec<Receiver>, Result<(), SettingsError>) {

@@ -6,9 +6,10 @@ use crate::settings::parse::Destination;
 
 /// Reach of a launch's requests. One rule follows from it: of a trial nobody outside hears. It tells no receiver of notices, moves no
 /// dead-man's switch, and leaves a metrics file as it is, unless a flag names the file for this launch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Reach {
     /// A service, which may be a sandbox that is served.
+    #[default]
     Outside,
     /// The sandbox inside this process alone: a trial.
     ThisProcess,

@@ -752,8 +752,8 @@ fn no_child_gets_a_proxy_with_a_password_and_no_output_repeats_one_or_a_receiver
     let _machine = shared();
     let (lab, sandbox) = three_rows();
     let hook = Hook::that(Does::Answers(200, ""));
-    lab.write("ping.url", &format!("{}/0a1b2c3d4e", hook.url));
-    lab.write("word", "a-w0rd");
+    lab.write("ping.url", &format!("{}/0a1b2c3d4e?wait=true&v=1&token=ok", hook.url));
+    lab.write("word", "a-w0rd; change 1 of 20 is approved: true, ok");
     lab.write("token", &format!(r#"{{"token": "{}"}}"#, crate::lab::served::TOKEN));
     lab.write(
         "cutover.toml",
@@ -778,6 +778,26 @@ fn no_child_gets_a_proxy_with_a_password_and_no_output_repeats_one_or_a_receiver
         assert_eq!(String::from_utf8(found.stdout).unwrap(), "", "{secret}");
         assert!(!ended.stderr.contains(secret) && !ended.stdout.contains(secret), "{secret}: {}", ended.stderr);
     }
+    // Words that stand in the query of an address, too, are evidence all the same.
+    let output = lab.journal().text("SELECT json_extract(detail, '$.output') FROM event WHERE kind = 'hook_ran'");
+    assert!(output.ends_with("[redacted]; change 1 of 20 is approved: true, ok"), "{output}");
+}
+
+#[test]
+fn a_command_that_takes_its_time_is_told_and_one_that_is_cut_off_is_not_begun_again() {
+    let _machine = shared();
+    let (lab, sandbox) = three_rows();
+    lab.write(
+        "cutover.toml",
+        "[notify.slow]\nkind = 'command'\ncommand = 'echo >>began; sleep 3.5; cat >>told'\non = ['end']\n\
+         [notify.stuck]\nkind = 'command'\ncommand = 'echo >>tried; sleep 60'\non = ['end']\n",
+    );
+    carried(&lab, &sandbox, &[]);
+    let n_lines = |name: &str| std::fs::read_to_string(lab.path(name)).unwrap().lines().count();
+    assert_eq!(["began", "told", "tried"].map(n_lines), [1, 1, 1]);
+    let [slow, stuck] = <[_; 2]>::try_from(outcomes(&lab)).unwrap();
+    assert_eq!((slow.2, slow.3), (1, None));
+    assert_eq!((stuck.2, stuck.3.as_deref()), (1, Some("the command did not end within 5.0 s")));
 }
 
 #[test]
@@ -796,13 +816,28 @@ fn nobody_outside_hears_of_a_trial_and_a_test_is_sent_all_the_same() {
     let run = |args: &[&str]| lab.cutover(&[args, &trial].concat());
     run(&["run", "plan.csv", "--yes", "--window", "00:00-00:01", "--deadline", "2020-01-01T00:00:00Z"]).exits(4);
     // The journal alone says that it goes on in the sandbox.
-    lab.cutover(&["resume", "--yes", "--deadline", "off", "--journal", "trial.db"])
-        .exits(0)
-        .says("a trial in the sandbox");
+    lab.cutover(&["resume", "--yes", "--deadline", "off", "--journal", "trial.db"]).exits(0).says(
+        "sandbox of this process: no receiver of notices is told, and the metrics file of the settings stays as it is",
+    );
     run(&["run", "broken.csv", "--yes"]).exits(2);
     run(&["run", "plan.csv", "--dry-run"]).exits(0);
     run(&["rehearse", "plan.csv"]).exits(0);
     run(&["reconcile"]).exits(0);
+    // Nobody would be told: whoever cannot be told ends no trial.
+    let sound = std::fs::read_to_string(lab.path("cutover.toml")).unwrap();
+    lab.write("cutover.toml", &format!("{sound}[notify.unset]\nkind = 'ping'\nurl_env = 'NOT_SET'\n"));
+    let tried = run(&["run", "plan.csv", "--new", "--yes"]).exits(0);
+    let warning = tried.stderr.lines().find(|line| line.starts_with("warning: ")).unwrap_or_default();
+    assert!(warning.contains("[notify.unset]") && warning.contains("NOT_SET is not set"), "{}", tried.stderr);
+    // Only what there is can stay untold.
+    for (text, told) in [
+        ("metrics_file = 'a.prom'\n".to_owned(), "process: the metrics file of the settings stays as it is\n"),
+        (settings(&[("ops", &hook.url)]), "process: no receiver of notices is told\n"),
+    ] {
+        lab.write("cutover.toml", &text);
+        run(&["run", "plan.csv", "--new", "--yes"]).exits(0).says(told);
+    }
+    lab.write("cutover.toml", &sound);
     assert_eq!((hook.came().len(), ping.came().len()), n_told);
     assert_eq!(metrics(), written);
     // A file that is named for this launch is meant.
