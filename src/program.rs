@@ -26,6 +26,7 @@ use crate::settings::error::SettingsError;
 use crate::settings::flags::Flags;
 use crate::settings::flags::verbs::Verb;
 use crate::settings::layers::Layers;
+use crate::settings::names::RUN_KEY;
 use crate::settings::tips::Misread;
 use crate::verb::context::Context;
 use crate::verb::error::{CommandError, causes, text_without_list, whole_text, whole_text_without_list};
@@ -53,8 +54,12 @@ fn start(args: impl IntoIterator<Item = OsString>) -> ProcessEnd {
         Ok(flags) => flags,
         Err(error) => return misread(&args, &Misread::from_error(&error, &args)),
     };
-    let mut here = Here::new(&flags.given(), flags.reading(), |name| std::env::var_os(name));
     let common = &flags.common;
+    let of_a_timetable = || common.quiet || flags.verb.has_run_key() || std::env::var_os(RUN_KEY).is_some();
+    let mut here = Here::new(&flags.given(), flags.reading(), |name| std::env::var_os(name)).typed_as(&args);
+    if flags.verb.launches().is_some() {
+        here = here.unattended_if(of_a_timetable);
+    }
     let is_plugin = flags.is_plugin();
     let depth = Depth::from_count(common.verbose);
     // Some monitoring systems take standard error for a part of the answer.

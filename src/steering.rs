@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::control::{self, By, Command};
+use crate::control::{self, By, Command, Wait};
 use crate::event::lane::LaneId;
 use crate::event::run::{DrainReason, RunEvent};
 use crate::ledger::steered::Steered;
@@ -196,7 +196,7 @@ impl SteeringState {
         self.steered.skipped.keys()
     }
 
-    /// Reason why the whole run waits, for those who watch.
+    /// Reason why the whole run waits.
     pub(crate) fn waits(&self) -> Option<String> {
         if let Some(paused) = self.steered.paused.first() {
             return Some(format!("paused by {}", paused.by));
@@ -207,6 +207,14 @@ impl SteeringState {
         let waits = self.steered.waits.as_ref()?;
         let zone = Some(&self.settings.window.zone);
         Some(format!("waiting {}", control::waits_for(waits.cause, &waits.stage, waits.until, zone)))
+    }
+
+    /// Does the same for those who watch, who may be at a terminal by day: a window may be hours away.
+    pub(crate) fn waits_and_way_on(&self) -> Option<String> {
+        let waits = self.waits()?;
+        let is_of_window = self.steered.waits.as_ref().is_some_and(|waits| waits.cause == Wait::Window);
+        let alone = self.steered.paused.is_empty() && self.running.is_none();
+        Some(if is_of_window && alone { format!("{waits} (Ctrl-C ends it; --window off lifts it)") } else { waits })
     }
 
     /// Journals a command. A pause or a skip takes effect before that, so that less is sent meanwhile and not more.

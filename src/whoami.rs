@@ -76,7 +76,8 @@ pub(crate) fn user() -> String {
     name_of(rustix::process::getuid().as_raw())
 }
 
-fn name_of(uid: u32) -> String {
+/// Returns the name of a user, or else the number.
+pub(crate) fn name_of(uid: u32) -> String {
     let known = User::from_uid(Uid::from_raw(uid)).ok().flatten();
     known.map(|user| user.name).filter(|name| !name.is_empty()).unwrap_or_else(|| uid.to_string())
 }

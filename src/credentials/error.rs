@@ -1,5 +1,7 @@
 //! Reasons for which there are no credentials to use.
 
+use std::path::{Path, PathBuf};
+
 use jiff::Timestamp;
 
 /// source: api-sms/UpdateCopyState.html (`X-Auth-Token`, 1 to 16384 characters).
@@ -25,7 +27,15 @@ pub enum CredentialsError {
     /// Asking again may help.
     #[error("{origin}: {reason}")]
     Unreachable { origin: String, reason: String },
-    /// The settings cannot be credentials: half a pair, an unreadable file, two kinds at once.
+    /// Half of a pair. `has` is told with its place.
+    #[error("{has} is set, and {} is not{}", told(lacks, folder.as_deref()), if folder.is_some() { " there, or empty" } else { "" })]
+    Lacking { has: String, lacks: &'static str, folder: Option<PathBuf> },
+    /// The settings cannot be credentials: an unreadable file, two kinds at once.
     #[error("{0}")]
     Malformed(String),
+}
+
+/// Names a variable; where another of its kind is a file, as the file that would stand for it.
+fn told(name: &str, folder: Option<&Path>) -> String {
+    folder.map_or_else(|| name.to_owned(), |folder| format!("the file `{}`", folder.join(name).display()))
 }

@@ -299,6 +299,7 @@ impl HeldProof {
             | CredentialsError::NotVisible { .. }
             | CredentialsError::Expired { .. }
             | CredentialsError::Denied { .. }
+            | CredentialsError::Lacking { .. }
             | CredentialsError::Malformed(_) => self.denied = Some(error.clone()),
         }
         error

@@ -38,6 +38,11 @@ impl FoundVariable {
         }
     }
 
+    /// Says that the other variable of its pair is missing.
+    pub(crate) fn without(&self, lacks: &'static str) -> CredentialsError {
+        CredentialsError::Lacking { has: self.told(), lacks, folder: self.folder.clone() }
+    }
+
     /// Returns its name and its place, for messages about the origin of credentials.
     pub(crate) fn origin(&self) -> String {
         match &self.folder {

@@ -178,7 +178,7 @@ impl Driver {
 
     /// Reason why the whole run waits, for those who watch.
     pub(crate) fn waits(&self) -> Option<String> {
-        self.state().waits()
+        self.state().waits_and_way_on()
     }
 
     /// Leave for one more row of a canary to be on its way; held until its answer is known.

@@ -134,7 +134,9 @@ pub(crate) fn headline(difference: &Preview) -> String {
     }
     let n_no_way_back = difference.no_way_back.n_rows();
     if n_no_way_back > 0 {
-        text = format!("{text}; no way back for {n_no_way_back} of them:");
+        // Read as a refusal otherwise.
+        let needs = if difference.n_irreversible == 0 { " (which needs no flag)" } else { "" };
+        text = format!("{text}; no way back for {n_no_way_back} of them{needs}:");
     }
     text
 }

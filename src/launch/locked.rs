@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::lock::{self, IfLocked, LockError};
 use crate::settings::Settings;
 use crate::verb::error::CommandError;
-use crate::waves::forecast::spoken;
+use crate::wording::amounts::limit;
 
 /// Interval at which a lock that is waited for is looked at. The kernel's own wait for a lock cannot be ended by a time or a signal
 /// of ours.
@@ -62,7 +62,7 @@ impl LockWaits {
             IfLocked::Skip => return Ok(Met::Skipped(format!("skipped: {held}; nothing was sent"))),
             IfLocked::Wait(most) => most,
         };
-        let most_told = spoken(most);
+        let most_told = limit(most);
         if self.until.is_none() {
             console.say(&format!("waiting for at most {most_told}: {held}"));
         }
@@ -93,7 +93,7 @@ impl LockWaits {
 
     fn too_late(&self) -> String {
         let within = self.to_begin.map(|(within, _)| within).unwrap_or_default();
-        format!("could not begin within {} of its launch", spoken(within))
+        format!("could not begin within {} of its launch", limit(within))
     }
 
     async fn wait(&mut self, path: PathBuf, until: Duration) -> std::io::Result<WaitOver> {

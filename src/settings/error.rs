@@ -45,6 +45,14 @@ pub(crate) enum SettingsError {
     NoStateFolder,
     #[error("`{}` is neither the settings file of a folder, which is called `{}`, nor a plan with hooks", .0.display(), NAME)]
     NotOfAFolder(PathBuf),
+    /// File that asks for trust, by no name of a settings file, and has errors as a plan.
+    #[error(
+        "`{}` was taken for a plan, since the settings file of a folder is called `{}`, and has {} as one",
+        path.display(),
+        NAME,
+        count(*n_errors as u64, "error")
+    )]
+    TakenForPlan { path: PathBuf, n_errors: usize },
     #[error("{variable} is set, and is no setting{}", suggest(suggestion.as_deref()))]
     UnknownVariable { variable: String, suggestion: Option<String> },
     #[error("`{key}` is `{one}` {of_one} and `{other}` {of_other}, and one of them cannot stand for both")]
@@ -163,6 +171,13 @@ impl SettingsError {
             }
             SettingsError::SameFile { one, other, .. } => Some(format!("name another file with `{one}` or `{other}`")),
             SettingsError::NotOfAFolder(_) => Some("name the file with `--config FILE` instead".to_owned()),
+            SettingsError::TakenForPlan { path, .. } => {
+                let file = shell_path(path);
+                Some(format!(
+                    "settings need no trust where their file is named: `cutover config show --config {file}` shows them; of a plan, \
+                     `cutover check {file}` lists the errors"
+                ))
+            }
             SettingsError::TablesShape { .. } | SettingsError::InTable { .. } => {
                 Some("samples/cutover.toml, or what `cutover init` writes, has an example of each".to_owned())
             }

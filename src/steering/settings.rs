@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::waves::forecast::spoken;
 use crate::waves::halt::HaltRules;
 use crate::waves::hooks::{Hook, HookOrigin};
 use crate::waves::window::Window;
+use crate::wording::amounts::limit;
 
 #[derive(Clone, Debug)]
 pub(crate) struct SteeringSettings {
@@ -56,6 +56,6 @@ impl StartLimit {
     /// Says that a launch did not begin in time, and what it would have waited for.
     pub(crate) fn missed(self, waits: Option<&str>) -> String {
         let waits = waits.map_or_else(String::new, |waits| format!(": {waits}"));
-        format!("could not begin within {} of its launch{waits}", spoken(self.within))
+        format!("could not begin within {} of its launch{waits}", limit(self.within))
     }
 }

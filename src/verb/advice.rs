@@ -4,8 +4,9 @@ use std::path::Path;
 
 use entry::ErrorEntry;
 use hints::{
-    hint_of_altered, hint_of_control, hint_of_key, hint_of_owner, hint_of_planted, hint_of_problems, hint_of_rest,
-    hint_of_skip, hint_of_status, hint_of_way,
+    hint_of_altered, hint_of_control, hint_of_credentials, hint_of_file, hint_of_key, hint_of_missing_plan,
+    hint_of_others_file, hint_of_owner, hint_of_planted, hint_of_problems, hint_of_rest, hint_of_skip, hint_of_status,
+    hint_of_way,
 };
 use journal_errors::{entry_of_journal, hint_of_pruned};
 
@@ -78,7 +79,9 @@ impl CommandError {
                      says where it looks"
                 )
             }),
-            CommandError::Credentials(error) => ErrorEntry::plain(exit_of_credentials(error)),
+            CommandError::Credentials(error) => {
+                ErrorEntry::may_be_typed(exit_of_credentials(error), |_| hint_of_credentials(error))
+            }
             CommandError::NoTerminal => {
                 ErrorEntry::said(Usage, "`--yes` if the plan was looked at before (`cutover plan PLAN`)")
             }
@@ -175,25 +178,28 @@ impl CommandError {
             CommandError::NotForTerminals(name) => {
                 ErrorEntry::typed(Usage, move |_| format!("write it to a file: `-o report.{name}`"))
             }
-            CommandError::Input { path, .. } => ErrorEntry::plain(Usage).of_value(path),
+            CommandError::Input { path, .. } => {
+                ErrorEntry::may_be_typed(Usage, |here| hint_of_others_file(path, here)).of_value(path)
+            }
             CommandError::Key { path, problem } => ErrorEntry::typed(Usage, |_| hint_of_key(path, problem)),
             CommandError::Bundle { .. } => ErrorEntry::said(Integrity, "keep it as it is, and ask for another copy"),
             CommandError::LaterBundle { .. } => ErrorEntry::said(Usage, "verify it with the newer cutover"),
-            CommandError::Destination { .. } => {
-                ErrorEntry::said(Usage, "name a file in a folder that is there and can be written to")
-            }
-            CommandError::MetricsFile { path, .. } => ErrorEntry::said(
-                Usage,
-                "name a new file that ends with `.prom`, or one that cutover wrote, in a folder that is there, can be written to and has room",
-            )
+            CommandError::Destination { path, .. } => ErrorEntry::typed(Usage, |here| {
+                hint_of_file(path, here, "name a file in a folder that is there and can be written to")
+            }),
+            CommandError::MetricsFile { path, .. } => ErrorEntry::typed(Usage, |here| {
+                const NEW: &str = "name a new file that ends with `.prom`, or one that cutover wrote, in a folder that is there, can be \
+                                   written to and has room";
+                hint_of_file(path, here, NEW)
+            })
             .of_value(path),
             CommandError::Archives { .. } => {
                 ErrorEntry::said(Usage, "name a folder that can be written to; nothing was taken out of the journal")
             }
-            CommandError::LogFile { path, .. } => {
-                ErrorEntry::said(Usage, "name a plain file in a folder that is there and can be written to")
-                    .of_value(path)
-            }
+            CommandError::LogFile { path, .. } => ErrorEntry::typed(Usage, |here| {
+                hint_of_file(path, here, "name a plain file in a folder that is there and can be written to")
+            })
+            .of_value(path),
             CommandError::Output { .. } | CommandError::Start(_) => ErrorEntry::plain(Internal),
             CommandError::Unreported(unreported) => {
                 let Unreported { error, ended, again } = &**unreported;
@@ -238,6 +244,7 @@ fn entry_of_settings(error: &SettingsError) -> ErrorEntry<'_> {
         | SettingsError::InOtherHands { .. }
         | SettingsError::NoStateFolder
         | SettingsError::NotOfAFolder(_)
+        | SettingsError::TakenForPlan { .. }
         | SettingsError::UnknownVariable { .. }
         | SettingsError::Unlike { .. }
         | SettingsError::Zone(_)
@@ -248,7 +255,7 @@ fn entry_of_settings(error: &SettingsError) -> ErrorEntry<'_> {
 fn entry_of_plan(error: &PlanError) -> ErrorEntry<'_> {
     match error {
         PlanError::Problems { name, .. } => ErrorEntry::typed(Exit::Usage, |here| hint_of_problems(name, here)),
-        PlanError::Unreadable { .. } => ErrorEntry::said(Exit::Usage, "`cutover init` writes an example plan"),
+        PlanError::Unreadable { name, .. } => ErrorEntry::typed(Exit::Usage, |here| hint_of_missing_plan(name, here)),
         PlanError::Unsupported { .. } => {
             ErrorEntry::said(Exit::Usage, "plans are read as CSV, TSV, JSON Lines and TOML; nothing was sent")
         }
@@ -308,6 +315,7 @@ pub(crate) fn exit_of_credentials(error: &CredentialsError) -> Exit {
         CredentialsError::Empty { .. }
         | CredentialsError::TooLong { .. }
         | CredentialsError::NotVisible { .. }
+        | CredentialsError::Lacking { .. }
         | CredentialsError::Malformed(_) => Exit::Usage,
         CredentialsError::Expired { .. } | CredentialsError::Denied { .. } => Exit::Credentials,
         CredentialsError::Unreachable { .. } => Exit::Unreachable,

@@ -14,6 +14,10 @@ use crate::wording::shell::{shell_path, shell_word};
 /// Flags of this command that a command typed next needs as well.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Here {
+    /// The whole command as it was typed, for a shell.
+    pub(super) typed: String,
+    /// Nobody is there who could be asked.
+    pub(super) is_unattended: bool,
     journal: String,
     way: String,
     /// Origin of the endpoint, if it is in `way`.
@@ -80,7 +84,21 @@ impl Here {
             config: only(&[CONFIG_FLAG]),
             night: only(&NIGHT),
             reading,
+            ..Self::default()
         }
+    }
+
+    /// Adds the command as it was typed.
+    #[must_use]
+    pub(crate) fn typed_as(self, args: &[OsString]) -> Self {
+        let words = args.iter().skip(1).map(|word| format!(" {}", shell_word(&word.to_string_lossy())));
+        Self { typed: format!("cutover{}", words.collect::<String>()), ..self }
+    }
+
+    /// Adds that the command is one of a timetable, by its flags or because it has no terminal.
+    #[must_use]
+    pub(crate) fn unattended_if(self, flags_say_so: impl FnOnce() -> bool) -> Self {
+        Self { is_unattended: !console::can_ask() || flags_say_so(), ..self }
     }
 
     /// Adds the journal of a service: who types a command next is not that service, and has none of its variables.
@@ -147,8 +165,7 @@ impl Here {
         let leave = [(IRREVERSIBLE, irreversible), (YES, !console::can_ask())];
         let leave = leave.into_iter().filter(|(_, is_given)| *is_given);
         let leave: Vec<(String, String)> = leave.map(|(name, _)| (name.to_owned(), "on".to_owned())).collect();
-        let (leave, Self { journal, way, endpoint: _, config: _, night, reading: _, variables: _ }) =
-            (flags(leave.iter().map(|(name, on)| (name, on))), self);
+        let (leave, Self { journal, way, night, .. }) = (flags(leave.iter().map(|(name, on)| (name, on))), self);
         format!("cutover run {}{way}{night}{leave}{journal}", shell_path(plan))
     }
 }

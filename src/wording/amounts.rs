@@ -1,5 +1,7 @@
 //! Counts and durations, as people say them.
 
+use std::time::Duration;
+
 /// Formats a count: `1 row`, `2 rows`.
 #[must_use]
 pub(crate) fn count(n: u64, what: &str) -> String {
@@ -34,6 +36,15 @@ pub(crate) fn duration(ms: u64) -> String {
         (0, minutes, seconds) => format!("{minutes} min {seconds:02} s"),
         (hours, minutes, _) => format!("{hours} h {minutes:02} min"),
     }
+}
+
+/// Formats a limit that somebody gave exactly, in the largest unit of which it is a whole number: `1 h`, `90 min`, `300 ms`.
+#[must_use]
+pub(crate) fn limit(limit: Duration) -> String {
+    const UNITS: [(u128, &str); 3] = [(3_600_000, "h"), (60_000, "min"), (1000, "s")];
+    let ms = limit.as_millis();
+    let (size, unit) = UNITS.into_iter().find(|(size, _)| ms.is_multiple_of(*size)).unwrap_or((1, "ms"));
+    format!("{} {unit}", ms / size)
 }
 
 /// Largest number of names in one message; more would hide its point.
@@ -72,5 +83,13 @@ mod tests {
         assert_eq!(duration(59_999), "59.999 s");
         assert_eq!(duration(200_000), "3 min 20 s");
         assert_eq!(duration(7_500_000), "2 h 05 min");
+    }
+
+    #[test]
+    fn limits_read_as_they_were_given() {
+        let limits = [("1h", "1 h"), ("10m", "10 min"), ("1h30m", "90 min"), ("90", "90 s"), ("300ms", "300 ms")];
+        for (given, told) in limits {
+            assert_eq!(limit(crate::values::duration(given).unwrap()), told);
+        }
     }
 }

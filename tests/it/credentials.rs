@@ -147,7 +147,7 @@ fn credentials_that_cannot_be_used_are_told_before_anything_is_sent() {
     let expired = "credential_command = \"echo '{\\\"access\\\":\\\"A\\\",\\\"secret\\\":\\\"s\\\",\\\"securitytoken\\\":\\\"t\\\",\\\"expires_at\\\":\\\"2020-01-01T00:00:00Z\\\"}'\"";
     let cases: [Case<'_>; 6] = [
         ("", &[("HW_AUTH_TOKEN", &long)], 2, "has 16385 characters, at most 16384"),
-        ("", &[("HW_ACCESS_KEY", "A")], 2, "HW_ACCESS_KEY is set, and HW_SECRET_KEY is not"),
+        ("", &[("HW_ACCESS_KEY", "A")], 2, "hint: `export HW_SECRET_KEY=…`"),
         ("", &[], 5, "no credentials are set"),
         ("token_env = \"T\"\nagency = true", &[("T", "x")], 2, "two kinds, `token_env` and `agency`"),
         ("token_env = \"T\"", &[], 2, "T is not set (`token_env` of the profile `p`)"),

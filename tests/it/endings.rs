@@ -325,6 +325,18 @@ fn what_cannot_work_at_all_is_said_before_what_was_not_given() {
 }
 
 #[test]
+fn a_plan_that_is_missing_at_night_is_awaited_and_no_example_is_offered() {
+    let _machine = shared();
+    let lab = Lab::new();
+    for more in [&["--run-key", "night"][..], &["-q"], &[]] {
+        let ended = lab.cutover(&[&["run", "nosuch.csv", "--endpoint", "sandbox", "--yes"], more].concat()).exits(2);
+        let place = lab.path("nosuch.csv");
+        ended.says(&format!("hint: nothing was sent; it was looked for as {}: once", place.display()));
+    }
+    lab.cutover(&["check", "nosuch.csv"]).exits(2).says("hint: `cutover init` writes an example plan");
+}
+
+#[test]
 fn a_folder_that_is_not_there_is_not_made_for_a_journal() {
     let _machine = shared();
     let lab = Lab::new();

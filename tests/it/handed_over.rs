@@ -179,6 +179,12 @@ fn credentials_that_cannot_be_read_are_an_error_before_anything_is_sent_and_none
         plan(absent, &[]).exits(2).says(&format!("`{absent}`, named by CREDENTIALS_DIRECTORY, cannot be looked into"));
     }
     plan("credentials", &[]).exits(2).says("CREDENTIALS_DIRECTORY is to be an absolute path, and is `credentials`");
+    fs::create_dir(lab.path("half")).unwrap();
+    lab.write("half/HUAWEICLOUD_SDK_AK", "sandbox-ak\n");
+    let half = lab.path("half");
+    let missing =
+        format!("is set, and the file `{}` is not there, or empty\n", half.join("HUAWEICLOUD_SDK_SK").display());
+    plan(half.to_str().unwrap(), &[]).exits(2).says(&missing).says("`LoadCredential=HUAWEICLOUD_SDK_SK:PATH`");
     let is_root = fs::metadata(&folder).unwrap().uid() == 0;
     if is_root {
         plan(directory, &[])

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -301,6 +301,15 @@ fn a_log_that_cannot_be_written_stops_nothing_and_one_that_cannot_be_opened_is_a
         assert!(ended.stderr.contains("hint: name a plain file"), "{}", ended.stderr);
         assert_eq!(size(bad), before, "{bad}");
         assert!(!lab.path("new.db").exists(), "nothing is begun");
+    }
+    lab.write("theirs.log", "");
+    if chown(lab.path("theirs.log"), Some(1), None).is_ok() {
+        let hint =
+            "hint: it belongs to daemon: type the command as that user (`sudo -u daemon cutover run plan.csv --yes";
+        let ended = lab.cutover(&[&RUN[..], &["--log-file", "theirs.log", "--journal", "new.db"]].concat()).exits(2);
+        ended.says(hint).says("--log-file theirs.log --journal new.db`), or name another file");
+    } else {
+        println!("left out: only root can play two users");
     }
     // An untrusted folder's own file may not say what is written.
     lab.write("cutover.toml", "log_file = \"run.log\"\n");

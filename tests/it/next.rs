@@ -240,7 +240,7 @@ fn a_wrong_token_and_a_dead_endpoint_are_dealt_with_before_going_on() {
     });
     let text = said(&ended.end().exits(5)) + &told(&lab, &[], &[]);
     let doctor = format!("cutover doctor --endpoint {}", sandbox.url);
-    assert!(text.contains(&doctor) && text.contains("did not let us in"), "{text}");
+    assert!(text.contains(&doctor) && text.contains("six wrong ones lock a key"), "{text}");
     let typed = type_all(&lab, &text, &wrong);
     assert!(typed.contains(&doctor));
     // With the account put right, the same commands go on.

@@ -223,7 +223,7 @@ fn at_the_lock_of_another_launch_one_fails_is_skipped_or_waits() {
         assert!(waited.stderr.contains("nothing was sent"), "{}", waited.stderr);
         let begun = Instant::now();
         let late = ["--if-locked", "wait=1h", "--start-within", "300ms"];
-        call(&lab, &sandbox, &[launch, &late[..]].concat()).exits(4).says("could not begin within");
+        call(&lab, &sandbox, &[launch, &late[..]].concat()).exits(4).says("could not begin within 300 ms of");
         assert!(begun.elapsed() < Duration::from_secs(30));
     }
     call(&lab, &sandbox, &["reconcile", "--if-locked", "skip", "--metrics-file", "skipped.prom"]).exits(0);

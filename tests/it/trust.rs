@@ -162,6 +162,10 @@ fn trust_is_in_one_content_at_one_place_and_shows_it_first() {
     typed(&lab, &["check", "plan.csv"]).exits(0);
     // A file that is no settings file, one that cannot be read, and a folder in which trust cannot be recorded.
     typed(&lab, &["trust", "plan.csv"]).exits(2).says("`--config FILE`");
+    lab.write("night.toml", "rate = 5\nburst = 2\nendpoint = 'sandbox'\n");
+    let taken =
+        typed(&lab, &["trust", "night.toml"]).exits(2).says("`night.toml` was taken for a plan, since the settings");
+    assert!(taken.stderr.contains("`cutover config show --config night.toml`"), "{}", taken.stderr);
     lab.write("cutover.toml", "endpoint = hunter2\n");
     let ended = typed(&lab, &["trust"]).exits(2).says("is not TOML: line 1");
     assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);

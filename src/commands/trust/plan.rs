@@ -9,6 +9,7 @@ use crate::console;
 use crate::exit::Exit;
 use crate::files::folder::folder_of;
 use crate::launch::hooks::{digest, hooks_document, render_hooks};
+use crate::plan::error::PlanError;
 use crate::plan::reading::Reading;
 use crate::plan::source::Source;
 use crate::settings::error::SettingsError;
@@ -22,7 +23,8 @@ use crate::wording::sieve::Form;
 pub(super) fn trust(context: &Context, candidate: &FileToTrust, aim: Aim) -> Result<Exit, CommandError> {
     let FileToTrust { path, place, notes } = candidate;
     let any = Reading { allow_unknown: true, allow_outside: true, ..Reading::default() };
-    let hooks = crate::plan::check(&Source::open(path)?, &any)?.terms.hooks;
+    let checked = crate::plan::check(&Source::open(path)?, &any).map_err(|error| unfit(path, error))?;
+    let hooks = checked.terms.hooks;
     if hooks.commands.is_empty() {
         return Err(SettingsError::NotOfAFolder(path.clone()).into());
     }
@@ -40,6 +42,16 @@ pub(super) fn trust(context: &Context, candidate: &FileToTrust, aim: Aim) -> Res
         print(context, place, &hooks, trust)?;
     }
     Ok(Exit::Done)
+}
+
+/// Says what the file was taken for, rather than each of the errors that a settings file has as a plan.
+fn unfit(path: &Path, error: PlanError) -> CommandError {
+    match error {
+        PlanError::Problems { problems, .. } => {
+            SettingsError::TakenForPlan { path: path.to_owned(), n_errors: problems.n_errors() }.into()
+        }
+        PlanError::Unreadable { .. } | PlanError::Unsupported { .. } | PlanError::Edited { .. } => error.into(),
+    }
 }
 
 fn print(context: &Context, place: &Path, hooks: &PlanHooks, trust: Trust) -> Result<(), CommandError> {

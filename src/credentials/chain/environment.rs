@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-use super::places::{SearchPlaces, SearchResult, malformed};
+use super::places::{SearchPlaces, SearchResult};
 use crate::credentials::identity::Credentials;
 use crate::credentials::proof::Keys;
 
@@ -49,12 +49,8 @@ impl SearchPlaces<'_> {
             let (access, secret) = match (self.plain(names.access)?, self.plain(names.secret)?) {
                 (None, None) => continue,
                 (Some(access), Some(secret)) => (access, secret),
-                (Some(_), None) => {
-                    return Err(malformed(format!("{} is set, and {} is not", names.access, names.secret)));
-                }
-                (None, Some(_)) => {
-                    return Err(malformed(format!("{} is set, and {} is not", names.secret, names.access)));
-                }
+                (Some(access), None) => return Err(access.without(names.secret)),
+                (None, Some(secret)) => return Err(secret.without(names.access)),
             };
             let security_token = self.plain(names.security_token)?.map(|found| SecretString::from(found.text).into());
             let project = self.plain(names.project)?.map(|found| found.text);

@@ -26,8 +26,8 @@ impl SearchPlaces<'_> {
         let (address, token_file) = match (self.variable(uri)?, self.variable(file)?) {
             (None, None) => return Ok(None),
             (Some(address), Some(token_file)) => (address.text, PathBuf::from(token_file.text)),
-            (Some(_), None) => return Err(malformed(format!("{uri} is set, and {file} is not"))),
-            (None, Some(_)) => return Err(malformed(format!("{file} is set, and {uri} is not"))),
+            (Some(address), None) => return Err(address.without(file)),
+            (None, Some(token_file)) => return Err(token_file.without(uri)),
         };
         let bad = |error: &dyn std::fmt::Display| malformed(format!("{uri}: {error}"));
         let url = url::Url::parse(&address).map_err(|error| bad(&error))?;

@@ -18,8 +18,8 @@ impl SearchPlaces<'_> {
         let (name, secret) = match (name, self.password_in(password)?) {
             (None, None) => return Ok(None),
             (Some(name), Some(secret)) => (name, secret),
-            (Some(_), None) => return Err(malformed(format!("{user} is set, and {password} is not"))),
-            (None, Some(_)) => return Err(malformed(format!("{password} is set, and {user} is not"))),
+            (Some(name), None) => return Err(name.without(password)),
+            (None, Some(secret)) => return Err(secret.without(user)),
         };
         let missing = || malformed(format!("{user} is set, and {domain} (the account it belongs to) is not"));
         let domain = self.fit(domain, fitness::fit_for_a_name)?.ok_or_else(missing)?.text;

@@ -92,7 +92,8 @@ fn refused(refusal: Refusal, commands: &NextCommands) -> Vec<Advice> {
 fn of_lane_stop(cause: LaneStop, commands: &NextCommands) -> Option<Advice> {
     let say = match cause {
         LaneStop::Unauthenticated => {
-            "the service did not let us in: this shows which credentials are used, and what they may do"
+            "this shows which credentials are used, and what they may do, by a try of its own (six wrong ones lock a key for five \
+             minutes, for everybody who uses it)"
         }
         LaneStop::NoCredentials => "no credentials could be fetched: this shows where they come from",
         LaneStop::Barred => {
@@ -101,7 +102,7 @@ fn of_lane_stop(cause: LaneStop, commands: &NextCommands) -> Option<Advice> {
         LaneStop::Forbidden => {
             "the credentials may not change sources: have that allowed; this shows which are used, and what they may do"
         }
-        LaneStop::Unreachable => "the service could not be reached: this shows which step fails",
+        LaneStop::Unreachable => "this shows which step fails",
         LaneStop::NotTheService => {
             "something in between answered, such as a proxy, a firewall or a log-in page: this shows what answers"
         }
@@ -140,9 +141,7 @@ fn after_a_drain(reason: DrainReason, ending: &Ending, in_doubt: bool, commands:
         DrainReason::Window if commands.given_deadline_is_over => {
             "the deadline that was given is over; go on without one, or with another (--deadline)".to_owned()
         }
-        DrainReason::Window if commands.has_window => {
-            "go on when there is time: it waits for the window to open".to_owned()
-        }
+        DrainReason::Window if commands.has_window => "go on when there is time".to_owned(),
         DrainReason::Window => "there was no time left: go on when there is".to_owned(),
         DrainReason::Unapproved => match ending.unreleased.as_ref().and_then(released_as) {
             Some((what, wave)) => {
@@ -262,9 +261,11 @@ mod tests {
                 DrainReason::JournalClosed => (Exit::Internal, "journal can be written", on()),
                 DrainReason::JournalGone => (Exit::Internal, "saved", on()),
                 DrainReason::Panicked => (Exit::Internal, "a bug", on()),
-                DrainReason::Halted => (Exit::Halted, "what failed", on()),
+                DrainReason::Halted => {
+                    (Exit::Halted, "still holds); outside of the window it waits; --window off lifts it", on())
+                }
                 DrainReason::StageLeft => (Exit::Halted, "reconcile what is in doubt first", on()),
-                DrainReason::Window => (Exit::Halted, "waits for the window to open", on()),
+                DrainReason::Window => (Exit::Halted, "outside of the window it waits; --window off lifts it", on()),
                 DrainReason::TooLong => {
                     let all_the_same = with("--ignore-forecast");
                     (Exit::Halted, "not have ended in time", [on(), all_the_same].concat())
@@ -291,11 +292,11 @@ mod tests {
             LaneStop::NotTheService,
         ] {
             let (exit, word, commands) = match cause {
-                LaneStop::Unauthenticated => (Exit::Credentials, "did not let us in", looked()),
+                LaneStop::Unauthenticated => (Exit::Credentials, "six wrong ones lock a key", looked()),
                 LaneStop::NoCredentials => (Exit::Credentials, "where they come from", looked()),
                 LaneStop::Barred => (Exit::Credentials, "is barred", looked()),
                 LaneStop::Forbidden => (Exit::Credentials, "may not change sources", looked()),
-                LaneStop::Unreachable => (Exit::Unreachable, "could not be reached", looked()),
+                LaneStop::Unreachable => (Exit::Unreachable, "this shows which step fails", looked()),
                 LaneStop::Throttled => (Exit::Halted, "slower (--rate)", on()),
                 LaneStop::NotTheService => (Exit::Halted, "in between", looked()),
             };
@@ -325,8 +326,8 @@ mod tests {
             case(Exit::Refused, Ending { refusal: Some(refusal), ..Ending::default() }, word, commands);
         }
         // An ending by the exit code alone, as in a run with one account, where no lane was stopped.
-        case(Exit::Credentials, Ending::default(), "did not let us in", looked());
-        case(Exit::Unreachable, Ending::default(), "could not be reached", looked());
+        case(Exit::Credentials, Ending::default(), "six wrong ones lock a key", looked());
+        case(Exit::Unreachable, Ending::default(), "this shows which step fails", looked());
         case(Exit::Halted, Ending::default(), "what stopped it", on());
         // Halted in one account, and stopped in another.
         let both = Ending { stopped: vec![LaneStop::Throttled, LaneStop::Barred], ..drained(DrainReason::Halted) };

@@ -22,7 +22,9 @@ pub(super) fn with_leave(say: &str, commands: &NextCommands) -> String {
     say.to_owned()
 }
 
-/// Makes the advice to go on with the run.
+/// Makes the advice to go on with the run. By day, a run with a window would wait for hours.
 pub(super) fn go_on(say: &str, commands: &NextCommands) -> Advice {
-    advice(with_leave(say, commands), commands.resume())
+    let say = with_leave(say, commands);
+    let waits = if commands.has_window { "; outside of the window it waits; --window off lifts it" } else { "" };
+    advice(say + waits, commands.resume())
 }

@@ -470,6 +470,11 @@ pub(crate) struct LaunchVerb<'v> {
 }
 
 impl Verb {
+    /// Tells whether a flag names the slot of a timetable.
+    pub(crate) fn has_run_key(&self) -> bool {
+        matches!(self, Verb::Run { run_key: Some(_), .. })
+    }
+
     /// Returns the launch that this verb is; `None` for a verb that launches nothing.
     pub(crate) fn launches(&self) -> Option<LaunchVerb<'_>> {
         let of = |name, plan| Some(LaunchVerb { name, plan });

@@ -1,12 +1,16 @@
 //! Hints that need more than one sentence, or a command.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use crate::credentials::error::CredentialsError;
 use crate::lock::Owner;
 use crate::plan::source::STDIN;
 use crate::report::next::flags::journal_flag;
 use crate::ssh::signature::SignatureError;
 use crate::verb::here::Here;
+use crate::whoami::name_of;
+use crate::wording::plain::plain;
 use crate::wording::shell::{shell_path, shell_word};
 
 /// Way on without an earlier copy of the journal: by that, changes sent since would count as states found before the run.
@@ -52,6 +56,59 @@ pub(super) fn hint_of_problems(plan: &str, here: &Here) -> String {
         return format!("correct the plan and {AND_THEN}");
     }
     format!("`{}` lists all that is wrong with it; correct that and {AND_THEN}", here.checks(Path::new(plan)))
+}
+
+/// Advice about a plan that cannot be read. A launch of a timetable is early more often than it is new.
+pub(super) fn hint_of_missing_plan(plan: &str, here: &Here) -> String {
+    let path = Path::new(plan);
+    if let Some(hint) = hint_of_others_file(path, here) {
+        return hint;
+    }
+    match std::path::absolute(path) {
+        Ok(place) if here.is_unattended && plan != STDIN => format!(
+            "nothing was sent; it was looked for as {}: once the export is there, type the same command again",
+            shell_path(&place)
+        ),
+        Ok(_) | Err(_) => "`cutover init` writes an example plan".to_owned(),
+    }
+}
+
+/// Advice about half of a pair; the texts of the other errors say what to put right.
+pub(super) fn hint_of_credentials(error: &CredentialsError) -> Option<String> {
+    match error {
+        CredentialsError::Lacking { lacks, folder: Some(_), .. } => {
+            Some(format!("put it there: in a unit of systemd, `LoadCredential={lacks}:PATH` does"))
+        }
+        CredentialsError::Lacking { lacks, folder: None, .. } => {
+            Some(format!("`export {lacks}=…`, or put a file of that name into the folder CREDENTIALS_DIRECTORY"))
+        }
+        CredentialsError::Empty { .. }
+        | CredentialsError::TooLong { .. }
+        | CredentialsError::NotVisible { .. }
+        | CredentialsError::Expired { .. }
+        | CredentialsError::Denied { .. }
+        | CredentialsError::Unreachable { .. }
+        | CredentialsError::Malformed(_) => None,
+    }
+}
+
+/// Advice about a file that cannot be used: the user to whom it belongs, where that is another one, else what it has to be.
+pub(super) fn hint_of_file(path: &Path, here: &Here, otherwise: &str) -> String {
+    hint_of_others_file(path, here).unwrap_or_else(|| otherwise.to_owned())
+}
+
+pub(super) fn hint_of_others_file(path: &Path, here: &Here) -> Option<String> {
+    let owner = path.symlink_metadata().ok().filter(std::fs::Metadata::is_file)?.uid();
+    if owner == rustix::process::geteuid().as_raw() {
+        return None;
+    }
+    let name = name_of(owner);
+    let user = if name == owner.to_string() { format!("\\#{owner}") } else { shell_word(&name) };
+    Some(format!(
+        "it belongs to {}: type the command as that user (`sudo -u {user} {}`), or name another file",
+        plain(&name),
+        here.typed
+    ))
 }
 
 pub(super) fn hint_of_rest(run: &str, resume: &str, here: &Here) -> String {

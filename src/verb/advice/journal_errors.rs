@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::entry::ErrorEntry;
-use super::hints::LOOKS_ANEW;
+use super::hints::{LOOKS_ANEW, hint_of_file};
 use crate::exit::Exit;
 use crate::journal::altered::{Additions, SchemaAltered};
 use crate::journal::one_name::Misplaced;
@@ -22,10 +22,10 @@ pub(crate) fn entry_of_journal(error: &JournalError) -> ErrorEntry<'_> {
         JournalError::Absent(_) => {
             ErrorEntry::said(Usage, "name it with `--journal PATH`; `cutover run PLAN` makes one").of_setting(PLACE)
         }
-        JournalError::Unreadable { .. } => {
-            ErrorEntry::said(Usage, "it has to be a file that you may read; `--journal PATH` names another")
-                .of_setting(PLACE)
-        }
+        JournalError::Unreadable { path, .. } => ErrorEntry::typed(Usage, |here| {
+            hint_of_file(path, here, "it has to be a file that you may read; `--journal PATH` names another")
+        })
+        .of_setting(PLACE),
         JournalError::Folder(_) => ErrorEntry::said(Usage, "name a file in it with `--journal PATH`").of_setting(PLACE),
         JournalError::NoFolder(folder) => ErrorEntry::typed(Usage, |_| hint_of_folder(folder)).of_setting(PLACE),
         JournalError::Misplaced(misplaced) => {
