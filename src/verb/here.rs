@@ -91,8 +91,15 @@ impl Here {
     /// Adds the command as it was typed.
     #[must_use]
     pub(crate) fn typed_as(self, args: &[OsString]) -> Self {
-        let words = args.iter().skip(1).map(|word| format!(" {}", shell_word(&word.to_string_lossy())));
-        Self { typed: format!("cutover{}", words.collect::<String>()), ..self }
+        let shown = |word: &OsString| {
+            let word = word.to_string_lossy();
+            // A flag is no name that begins so, and needs no quotes.
+            match word.trim_start_matches('-') {
+                "" => format!(" {word}"),
+                bare => format!(" {}{}", &word[..word.len() - bare.len()], shell_word(bare)),
+            }
+        };
+        Self { typed: format!("cutover{}", args.iter().skip(1).map(shown).collect::<String>()), ..self }
     }
 
     /// Adds that the command is one of a timetable, by its flags or because it has no terminal.

@@ -307,7 +307,7 @@ fn a_log_that_cannot_be_written_stops_nothing_and_one_that_cannot_be_opened_is_a
         let hint =
             "hint: it belongs to daemon: type the command as that user (`sudo -u daemon cutover run plan.csv --yes";
         let ended = lab.cutover(&[&RUN[..], &["--log-file", "theirs.log", "--journal", "new.db"]].concat()).exits(2);
-        ended.says(hint).says("--log-file theirs.log --journal new.db`), or name another file");
+        ended.says(hint).says("--log-file theirs.log --journal new.db`), or name a plain file in a folder");
     } else {
         println!("left out: only root can play two users");
     }

@@ -92,9 +92,12 @@ pub(super) fn hint_of_credentials(error: &CredentialsError) -> Option<String> {
     }
 }
 
-/// Advice about a file that cannot be used: the user to whom it belongs, where that is another one, else what it has to be.
+/// Advice about a file that cannot be used: the user to whom it belongs, where that is another one, and what to name instead.
 pub(super) fn hint_of_file(path: &Path, here: &Here, otherwise: &str) -> String {
-    hint_of_others_file(path, here).unwrap_or_else(|| otherwise.to_owned())
+    match hint_of_others_file(path, here) {
+        Some(hint) => format!("{hint}, or {otherwise}"),
+        None => otherwise.to_owned(),
+    }
 }
 
 pub(super) fn hint_of_others_file(path: &Path, here: &Here) -> Option<String> {
@@ -104,11 +107,7 @@ pub(super) fn hint_of_others_file(path: &Path, here: &Here) -> Option<String> {
     }
     let name = name_of(owner);
     let user = if name == owner.to_string() { format!("\\#{owner}") } else { shell_word(&name) };
-    Some(format!(
-        "it belongs to {}: type the command as that user (`sudo -u {user} {}`), or name another file",
-        plain(&name),
-        here.typed
-    ))
+    Some(format!("it belongs to {}: type the command as that user (`sudo -u {user} {}`)", plain(&name), here.typed))
 }
 
 pub(super) fn hint_of_rest(run: &str, resume: &str, here: &Here) -> String {

@@ -23,7 +23,7 @@ pub(crate) fn entry_of_journal(error: &JournalError) -> ErrorEntry<'_> {
             ErrorEntry::said(Usage, "name it with `--journal PATH`; `cutover run PLAN` makes one").of_setting(PLACE)
         }
         JournalError::Unreadable { path, .. } => ErrorEntry::typed(Usage, |here| {
-            hint_of_file(path, here, "it has to be a file that you may read; `--journal PATH` names another")
+            hint_of_file(path, here, "name one that you may read with `--journal PATH`")
         })
         .of_setting(PLACE),
         JournalError::Folder(_) => ErrorEntry::said(Usage, "name a file in it with `--journal PATH`").of_setting(PLACE),
