@@ -13,14 +13,14 @@ pub const LONGEST_WAIT: Duration = Duration::from_hours(24);
 /// the clock, although the clock may have been behind meanwhile and have been set ahead.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CoolDown {
-    waits: Vec<Wait>,
+    waits: Vec<RecordedWait>,
     /// Time that passed from event to event.
     passed: Duration,
     as_of: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Wait {
+struct RecordedWait {
     length: Duration,
     began: Timestamp,
     /// Time that had passed when it began.
@@ -33,14 +33,14 @@ impl CoolDown {
         self.passed = self.passed_at(at);
         self.as_of = Some(at);
         let length = wait_ms.map(Duration::from_millis).filter(|length| *length <= LONGEST_WAIT);
-        self.waits.extend(length.map(|length| Wait { length, began: at, passed: self.passed }));
+        self.waits.extend(length.map(|length| RecordedWait { length, began: at, passed: self.passed }));
     }
 
     /// Returns the rest of the waits at a time after the last event.
     #[must_use]
     pub fn left(&self, now: Timestamp) -> Duration {
         let passed = self.passed_at(now);
-        let left = |wait: &Wait| {
+        let left = |wait: &RecordedWait| {
             let since = forward(wait.began, now).unwrap_or(passed.saturating_sub(wait.passed));
             wait.length.saturating_sub(since)
         };
