@@ -435,7 +435,7 @@ fn on_a_terminal_prose_is_folded_and_commands_are_not() {
         Launch::start(command).end().stdout.replace('\r', "")
     };
     let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    for verb in ["status", "explain vm-2", "runs", "run none.csv --yes", "check none.csv"] {
+    for verb in ["status", "explain vm-2", "runs", "plan none.csv", "check none.csv"] {
         let args: Vec<&str> = verb.split(' ').collect();
         let piped = with(lab.command(&args), &[("TZ", "UTC")]);
         let piped = piped.stderr + &piped.stdout;
