@@ -259,7 +259,7 @@ pub struct IfStopped {
     /// Rows that were changed and can go back.
     pub reversible: u64,
     pub not_reversible: u64,
-    /// Those, by the reason against it.
+    /// Rows without a way back, by the reason against it.
     pub no_way_back: NoWayBack,
     /// Estimated seconds that sending back all reversible rows would take.
     pub rollback_s: u64,

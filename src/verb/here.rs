@@ -16,7 +16,7 @@ use crate::wording::shell::{shell_path, shell_word};
 pub(crate) struct Here {
     /// The whole command as it was typed, for a shell.
     pub(super) typed: String,
-    /// Nobody is there who could be asked.
+    /// True where there is nobody to ask: the command is one of a timetable, or has no terminal.
     pub(super) is_unattended: bool,
     journal: String,
     way: String,

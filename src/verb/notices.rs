@@ -43,13 +43,13 @@ struct NoticesOfLaunch {
     verb: &'static str,
     /// `None` once the end was told, or is not to be told.
     desk: Mutex<Option<Desk>>,
-    /// Nobody waits any longer for the last notices.
+    /// Set once the wait for the last notices is over.
     is_enough: AtomicBool,
     subject: Mutex<Option<NoticedRun>>,
     credentials_of_run: OfRun,
     /// Addresses and keys of all receivers.
     secrets: Vec<Guarded>,
-    /// Nobody hears of a trial, as far as it is known to be one.
+    /// Reach of the launch, as far as it is known: of a trial nobody hears.
     reach: Mutex<Reach>,
     /// Name of the plan, once that was read.
     plan: Mutex<Option<String>>,
