@@ -4,6 +4,8 @@
 //! writer (`log`) and the way back into a journal (`replay`). It decides nothing about a run: who leads it, and when a change may leave,
 //! is asked elsewhere. No other room knows of NATS.
 
+mod beat;
+mod claims;
 mod connection;
 mod log;
 mod message;

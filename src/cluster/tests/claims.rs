@@ -1,0 +1,194 @@
+//! Claims of accounts by several runs, and what is heard of whoever leads one.
+
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream;
+use jiff::Timestamp;
+
+use super::proxy::Proxy;
+use super::server::{Server, program, until};
+use super::site::Site;
+use crate::cluster::beat::{Beat, Beating, Hearing};
+use crate::cluster::claims::{Claim, Claims, NotClaimed};
+use crate::event::Event;
+use crate::event::lane::LaneId;
+use crate::event::run::RunEvent;
+use crate::exit::Exit;
+use crate::log::suite::waited;
+
+const KEY: &str = "account.0123456789abcdef0123456789abcdef";
+
+/// A server, and a run with a log on it.
+struct Bucket {
+    _server: Server,
+    proxy: Proxy,
+    site: Site,
+    direct: jetstream::Context,
+}
+
+impl Bucket {
+    fn new() -> Option<Self> {
+        let server = Server::alone(&program()?);
+        let (site, proxy) = (Site::new(1), Proxy::before(server.port));
+        let direct = site.connect(&[server.port]);
+        Some(Self { _server: server, proxy, site, direct })
+    }
+
+    fn claims(&self, jetstream: &jetstream::Context) -> Claims {
+        self.site.runtime.block_on(Claims::open(jetstream, 1)).unwrap()
+    }
+
+    fn claim(&self, claim: &Claim) -> Result<(), NotClaimed> {
+        self.site.runtime.block_on(self.claims(&self.direct).claim(KEY, claim))
+    }
+
+    fn give_back(&self, claim: &Claim) {
+        self.site.runtime.block_on(self.claims(&self.direct).give_back(KEY, claim)).unwrap();
+    }
+
+    /// Asserts that an account is refused, because of this claim.
+    fn is_refused(&self, ours: &Claim, because_of: &Claim) {
+        match self.claim(ours).unwrap_err() {
+            NotClaimed::Taken(found) => assert_eq!(found, *because_of),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn by(run: &str, launch: u32, writer: &str) -> Claim {
+    Claim {
+        run: run.to_owned(),
+        launch,
+        host: "h".to_owned(),
+        pid: 1,
+        since: Timestamp::UNIX_EPOCH,
+        writer: writer.to_owned(),
+        after: 1,
+    }
+}
+
+fn launch_ended() -> Event {
+    let ended = RunEvent::LaunchEnded { exit: Exit::Done, reason: None, elapsed_ms: 1, refusal: None };
+    Event::unnumbered(LaneId::RUN, Some(Timestamp::UNIX_EPOCH), ended.into())
+}
+
+#[test]
+fn of_runs_that_claim_an_account_at_once_one_wins_and_the_others_are_told_of_it() {
+    let Some(bucket) = Bucket::new() else { return };
+    let _logs = ["r1", "r2", "r3", "r4"].map(|run| {
+        let mut site = Site::new(1);
+        site.names = crate::cluster::stream::Names::of_run(run);
+        site.writer(&bucket.direct).append(&mut [waited()]).unwrap();
+    });
+    let (bucket, all) = (&bucket, ["r1", "r2", "r3", "r4"].map(|run| by(run, 1, run)));
+    for _ in 0..5 {
+        let claimed = std::thread::scope(|scope| {
+            let claiming = all.each_ref().map(|claim| scope.spawn(move || bucket.claim(claim)));
+            claiming.map(|claiming| claiming.join().unwrap())
+        });
+        let winner: Vec<&Claim> =
+            all.iter().zip(&claimed).filter(|(_, got)| got.is_ok()).map(|(ours, _)| ours).collect();
+        let [winner] = winner[..] else { panic!("{claimed:?}") };
+        for refused in claimed.iter().filter_map(|got| got.as_ref().err()) {
+            assert!(matches!(refused, NotClaimed::Taken(found) if found == winner), "{refused:?}");
+        }
+        // Whoever was refused has nothing to give back.
+        all.iter().filter(|other| *other != winner).for_each(|other| bucket.give_back(other));
+        bucket.is_refused(&by("r5", 1, "r5"), winner);
+        bucket.give_back(winner);
+    }
+}
+
+#[test]
+fn a_claim_of_our_own_is_there_and_one_of_another_launch_of_the_run_is_taken_over() {
+    let Some(bucket) = Bucket::new() else { return };
+    let (first, second, other) = (by("r1", 1, "a"), by("r1", 2, "b"), by("r2", 1, "c"));
+    bucket.site.writer(&bucket.direct).append(&mut [waited()]).unwrap();
+    bucket.claim(&first).unwrap();
+    bucket.claim(&first).unwrap();
+    bucket.is_refused(&other, &first);
+    bucket.claim(&second).unwrap();
+    bucket.is_refused(&other, &second);
+    // Whoever was replaced takes nothing away.
+    bucket.give_back(&first);
+    bucket.is_refused(&other, &second);
+    bucket.give_back(&second);
+    bucket.claim(&other).unwrap();
+}
+
+#[test]
+fn a_claim_ends_with_the_launch_that_made_it_and_with_its_log_and_not_when_that_was_cut_off() {
+    let Some(bucket) = Bucket::new() else { return };
+    let (cut_off, other) = (by("r1", 1, "a"), by("r2", 1, "c"));
+    let mut writer = bucket.site.writer(&bucket.direct);
+    writer.append(&mut [waited()]).unwrap();
+    bucket.claim(&cut_off).unwrap();
+    writer.append(&mut [waited()]).unwrap();
+    bucket.is_refused(&other, &cut_off);
+    writer.append(&mut [launch_ended()]).unwrap();
+    // Claimed by a launch that comes behind this end, and has not begun yet.
+    let next = Claim { after: 3, ..by("r1", 2, "b") };
+    bucket.claim(&next).unwrap();
+    bucket.is_refused(&other, &next);
+    writer.append(&mut [launch_ended()]).unwrap();
+    bucket.claim(&other).unwrap();
+    // The other run has no log at all.
+    bucket.claim(&cut_off).unwrap();
+}
+
+#[test]
+fn a_claim_whose_answer_was_lost_is_found() {
+    let Some(bucket) = Bucket::new() else { return };
+    let (claims, claim) = (bucket.claims(&bucket.site.connect(&[bucket.proxy.port])), by("r1", 1, "a"));
+    bucket.site.writer(&bucket.direct).append(&mut [waited()]).unwrap();
+    bucket.proxy.swallow_answers(true);
+    std::thread::scope(|scope| {
+        let claiming = scope.spawn(|| bucket.site.runtime.block_on(claims.claim(KEY, &claim)));
+        std::thread::sleep(Duration::from_secs(3));
+        bucket.proxy.swallow_answers(false);
+        claiming.join().unwrap().unwrap();
+    });
+    bucket.is_refused(&by("r2", 1, "b"), &claim);
+}
+
+#[test]
+fn what_cannot_be_read_is_no_free_account() {
+    let Some(bucket) = Bucket::new() else { return };
+    _ = bucket.claims(&bucket.direct);
+    let put = bucket.direct.publish(format!("$KV.cutover.{KEY}"), "{\"run\":7}".into());
+    bucket.site.runtime.block_on(async { put.await.unwrap().await.unwrap() });
+    let refused = bucket.claim(&by("r1", 1, "a")).unwrap_err();
+    assert!(matches!(refused, NotClaimed::Unread), "{refused:?}");
+}
+
+#[test]
+fn a_beat_is_heard_each_second_until_it_ends_and_none_that_waited_for_a_connection() {
+    let Some(bucket) = Bucket::new() else { return };
+    let (handle, subject) = (bucket.site.runtime.handle(), "cutover.r1.beat".to_owned());
+    let listener = bucket.direct.client();
+    let mut hearing = bucket.site.runtime.block_on(Hearing::begin(&listener, subject.clone())).unwrap();
+    let mut heard = |time| bucket.site.runtime.block_on(hearing.next_within(Duration::from_millis(time)));
+    assert_eq!(heard(100), None);
+    let beat = Beat::of_launch(3, "3-ab".to_owned());
+    let began = Instant::now();
+    let leader = bucket.site.connect(&[bucket.proxy.port]).client();
+    let beating = Beating::start(handle, leader, subject.clone(), beat.clone());
+    for nth in 0..3 {
+        let found = heard(1500).unwrap();
+        assert_eq!(found, Beat { at: found.at, ..beat.clone() });
+        assert!(began.elapsed() > Duration::from_millis(900) * nth, "{nth}: {:?}", began.elapsed());
+    }
+    let noise = bucket.direct.client();
+    bucket.site.runtime.block_on(noise.publish(subject, "?".into())).unwrap();
+    assert!(heard(1500).is_some());
+    bucket.proxy.swallow_all(true);
+    // Until the head knows that it is cut off, what it says is lost.
+    until("nothing is heard", || heard(1500).is_none().then_some(()));
+    std::thread::sleep(Duration::from_secs(6));
+    bucket.proxy.swallow_all(false);
+    let again = heard(10_000).unwrap();
+    assert!(Timestamp::now().duration_since(again.at) < jiff::SignedDuration::from_secs(1), "{again:?}");
+    drop(beating);
+    while heard(10).is_some() {}
+    assert_eq!(heard(1500), None);
+}
