@@ -11,6 +11,7 @@ pub(crate) mod making;
 #[cfg(test)]
 pub(crate) mod memory;
 pub(crate) mod seam;
+pub(crate) mod server;
 pub(crate) mod stamp;
 #[cfg(test)]
 pub(crate) mod suite;

@@ -18,9 +18,12 @@ use crate::journal::read::reopening::Reopen;
 use crate::journal::stored::EventOrder;
 use crate::journal::{Journal, JournalError, RunKey};
 use crate::lock::LockError;
+use crate::log::alone::Alone;
 use crate::log::appending::append_of_run;
 use crate::log::logs::Logs;
 use crate::log::memory::{LogLine, Memory, Shared};
+use crate::log::seam::Log;
+use crate::log::server::{Lead, LedRun, LogServer, NotLed, NotRead};
 use crate::model::RowId;
 use crate::report::next::given::GivenByHand;
 use crate::settings::Settings;
@@ -123,8 +126,7 @@ struct LogsInMemory(Arc<Mutex<BTreeMap<String, Shared>>>);
 
 impl LogsInMemory {
     fn logs(&self) -> Logs {
-        let all = self.clone();
-        Logs::opened_by(move |id| Box::new(Memory::new(&all.of_run(id))))
+        Logs::on(self.clone())
     }
 
     fn of_run(&self, id: &str) -> Shared {
@@ -145,6 +147,24 @@ impl LogsInMemory {
         }
         assert_eq!(self.0.lock().unwrap().len(), runs.len());
         runs.len()
+    }
+}
+
+impl LogServer for LogsInMemory {
+    fn open(&self, run_id: &str) -> Box<dyn Log> {
+        Box::new(Memory::new(&self.of_run(run_id)))
+    }
+
+    fn catch_up(&self, journal: &mut Journal, run: RunKey, run_id: &str) -> Result<(), NotRead> {
+        Alone.catch_up(journal, run, run_id)
+    }
+
+    fn bring(&self, journal: &mut Journal, named: &str) -> Result<RunKey, NotRead> {
+        Alone.bring(journal, named)
+    }
+
+    fn lead(&self, led: &LedRun<'_>) -> Result<Box<dyn Lead>, NotLed> {
+        Alone.lead(led)
     }
 }
 

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use super::appending::append;
 use super::making::make_run;
 use super::seam::{Committed, Hold, Log, NotCommitted};
+use super::server::{Lead, LedRun, LogServer, NotLed, NotRead};
 use super::stamp::{NotTaken, take};
 use crate::event::Event;
 use crate::event::kind::EventKind;
@@ -28,6 +29,31 @@ impl Log for Alone {
     fn hold(&self) -> Hold {
         Hold::without_end()
     }
+}
+
+impl LogServer for Alone {
+    fn open(&self, _: &str) -> Box<dyn Log> {
+        Box::new(Alone)
+    }
+
+    /// Does nothing: what others wrote is in the journal.
+    fn catch_up(&self, _: &mut Journal, _: RunKey, _: &str) -> Result<(), NotRead> {
+        Ok(())
+    }
+
+    /// Finds the run: the journal has all there are.
+    fn bring(&self, journal: &mut Journal, named: &str) -> Result<RunKey, NotRead> {
+        Ok(journal.find_run(named)?.key)
+    }
+
+    /// Does nothing: locks on files keep the others of this machine out.
+    fn lead(&self, _: &LedRun<'_>) -> Result<Box<dyn Lead>, NotLed> {
+        Ok(Box::new(Alone))
+    }
+}
+
+impl Lead for Alone {
+    fn beat(&mut self) {}
 }
 
 /// Appends to runs that have no other log: tests and benchmarks make histories so.

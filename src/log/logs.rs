@@ -1,30 +1,68 @@
-//! Choice of the log of each run.
+//! Choice of the server that has the logs of runs.
 
 use std::sync::Arc;
 
 use super::alone::Alone;
 use super::seam::Log;
+use super::server::{Lead, LedRun, LogServer, NotLed, NotRead};
+use crate::journal::{Journal, RunKey};
 
-/// Opener of the logs of runs. All that one process opens for a run are one writer to that run's log.
+/// Handle to the server of logs of this process.
 #[derive(Clone)]
-pub(crate) struct Logs(Arc<Open>);
-
-/// Function from the id of a run to its log.
-type Open = dyn Fn(&str) -> Box<dyn Log> + Send + Sync;
+pub(crate) struct Logs(Arc<dyn LogServer>);
 
 impl Logs {
     /// The journal is the log of each of its runs.
     pub(crate) fn alone() -> Self {
-        Self(Arc::new(|_| Box::new(Alone)))
+        Self::on(Alone)
     }
 
-    #[cfg(test)]
-    pub(crate) fn opened_by(open: impl Fn(&str) -> Box<dyn Log> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(open))
+    pub(crate) fn on(server: impl LogServer + 'static) -> Self {
+        Self(Arc::new(server))
     }
 
-    /// Opens the log of the run with this id, behind all that is there.
+    /// Opens the log of the run with this id, see [`LogServer::open`].
     pub(crate) fn of_run(&self, id: &str) -> Box<dyn Log> {
-        (self.0)(id)
+        self.0.open(id)
+    }
+
+    /// Reads what others committed, see [`LogServer::catch_up`].
+    #[cfg_attr(not(test), expect(dead_code, reason = "no launch takes a run over yet"))]
+    pub(crate) fn catch_up(&self, journal: &mut Journal, run: RunKey, run_id: &str) -> Result<(), NotRead> {
+        self.0.catch_up(journal, run, run_id)
+    }
+
+    /// Copies a run into a journal, see [`LogServer::bring`].
+    #[cfg_attr(not(test), expect(dead_code, reason = "no verb reads a run from elsewhere yet"))]
+    pub(crate) fn bring(&self, journal: &mut Journal, named: &str) -> Result<RunKey, NotRead> {
+        self.0.bring(journal, named)
+    }
+
+    /// Takes the lead of a run, see [`LogServer::lead`].
+    #[cfg_attr(not(test), expect(dead_code, reason = "no launch takes a lead yet"))]
+    pub(crate) fn lead(&self, led: &LedRun<'_>) -> Result<Box<dyn Lead>, NotLed> {
+        self.0.lead(led)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::JournalError;
+    use crate::log::suite::make_run;
+
+    #[test]
+    fn a_machine_that_is_alone_has_its_runs_in_the_journal_and_leads_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("night.db");
+        make_run(&path);
+        let (logs, mut journal) = (Logs::alone(), Journal::open(&path).unwrap());
+        let run = journal.runs().unwrap()[0].key;
+        logs.catch_up(&mut journal, run, "r1").unwrap();
+        assert_eq!(logs.bring(&mut journal, "r").unwrap(), run);
+        let absent = logs.bring(&mut journal, "s").unwrap_err();
+        assert!(matches!(absent, NotRead::Journal(JournalError::UnknownRun(_))), "{absent}");
+        let accounts = [("sandbox".to_owned(), "one".to_owned())];
+        logs.lead(&LedRun { id: "r1", accounts: &accounts }).unwrap().beat();
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use entry::ErrorEntry;
 use hints::{
-    hint_of_altered, hint_of_control, hint_of_credentials, hint_of_file, hint_of_key, hint_of_missing_plan,
+    LOOKS_ANEW, hint_of_altered, hint_of_control, hint_of_credentials, hint_of_file, hint_of_key, hint_of_missing_plan,
     hint_of_others_file, hint_of_owner, hint_of_planted, hint_of_problems, hint_of_rest, hint_of_skip, hint_of_status,
     hint_of_way,
 };
@@ -18,6 +18,7 @@ use crate::event::outcome::Outcome;
 use crate::exit::Exit;
 use crate::inventory::InventoryError;
 use crate::lock::LockError;
+use crate::log::server::{NotLed, NotRead};
 use crate::model::words::nearest;
 use crate::plan::error::PlanError;
 use crate::settings::error::SettingsError;
@@ -89,6 +90,8 @@ impl CommandError {
             CommandError::Journal(error) => entry_of_journal(error),
             CommandError::NotAsItWas { run, .. } => ErrorEntry::typed(Integrity, |here| hint_of_altered(run, here)),
             CommandError::ShortAnchor(_) => ErrorEntry::said(Usage, "give all of it, as the run printed it"),
+            CommandError::Log(error) => entry_of_log(error),
+            CommandError::NotLed(error) => entry_of_lead(error),
             CommandError::Lock(error) => entry_of_lock(error),
             CommandError::StillLocked { exit, lock, .. } => entry_of_lock(lock).ending_with(*exit),
             CommandError::KeyOfAnother { run, .. } => ErrorEntry::typed(Usage, move |here| {
@@ -279,6 +282,36 @@ fn entry_of_approval(error: &ApprovalError) -> ErrorEntry<'_> {
     }
 }
 
+fn entry_of_log(error: &NotRead) -> ErrorEntry<'_> {
+    match error {
+        NotRead::Untrue { .. } => ErrorEntry::typed(Exit::Integrity, |_| {
+            format!("keep the journal and the log as they are, and compare them with an earlier copy; {LOOKS_ANEW}")
+        }),
+        NotRead::Newer { .. } => ErrorEntry::said(Exit::Integrity, "use the newer cutover; nothing was sent"),
+        NotRead::Unreachable(_) => entry_of_log_servers(),
+        NotRead::NoRun(_) => {
+            ErrorEntry::typed(Exit::Usage, |here| format!("`{}` shows those of this journal", here.reads("runs")))
+        }
+        NotRead::Journal(error) => entry_of_journal(error),
+    }
+}
+
+fn entry_of_lead(error: &NotLed) -> ErrorEntry<'_> {
+    match error {
+        NotLed::Led { run, .. } | NotLed::AccountTaken { run, .. } => {
+            ErrorEntry::typed(Exit::Locked, |here| hint_of_status(run, here))
+        }
+        NotLed::OtherClock { .. } => {
+            ErrorEntry::said(Exit::Refused, "set both by one source of time (NTP), and run the same command again")
+        }
+        NotLed::Unreachable(_) => entry_of_log_servers(),
+    }
+}
+
+fn entry_of_log_servers() -> ErrorEntry<'static> {
+    ErrorEntry::said(Exit::Unreachable, "look at the servers and at the way to them, and run the same command again")
+}
+
 fn entry_of_lock(error: &LockError) -> ErrorEntry<'_> {
     match error {
         LockError::Held { owner, .. } => ErrorEntry::typed(Exit::Locked, |here| hint_of_owner(owner.as_ref(), here)),
@@ -346,10 +379,11 @@ fn hint_after_changes(late: &AfterChanges, here: &Here) -> Option<String> {
 mod tests {
     use std::ffi::OsString;
     use std::path::PathBuf;
+    use std::time::Duration;
 
-    use super::hints::LOOKS_ANEW;
     use super::*;
     use crate::journal::{JournalError, LogError};
+    use crate::lock::Owner;
 
     fn here(flags: &[(&'static str, &str)], variables: &[(&'static str, &str)]) -> Here {
         let flags: Vec<_> = flags.iter().map(|(key, text)| (*key, (*text).to_owned())).collect();
@@ -419,6 +453,40 @@ mod tests {
             ),
         ] {
             assert_eq!((error.exit(), error.hint(&here).as_deref()), (exit, hint), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_log_that_is_not_read_and_a_run_that_is_not_led_have_exits_of_their_own() {
+        let (run, why) = (|| "r1".to_owned(), || "why".to_owned());
+        let owner = Owner { pid: 7, host: "east".to_owned(), since: jiff::Timestamp::UNIX_EPOCH, journal: None };
+        let by = || Box::new(owner.clone());
+        let account = || "a".to_owned();
+        let status = "`cutover status r1 --journal n.db` shows where it stands";
+        let servers = "look at the servers and at the way to them, and run the same command again";
+        let errors: [(CommandError, Exit, &str); 9] = [
+            (
+                NotRead::Untrue { run: run(), why: why() }.into(),
+                Exit::Integrity,
+                "keep the journal and the log as they are",
+            ),
+            (NotRead::Newer { run: run(), why: why() }.into(), Exit::Integrity, "use the newer cutover"),
+            (NotRead::Unreachable(why()).into(), Exit::Unreachable, servers),
+            (NotRead::NoRun(run()).into(), Exit::Usage, "`cutover runs --journal n.db` shows those of this journal"),
+            (NotRead::Journal(JournalError::NoRuns).into(), Exit::Usage, "`cutover run PLAN` makes one"),
+            (NotLed::Led { run: run(), by: Some(by()) }.into(), Exit::Locked, status),
+            (NotLed::AccountTaken { account: account(), run: run(), by: by() }.into(), Exit::Locked, status),
+            (
+                NotLed::OtherClock { host: run(), apart: Duration::from_secs(70) }.into(),
+                Exit::Refused,
+                "set both by one source of time (NTP)",
+            ),
+            (NotLed::Unreachable(why()).into(), Exit::Unreachable, servers),
+        ];
+        let here = here(&[("journal", "n.db")], &[]);
+        for (error, exit, hint) in errors {
+            let told = error.hint(&here).unwrap();
+            assert!(error.exit() == exit && told.starts_with(hint), "{error}: {:?} {told}", error.exit());
         }
     }
 

@@ -13,6 +13,7 @@ use crate::inventory::InventoryError;
 use crate::journal::JournalError;
 use crate::journal::tombstone::Tombstone;
 use crate::lock::LockError;
+use crate::log::server::{NotLed, NotRead};
 use crate::plan::error::{PlanError, ReadError};
 use crate::serve::WeakToken;
 use crate::settings::error::SettingsError;
@@ -73,6 +74,10 @@ pub(crate) enum CommandError {
     NotAsItWas { run: String, first: String },
     #[error("{0}")]
     ShortAnchor(String),
+    #[error(transparent)]
+    Log(#[from] NotRead),
+    #[error(transparent)]
+    NotLed(#[from] NotLed),
     #[error(transparent)]
     Lock(#[from] LockError),
     /// A launch that waited for a lock and gave up before it began.
