@@ -170,8 +170,9 @@ impl Exit {
     pub fn after_a_change(self) -> Exit {
         match self {
             // The launch began, so that the input was valid: the failure is internal.
-            Exit::Usage | Exit::Locked => Exit::Internal,
-            Exit::Refused | Exit::Unreachable => Exit::Halted,
+            Exit::Usage => Exit::Internal,
+            // A launch that began had its locks: what has the run now took it over.
+            Exit::Refused | Exit::Locked | Exit::Unreachable => Exit::Halted,
             Exit::Done
             | Exit::NotOnTarget
             | Exit::Halted

@@ -16,12 +16,13 @@
 
 use std::time::Duration;
 
+use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
 use async_nats::jetstream::{self, ErrorCode};
 use tokio::runtime::Handle;
 use tokio::time::sleep;
 
-use super::message::{self, Mark, WriterId, bodies};
+use super::message::{self, CommitMark, WriterId, bodies};
 use super::stream::Names;
 use crate::clock::since_boot;
 use crate::journal::LogError;
@@ -44,7 +45,13 @@ const LOST_GAP: Duration = Duration::from_secs(4);
 pub(super) struct LastCommit {
     pub(super) sequence: u64,
     /// `None` if it cannot be read, so that it is not ours.
-    pub(super) mark: Option<Mark>,
+    pub(super) mark: Option<CommitMark>,
+}
+
+impl LastCommit {
+    pub(super) fn from_message(message: &StreamMessage) -> Self {
+        Self { sequence: message.sequence, mark: CommitMark::from_headers(&message.headers).ok() }
+    }
 }
 
 /// Log of a run on a stream, as one writer has it.
@@ -86,8 +93,11 @@ impl StreamLog {
     }
 
     async fn commit_one(&mut self, body: String) -> Result<(), NotCommitted> {
-        let mark =
-            Mark { writer: self.writer, number: self.n_commits + 1, after: self.last.map_or(0, |last| last.sequence) };
+        let mark = CommitMark {
+            writer: self.writer,
+            number: self.n_commits + 1,
+            after: self.last.map_or(0, |last| last.sequence),
+        };
         let sequence = self.bring(mark, &body).await?;
         self.n_commits = mark.number;
         self.last = Some(LastCommit { sequence, mark: Some(mark) });
@@ -96,7 +106,7 @@ impl StreamLog {
 
     /// Publishes a commit until it is known to be taken, and returns the number that the log gave to it. It takes as long as the log is
     /// not to be reached.
-    async fn bring(&self, mark: Mark, body: &str) -> Result<u64, NotCommitted> {
+    async fn bring(&self, mark: CommitMark, body: &str) -> Result<u64, NotCommitted> {
         let (mut is_due, mut pause, mut loss) = (true, PAUSES.0, Loss::default());
         loop {
             if is_due && let Some(sequence) = self.publish(mark, body).await {
@@ -105,16 +115,18 @@ impl StreamLog {
             is_due = false;
             if let Some(seen) = self.read_last().await {
                 match judge(mark, self.last, seen) {
-                    Finding::Taken(sequence) => return Ok(sequence),
-                    Finding::Replaced => return Err(NotCommitted::Replaced),
-                    Finding::NotYet => {
+                    CommitFate::Taken(sequence) => return Ok(sequence),
+                    CommitFate::Replaced => return Err(NotCommitted::Replaced),
+                    CommitFate::NotYet => {
                         is_due = true;
                         loss = Loss::default();
                     }
-                    Finding::Lost(error) if loss.is_certain_at(since_boot()) => {
-                        return Err(NotCommitted::Failed(error));
+                    CommitFate::Lost(error) => {
+                        loss.add(since_boot());
+                        if loss.is_certain() {
+                            return Err(NotCommitted::Failed(error));
+                        }
                     }
-                    Finding::Lost(_) => (),
                 }
             }
             sleep(pause).await;
@@ -123,7 +135,7 @@ impl StreamLog {
     }
 
     /// Publishes once. `None`: not known to be taken, which says nothing.
-    async fn publish(&self, mark: Mark, body: &str) -> Option<u64> {
+    async fn publish(&self, mark: CommitMark, body: &str) -> Option<u64> {
         let sent = since_boot();
         let body = body.to_owned().into();
         let publishing = self.jetstream.publish_with_headers(self.names.log.clone(), mark.to_headers(), body);
@@ -171,10 +183,7 @@ pub(super) enum Seen {
 /// Reads the end of the log, from the server that leads the stream or believes to.
 pub(super) async fn read_last(stream: &Stream, names: &Names) -> Result<Seen, jetstream::stream::LastRawMessageError> {
     match stream.get_last_raw_message_by_subject(&names.log).await {
-        Ok(message) => {
-            let mark = Mark::from_headers(&message.headers).ok();
-            Ok(Seen::Commit(LastCommit { sequence: message.sequence, mark }))
-        }
+        Ok(message) => Ok(Seen::Commit(LastCommit::from_message(&message))),
         Err(error) => match error.kind() {
             LastRawMessageErrorKind::NoMessageFound => Ok(Seen::Nothing),
             LastRawMessageErrorKind::JetStream(why) if why.error_code() == ErrorCode::STREAM_NOT_FOUND => {
@@ -189,7 +198,7 @@ pub(super) async fn read_last(stream: &Stream, names: &Names) -> Result<Seen, je
 
 /// Meaning of an end of the log for a commit that was published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Finding {
+enum CommitFate {
     /// The log has it, under this number.
     Taken(u64),
     NotYet,
@@ -198,17 +207,19 @@ enum Finding {
 }
 
 /// Judges by the end of the log what became of a commit that was published behind the last one.
-fn judge(ours: Mark, last: Option<LastCommit>, seen: Seen) -> Finding {
+fn judge(ours: CommitMark, last: Option<LastCommit>, seen: Seen) -> CommitFate {
     let acknowledged = ours.after;
     match seen {
-        Seen::NoStream => Finding::Lost(LogError::Gone { acknowledged }),
-        Seen::Nothing if acknowledged == 0 => Finding::NotYet,
-        Seen::Nothing => Finding::Lost(LogError::Shorter { acknowledged, found: 0 }),
-        Seen::Commit(seen) if seen.sequence > acknowledged && seen.mark == Some(ours) => Finding::Taken(seen.sequence),
-        Seen::Commit(seen) if seen.sequence > acknowledged => Finding::Replaced,
-        Seen::Commit(seen) if Some(seen) == last => Finding::NotYet,
-        Seen::Commit(seen) if seen.sequence == acknowledged => Finding::Lost(LogError::MadeAnew { acknowledged }),
-        Seen::Commit(seen) => Finding::Lost(LogError::Shorter { acknowledged, found: seen.sequence }),
+        Seen::NoStream => CommitFate::Lost(LogError::Gone { acknowledged }),
+        Seen::Nothing if acknowledged == 0 => CommitFate::NotYet,
+        Seen::Nothing => CommitFate::Lost(LogError::Shorter { acknowledged, found: 0 }),
+        Seen::Commit(seen) if seen.sequence > acknowledged && seen.mark == Some(ours) => {
+            CommitFate::Taken(seen.sequence)
+        }
+        Seen::Commit(seen) if seen.sequence > acknowledged => CommitFate::Replaced,
+        Seen::Commit(seen) if Some(seen) == last => CommitFate::NotYet,
+        Seen::Commit(seen) if seen.sequence == acknowledged => CommitFate::Lost(LogError::MadeAnew { acknowledged }),
+        Seen::Commit(seen) => CommitFate::Lost(LogError::Shorter { acknowledged, found: seen.sequence }),
     }
 }
 
@@ -220,11 +231,15 @@ struct Loss {
 }
 
 impl Loss {
-    /// Adds an answer, and tells if there were enough of them.
-    fn is_certain_at(&mut self, now: Duration) -> bool {
+    /// Adds an answer that came just now.
+    fn add(&mut self, now: Duration) {
         let first = self.seen.filter(|(_, last)| now.saturating_sub(*last) <= LOST_GAP).map_or(now, |(first, _)| first);
         self.seen = Some((first, now));
-        now.saturating_sub(first) >= LOST_FOR
+    }
+
+    /// Tells if there were enough of them.
+    fn is_certain(&self) -> bool {
+        self.seen.is_some_and(|(first, last)| last.saturating_sub(first) >= LOST_FOR)
     }
 }
 
@@ -235,23 +250,23 @@ mod tests {
     #[test]
     fn the_end_of_the_log_alone_decides_about_a_commit() {
         let (us, them) = (WriterId::of_launch(3), WriterId::of_launch(3));
-        let mark = |writer, number, after| Mark { writer, number, after };
+        let mark = |writer, number, after| CommitMark { writer, number, after };
         let commit = |sequence, mark| LastCommit { sequence, mark: Some(mark) };
         let first = mark(us, 1, 0);
         let second = mark(us, 2, 7);
         let last = commit(7, first);
         let unreadable = LastCommit { sequence: 8, mark: None };
-        let misses = |error| Finding::Lost(error);
+        let misses = |error| CommitFate::Lost(error);
         let cases = [
-            (first, None, Seen::Nothing, Finding::NotYet),
-            (first, None, Seen::Commit(last), Finding::Taken(7)),
-            (first, None, Seen::Commit(commit(7, mark(them, 1, 0))), Finding::Replaced),
+            (first, None, Seen::Nothing, CommitFate::NotYet),
+            (first, None, Seen::Commit(last), CommitFate::Taken(7)),
+            (first, None, Seen::Commit(commit(7, mark(them, 1, 0))), CommitFate::Replaced),
             (first, None, Seen::NoStream, misses(LogError::Gone { acknowledged: 0 })),
-            (second, Some(last), Seen::Commit(last), Finding::NotYet),
-            (second, Some(last), Seen::Commit(commit(9, second)), Finding::Taken(9)),
-            (second, Some(last), Seen::Commit(commit(9, mark(them, 2, 7))), Finding::Replaced),
-            (second, Some(last), Seen::Commit(commit(9, mark(us, 3, 8))), Finding::Replaced),
-            (second, Some(last), Seen::Commit(unreadable), Finding::Replaced),
+            (second, Some(last), Seen::Commit(last), CommitFate::NotYet),
+            (second, Some(last), Seen::Commit(commit(9, second)), CommitFate::Taken(9)),
+            (second, Some(last), Seen::Commit(commit(9, mark(them, 2, 7))), CommitFate::Replaced),
+            (second, Some(last), Seen::Commit(commit(9, mark(us, 3, 8))), CommitFate::Replaced),
+            (second, Some(last), Seen::Commit(unreadable), CommitFate::Replaced),
             (second, Some(last), Seen::NoStream, misses(LogError::Gone { acknowledged: 7 })),
             (second, Some(last), Seen::Nothing, misses(LogError::Shorter { acknowledged: 7, found: 0 })),
             (
@@ -267,7 +282,7 @@ mod tests {
                 misses(LogError::MadeAnew { acknowledged: 7 }),
             ),
             // A commit that nobody here could read, and that is still the last one.
-            (mark(us, 1, 8), Some(unreadable), Seen::Commit(unreadable), Finding::NotYet),
+            (mark(us, 1, 8), Some(unreadable), Seen::Commit(unreadable), CommitFate::NotYet),
         ];
         for (ours, last, seen, finding) in cases {
             assert_eq!(judge(ours, last, seen), finding, "{ours:?} {last:?} {seen:?}");
@@ -278,7 +293,11 @@ mod tests {
     fn a_loss_is_certain_when_all_answers_have_shown_it_for_long_enough() {
         let certain = |times: &[u64]| {
             let mut loss = Loss::default();
-            times.iter().map(|at| loss.is_certain_at(Duration::from_secs(*at))).collect::<Vec<_>>()
+            let mut is_certain_at = |at: &u64| {
+                loss.add(Duration::from_secs(*at));
+                loss.is_certain()
+            };
+            times.iter().map(&mut is_certain_at).collect::<Vec<_>>()
         };
         assert_eq!(certain(&[100, 104, 108, 112, 116, 120, 124, 125]).iter().position(|certain| *certain), Some(7));
         assert_eq!(certain(&[100, 125]), [false, false], "nobody answered in between");

@@ -61,7 +61,7 @@ impl FromStr for WriterId {
 
 /// Headers of a commit: they tell it from every other one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Mark {
+pub(super) struct CommitMark {
     pub(super) writer: WriterId,
     /// Number among the commits of its writer, counted from 1.
     pub(super) number: u64,
@@ -69,7 +69,7 @@ pub(super) struct Mark {
     pub(super) after: u64,
 }
 
-impl Mark {
+impl CommitMark {
     pub(super) fn to_headers(self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert(FORMAT_HEADER, FORMAT.to_string());
@@ -128,12 +128,12 @@ pub(super) enum Unread {
 /// Writes a batch as bodies of commits, each as large as may be. It is cut between events, so that any beginning of the bodies is a
 /// history that can have happened. A batch without events is one empty body.
 pub(super) fn bodies(batch: &Stamped, limit: usize) -> Result<Vec<String>, LogError> {
-    let (mut bodies, mut body) = (Vec::new(), Body::default());
+    let (mut bodies, mut body) = (Vec::new(), CommitBody::default());
     for event in batch.iter() {
         let line = event_line(&event);
         if body.len_with(&event, &line) > limit {
             bodies.extend(body.finish());
-            body = Body::default();
+            body = CommitBody::default();
         }
         let bytes = body.len_with(&event, &line);
         if bytes > limit {
@@ -145,15 +145,15 @@ pub(super) fn bodies(batch: &Stamped, limit: usize) -> Result<Vec<String>, LogEr
     Ok(bodies)
 }
 
-/// Body that is being written.
+/// Body of a commit that is being written.
 #[derive(Default)]
-struct Body {
+struct CommitBody {
     /// Heads of the lanes before and after it.
     lanes: BTreeMap<LaneId, (LaneHead, LaneHead)>,
     events: String,
 }
 
-impl Body {
+impl CommitBody {
     fn put(&mut self, event: &StoredEvent<'_>, line: &str) {
         let after = (event.seq, event.hash);
         let (_, head) = self.lanes.entry(event.lane).or_insert(((event.seq - 1, event.prev), after));
@@ -422,8 +422,8 @@ mod tests {
 
     #[test]
     fn headers_are_read_as_they_were_written_and_no_others() {
-        let mark = Mark { writer: WriterId { launch: 3, die: 0xa1 }, number: 7, after: 12 };
-        assert_eq!(Mark::from_headers(&mark.to_headers()), Ok(mark));
+        let mark = CommitMark { writer: WriterId { launch: 3, die: 0xa1 }, number: 7, after: 12 };
+        assert_eq!(CommitMark::from_headers(&mark.to_headers()), Ok(mark));
         let header = |name| Unread::Header { name };
         for (name, text, why) in [
             ("Cutover-Format", "2", Unread::Newer { format: 2 }),
@@ -436,9 +436,9 @@ mod tests {
         ] {
             let mut headers = mark.to_headers();
             headers.insert(name, text);
-            assert_eq!(Mark::from_headers(&headers), Err(why), "{name}: {text}");
+            assert_eq!(CommitMark::from_headers(&headers), Err(why), "{name}: {text}");
         }
-        assert_eq!(Mark::from_headers(&HeaderMap::new()), Err(header("Cutover-Format")));
+        assert_eq!(CommitMark::from_headers(&HeaderMap::new()), Err(header("Cutover-Format")));
         let newer = Unread::Newer { format: 2 };
         assert_eq!(newer.to_string(), "it was written by a newer cutover (format 2, this program knows 1)");
     }

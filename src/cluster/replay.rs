@@ -7,12 +7,13 @@ use std::time::Duration;
 use async_nats::jetstream;
 use async_nats::jetstream::consumer::DeliverPolicy;
 use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
+use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::log::{LastCommit, Seen, read_last};
-use super::message::{Mark, Unread, read_body};
+use super::message::{CommitMark, Unread, read_body};
 use super::stream::{Names, find, n_trimmed};
 use crate::event::lane::LaneId;
 use crate::journal::stamped::LaneHead;
@@ -40,6 +41,8 @@ pub(super) enum NotReplayed {
     Trimmed { n: u64 },
     #[error("the log ends with message {found}, and message {read} was read before")]
     Shorter { read: u64, found: u64 },
+    #[error("the log was made anew: its message {sequence} is not the one that was read before")]
+    MadeAnew { sequence: u64 },
     #[error("the log has a hole: message {sequence} was written behind message {after}, and follows message {last}")]
     Hole { sequence: u64, after: u64, last: u64 },
     #[error("message {sequence} of the log cannot be read")]
@@ -76,7 +79,7 @@ pub(super) fn replay(
     journal: &mut Journal,
     run: RunKey,
 ) -> Result<Place, NotReplayed> {
-    let mut reading = Reading { stored: heads(journal, run)?, place: from };
+    let mut reading = LogReading { stored: heads(journal, run)?, place: from };
     if let Some(mut commits) = runtime.block_on(Commits::behind(&reading.place, jetstream, names))? {
         while reading.place.last.map_or(0, |last| last.sequence) < commits.end {
             let commits = runtime.block_on(commits.next())?;
@@ -95,13 +98,13 @@ fn heads(journal: &Journal, run: RunKey) -> Result<BTreeMap<LaneId, LaneHead>, J
 }
 
 /// State of a reading.
-struct Reading {
+struct LogReading {
     /// Heads of the lanes in the journal, with the events that are about to be written to it.
     stored: BTreeMap<LaneId, LaneHead>,
     place: Place,
 }
 
-impl Reading {
+impl LogReading {
     /// Adds a commit, of which those events go to `missing` that the journal has not.
     fn add<'m>(&mut self, commit: &'m Commit, missing: &mut Vec<StoredEvent<'m>>) -> Result<(), NotReplayed> {
         let sequence = commit.sequence;
@@ -141,7 +144,7 @@ impl Reading {
     /// Checks that the log has all that the journal has.
     fn ends(self) -> Result<Place, NotReplayed> {
         for (lane, (journal, _)) in self.stored {
-            let log = self.place.heads.get(&lane).map_or(made(lane), |(seq, _)| *seq);
+            let log = self.place.heads.get(&lane).map_or(0, |(seq, _)| *seq);
             if journal > log {
                 return Err(NotReplayed::LostEnd { lane, log, journal });
             }
@@ -150,15 +153,10 @@ impl Reading {
     }
 }
 
-/// Number of the first events of a lane that a log may lack: it may have been begun behind the one with which the run is made.
-fn made(lane: LaneId) -> u64 {
-    u64::from(lane == LaneId::RUN)
-}
-
 /// Commit as the log keeps it.
 struct Commit {
     sequence: u64,
-    mark: Result<Mark, Unread>,
+    mark: Result<CommitMark, Unread>,
     body: Vec<u8>,
 }
 
@@ -185,6 +183,9 @@ impl Commits {
         let read = place.last.map_or(0, |last| last.sequence);
         if end < read {
             return Err(NotReplayed::Shorter { read, found: end });
+        }
+        if let Some(last) = place.last {
+            still_has(&stream, names, last).await?;
         }
         if end == read {
             return Ok(None);
@@ -217,9 +218,20 @@ impl Commits {
     }
 }
 
+/// Checks that the log still has a commit that was read before. A stream that was made anew gives the same numbers to other messages.
+async fn still_has(stream: &Stream, names: &Names, read: LastCommit) -> Result<(), NotReplayed> {
+    let sequence = read.sequence;
+    match stream.get_raw_message(sequence).await {
+        Ok(found) if *found.subject == names.log && LastCommit::from_message(&found) == read => Ok(()),
+        Ok(_) => Err(NotReplayed::MadeAnew { sequence }),
+        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Err(NotReplayed::MadeAnew { sequence }),
+        Err(error) => Err(no_answer(error)),
+    }
+}
+
 fn commit(message: &jetstream::Message) -> Result<Commit, NotReplayed> {
     let sequence = message.info().map_err(NotReplayed::NoAnswer)?.stream_sequence;
-    let mark = Mark::from_headers(message.headers.as_ref().unwrap_or(&async_nats::HeaderMap::new()));
+    let mark = CommitMark::from_headers(message.headers.as_ref().unwrap_or(&async_nats::HeaderMap::new()));
     Ok(Commit { sequence, mark, body: message.payload.to_vec() })
 }
 
@@ -241,9 +253,7 @@ mod tests {
 
     impl Told {
         fn new() -> Self {
-            let heads = [1, 2].map(|lane| (LaneId(lane), (0, genesis("r", LaneId(lane)))));
-            let run = (LaneId::RUN, (1, genesis("made", LaneId::RUN)));
-            let heads = heads.into_iter().chain([run]).collect();
+            let heads = [0, 1, 2].map(|lane| (LaneId(lane), (0, genesis("r", LaneId(lane))))).into();
             Self { heads, writer: WriterId::of_launch(1), commits: Vec::new() }
         }
 
@@ -254,7 +264,7 @@ mod tests {
             batch.put(&mut event, head);
             let after = self.commits.last().map_or(0, |last| last.sequence);
             let number = u64::try_from(self.commits.len()).unwrap() + 1;
-            let mark = Ok(Mark { writer: self.writer, number, after });
+            let mark = Ok(CommitMark { writer: self.writer, number, after });
             let body = bodies(&batch, LARGEST).unwrap().remove(0).into_bytes();
             self.commits.push(Commit { sequence: after + 2, mark, body });
             self
@@ -263,7 +273,7 @@ mod tests {
 
     /// Reads commits into a journal with these heads. Returns the number of the events that it lacked.
     fn read(stored: &BTreeMap<LaneId, LaneHead>, commits: &[Commit]) -> Result<usize, String> {
-        let mut reading = Reading { stored: stored.clone(), place: Place::default() };
+        let mut reading = LogReading { stored: stored.clone(), place: Place::default() };
         let mut missing = Vec::new();
         let all = commits.iter().try_for_each(|commit| reading.add(commit, &mut missing));
         let n = missing.len();
@@ -301,7 +311,7 @@ mod tests {
         // Somebody who writes headers anew does not write hashes anew.
         let mut closed = without(0);
         closed[0].mark = told().commits[0].mark.clone();
-        closed[1].mark = Ok(Mark { after: 4, ..closed[1].mark.clone().unwrap() });
+        closed[1].mark = Ok(CommitMark { after: 4, ..closed[1].mark.clone().unwrap() });
         let not_next = "the log has a hole: event 2 of lane 1, in message 6, does not follow event 0";
         assert_eq!(read(&made, &closed), Err(not_next.to_owned()));
         let lost = |lane, log, journal| {
@@ -309,7 +319,7 @@ mod tests {
         };
         assert_eq!(read(&all, &told().commits[..3]), lost(2, 0, 1));
         assert_eq!(read(&all, &told().commits[..2]), lost(1, 1, 2));
-        assert_eq!(read(&all, &[]), lost(0, 1, 2));
+        assert_eq!(read(&all, &[]), lost(0, 0, 1));
         // Another run, or the same one made anew.
         let other = Told::new().then(seen(5)).then(seen(3));
         let other_event = |seq, sequence| {

@@ -49,15 +49,15 @@ impl Names {
 
 /// Setting of a stream, named as NATS names it, that is not as it has to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Difference {
+pub(super) struct WrongSetting {
     setting: String,
     wanted: Value,
     found: Value,
 }
 
-impl std::fmt::Display for Difference {
+impl std::fmt::Display for WrongSetting {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Difference { setting, wanted, found } = self;
+        let WrongSetting { setting, wanted, found } = self;
         write!(f, "{setting} is {found} and has to be {wanted}")
     }
 }
@@ -66,7 +66,7 @@ impl std::fmt::Display for Difference {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoStream {
     #[error("the stream `{stream}` is not one that keeps a run: {}", told(differences))]
-    Differs { stream: String, differences: Vec<Difference> },
+    Differs { stream: String, differences: Vec<WrongSetting> },
     #[error("the server takes messages of {taken} bytes at most, and a commit has up to {LARGEST} and its headers")]
     SmallMessages { taken: usize },
     /// The server refused, or was not to be reached.
@@ -78,8 +78,8 @@ pub(super) enum NoStream {
     },
 }
 
-fn told(differences: &[Difference]) -> String {
-    differences.iter().map(Difference::to_string).collect::<Vec<_>>().join(", ")
+fn told(differences: &[WrongSetting]) -> String {
+    differences.iter().map(WrongSetting::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Returns the stream of a run, which is made if there is none. One that is there has to have all its settings.
@@ -123,7 +123,7 @@ pub(super) async fn find(jetstream: &jetstream::Context, names: &Names) -> Resul
 const FREE: [&str; 4] = ["consumer_limits", "description", "duplicate_window", "placement"];
 
 /// Returns the settings of a stream that are not as they have to be, by name.
-fn differences(wanted: &Config, found: &Config) -> Vec<Difference> {
+fn differences(wanted: &Config, found: &Config) -> Vec<WrongSetting> {
     let settings = |config: &Config| match serde_json::to_value(config) {
         Ok(Value::Object(settings)) => settings,
         other => unreachable!("settings are an object: {other:?}"),
@@ -135,7 +135,7 @@ fn differences(wanted: &Config, found: &Config) -> Vec<Difference> {
     let of = |settings: &serde_json::Map<String, Value>, name: &str| plain(name, settings.get(name));
     let differs = |name: &String| {
         let (wanted, found) = (of(&wanted, name), of(&found, name));
-        (wanted != found).then(|| Difference { setting: name.clone(), wanted, found })
+        (wanted != found).then(|| WrongSetting { setting: name.clone(), wanted, found })
     };
     names.into_iter().filter(|name| !FREE.contains(&name.as_str())).filter_map(differs).collect()
 }

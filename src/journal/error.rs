@@ -73,6 +73,9 @@ pub enum JournalError {
     /// Foreign write to a run that this process alone writes to.
     #[error("the journal does not hold any more what was recorded last")]
     NotOurs,
+    /// Taking over of a run by a launch on another machine, which committed to the log of the run.
+    #[error("another launch goes on with the run")]
+    Replaced,
     /// Failure of the log before the journal.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -212,6 +215,7 @@ impl JournalError {
             | JournalError::Added(_)
             | JournalError::Excerpt
             | JournalError::NotAsTold { .. }
+            | JournalError::Replaced
             | JournalError::Log(_)
             | JournalError::Full(_)
             | JournalError::FailingDisk(_)

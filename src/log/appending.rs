@@ -13,6 +13,7 @@ use crate::journal::{Journal, JournalError, LogError, RunKey};
 pub(crate) enum NotAppended {
     /// An event of it cannot follow those before it. The others may be appended without it.
     Illegal(Illegal),
+    /// Another writer has committed to the log since.
     Replaced,
     /// The log failed, and takes nothing more.
     Log(LogError),
@@ -41,7 +42,7 @@ impl From<NotAppended> for JournalError {
     fn from(why: NotAppended) -> Self {
         match why {
             NotAppended::Illegal(Illegal { nth: _, step }) => step.into(),
-            NotAppended::Replaced => JournalError::NotOurs,
+            NotAppended::Replaced => JournalError::Replaced,
             NotAppended::Log(error) => JournalError::Log(error),
             NotAppended::Journal(error) | NotAppended::NotProjected(error) => error,
         }

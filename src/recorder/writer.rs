@@ -523,7 +523,7 @@ mod tests {
             let (ack, answer) = oneshot::channel();
             let mut batch = Batch::default();
             batch.push(Entry { lane: LaneId(1), kinds: vec![begun(1, 1)], at: None, source: None, ack });
-            assert!(matches!(writer.write(&mut batch), Err(JournalError::NotOurs)));
+            assert!(matches!(writer.write(&mut batch), Err(JournalError::Replaced)));
             drop(batch);
             assert!(answer.blocking_recv().is_err(), "the caller hears of it");
             assert!(!hold.is_held());

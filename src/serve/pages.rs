@@ -72,6 +72,7 @@ impl From<JournalError> for PageError {
             | JournalError::Added(_)
             | JournalError::Schema(_)
             | JournalError::NotOurs
+            | JournalError::Replaced
             | JournalError::Log(_)
             | JournalError::Full(_)
             | JournalError::FailingDisk(_)

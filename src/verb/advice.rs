@@ -449,7 +449,15 @@ mod tests {
             (
                 CommandError::Journal(LogError::Shorter { acknowledged: 9, found: 7 }.into()),
                 Exit::Integrity,
-                Some(&*format!("the journal has all that the log had acknowledged: keep it as it is; {LOOKS_ANEW}")),
+                Some(&*format!(
+                    "keep the journal as it is: it has all that was recorded before this; the log may have acknowledged more, of \
+                     what was about to be recorded; {LOOKS_ANEW}"
+                )),
+            ),
+            (
+                CommandError::Journal(JournalError::Replaced),
+                Exit::Locked,
+                Some("`cutover status --journal n.db` tells of it, and `cutover runs --journal n.db` of all runs"),
             ),
         ] {
             assert_eq!((error.exit(), error.hint(&here).as_deref()), (exit, hint), "{error}");
@@ -526,6 +534,11 @@ mod tests {
                 CommandError::Journal(JournalError::Damaged("x".into())),
                 Exit::Integrity,
                 "at most 3 changes left before that; keep the file as it is",
+            ),
+            (
+                CommandError::Journal(JournalError::Replaced),
+                Exit::Halted,
+                "at most 3 changes left before that, and the journal has each; `cutover status` tells of it",
             ),
             // The text says it.
             (CommandError::JournalGone("gone: stopped after 3 changes".into()), Exit::Internal, LOOKS_BEFORE_IT_SENDS),

@@ -127,7 +127,7 @@ fn a_claim_ends_with_the_launch_that_made_it_and_with_its_log_and_not_when_that_
     bucket.is_refused(&other, &cut_off);
     writer.append(&mut [launch_ended()]).unwrap();
     // Claimed by a launch that comes behind this end, and has not begun yet.
-    let next = Claim { after: 3, ..by("r1", 2, "b") };
+    let next = Claim { after: 4, ..by("r1", 2, "b") };
     bucket.claim(&next).unwrap();
     bucket.is_refused(&other, &next);
     writer.append(&mut [launch_ended()]).unwrap();
@@ -141,11 +141,11 @@ fn a_claim_whose_answer_was_lost_is_found() {
     let Some(bucket) = Bucket::new() else { return };
     let (claims, claim) = (bucket.claims(&bucket.site.connect(&[bucket.proxy.port])), by("r1", 1, "a"));
     bucket.site.writer(&bucket.direct).append(&mut [waited()]).unwrap();
-    bucket.proxy.swallow_answers(true);
+    bucket.proxy.swallow_answers();
     std::thread::scope(|scope| {
         let claiming = scope.spawn(|| bucket.site.runtime.block_on(claims.claim(KEY, &claim)));
         std::thread::sleep(Duration::from_secs(3));
-        bucket.proxy.swallow_answers(false);
+        bucket.proxy.swallow_nothing();
         claiming.join().unwrap().unwrap();
     });
     bucket.is_refused(&by("r2", 1, "b"), &claim);
@@ -181,11 +181,11 @@ fn a_beat_is_heard_each_second_until_it_ends_and_none_that_waited_for_a_connecti
     let noise = bucket.direct.client();
     bucket.site.runtime.block_on(noise.publish(subject, "?".into())).unwrap();
     assert!(heard(1500).is_some());
-    bucket.proxy.swallow_all(true);
+    bucket.proxy.swallow_all();
     // Until the head knows that it is cut off, what it says is lost.
     until("nothing is heard", || heard(1500).is_none().then_some(()));
     std::thread::sleep(Duration::from_secs(6));
-    bucket.proxy.swallow_all(false);
+    bucket.proxy.swallow_nothing();
     let again = heard(10_000).unwrap();
     assert!(Timestamp::now().duration_since(again.at) < jiff::SignedDuration::from_secs(1), "{again:?}");
     drop(beating);

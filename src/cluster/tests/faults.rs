@@ -13,15 +13,15 @@ use super::proxy::Proxy;
 use super::server::{Server, program, until};
 use super::site::Site;
 use crate::cluster::connection::ANSWER;
-use crate::cluster::message::{Mark, WriterId};
-use crate::cluster::replay::NotReplayed;
+use crate::cluster::message::{CommitMark, WriterId};
+use crate::cluster::replay::{NotReplayed, Place};
 use crate::cluster::stream::NoStream;
 use crate::journal::LogError;
 use crate::journal::stamped::Stamped;
 use crate::log::appending::NotAppended;
 use crate::log::suite::{SuiteWriter, lines_of, seen, waited};
 
-/// A run on a server, and a writer of it who has committed once.
+/// A run on a server, and a writer of it who has committed once, behind the commit that made the run.
 struct Fault {
     server: Server,
     proxy: Proxy,
@@ -41,6 +41,11 @@ impl Fault {
         let mut writer = site.writer(&site.connect(&[proxy.port]));
         writer.append(&mut [waited()]).unwrap();
         Some(Self { server, proxy, site, direct, writer })
+    }
+
+    /// Reads the log behind a place into the writer's journal.
+    fn replay(&mut self, from: Place) -> Result<Place, NotReplayed> {
+        self.site.replay_to(&self.direct, from, &mut self.writer)
     }
 
     fn n_commits(&self) -> usize {
@@ -94,32 +99,32 @@ impl Fault {
 #[test]
 fn a_commit_that_was_stored_and_not_acknowledged_is_not_stored_again() {
     let Some(mut fault) = Fault::new() else { return };
-    fault.proxy.swallow_answers(true);
+    fault.proxy.swallow_answers();
     fault.commit_while(|server, proxy, n_commits| {
-        until("it is stored", || (n_commits() == 2).then_some(()));
+        until("it is stored", || (n_commits() == 3).then_some(()));
         server.kill();
         server.start();
         // For so long that the first question is not answered either.
         thread::sleep(ANSWER * 2 + Duration::from_secs(1));
-        proxy.swallow_answers(false);
+        proxy.swallow_nothing();
     });
-    fault.has(2);
-    fault.writer.append(&mut [waited()]).unwrap();
     fault.has(3);
+    fault.writer.append(&mut [waited()]).unwrap();
+    fault.has(4);
 }
 
 #[test]
 fn a_commit_that_did_not_arrive_is_brought_again() {
     let Some(mut fault) = Fault::new() else { return };
-    fault.proxy.swallow_all(true);
+    fault.proxy.swallow_all();
     fault.commit_while(|server, proxy, n_commits| {
         until("the hole took something", || proxy.has_swallowed().then_some(()));
-        assert_eq!(n_commits(), 1);
+        assert_eq!(n_commits(), 2);
         server.kill();
         server.start();
-        proxy.swallow_all(false);
+        proxy.swallow_nothing();
     });
-    fault.has(2);
+    fault.has(3);
 }
 
 #[test]
@@ -133,21 +138,21 @@ fn a_server_that_is_stopped_for_three_seconds_takes_the_commit_once_and_nothing_
         server.signal(Signal::CONT);
         assert!(!is_held && !is_withdrawn);
     });
-    fault.has(2);
+    fault.has(3);
 }
 
 #[test]
 fn a_network_that_swallows_everything_for_five_seconds_loses_nothing_and_nothing_leaves_meanwhile() {
     let Some(mut fault) = Fault::new() else { return };
     let hold = fault.writer.log.hold();
-    fault.proxy.swallow_all(true);
+    fault.proxy.swallow_all();
     fault.commit_while(|_, proxy, _| {
         thread::sleep(Duration::from_secs(5));
         let (is_held, is_withdrawn) = (hold.is_held(), hold.is_withdrawn());
-        proxy.swallow_all(false);
+        proxy.swallow_nothing();
         assert!(!is_held && !is_withdrawn);
     });
-    fault.has(2);
+    fault.has(3);
 }
 
 #[test]
@@ -173,7 +178,7 @@ fn nothing_is_lost_and_nothing_is_there_twice_after_twenty_kills_in_two_thousand
             server.start();
         }
     });
-    fault.has(1 + usize::try_from(N_COMMITS).unwrap());
+    fault.has(2 + usize::try_from(N_COMMITS).unwrap());
 }
 
 #[test]
@@ -187,26 +192,26 @@ fn of_two_writers_the_first_is_replaced_and_stays_so() {
         assert!(fault.writer.log.hold().is_withdrawn());
     }
     second.append(&mut [waited()]).unwrap();
-    assert_eq!(fault.n_commits(), 3);
+    assert_eq!(fault.n_commits(), 4);
     assert_eq!(fault.site.lines(&fault.direct), lines_of(&second.journal, second.run));
-    assert_eq!(lines_of(&fault.writer.journal, fault.writer.run).len(), 1);
+    assert_eq!(lines_of(&fault.writer.journal, fault.writer.run).len(), 2);
 }
 
 #[test]
 fn the_same_commit_is_taken_once() {
     let Some(fault) = Fault::new() else { return };
-    let mark = Mark { writer: WriterId::of_launch(2), number: 1, after: 4 };
+    let mark = CommitMark { writer: WriterId::of_launch(2), number: 1, after: 5 };
     let bring = |after| {
-        let headers = Mark { after, ..mark }.to_headers();
+        let headers = CommitMark { after, ..mark }.to_headers();
         let publishing = fault.direct.publish_with_headers(fault.site.names.log.clone(), headers, "".into());
         fault.site.runtime.block_on(async { publishing.await.unwrap().await })
     };
-    // The first one of all is that of the writer.
-    bring(1).unwrap();
-    for after in [0, 1, 3, 4] {
+    // The first two of all are there already.
+    bring(2).unwrap();
+    for after in [0, 1, 2, 4, 5] {
         bring(after).unwrap_err();
     }
-    assert_eq!(fault.n_commits(), 2);
+    assert_eq!(fault.n_commits(), 3);
 }
 
 #[test]
@@ -222,7 +227,7 @@ fn the_leave_lapses_a_second_after_the_last_commit_and_a_commit_without_events_e
         assert!(began.elapsed() > Duration::from_millis(900), "{:?}", began.elapsed());
         assert!(!hold.is_withdrawn());
     }
-    fault.has(3);
+    fault.has(4);
 }
 
 #[test]
@@ -230,7 +235,7 @@ fn a_batch_that_is_too_large_for_one_message_is_several_commits() {
     let Some(mut fault) = Fault::new() else { return };
     let mut events: Vec<_> = (0..40_000).map(|_| waited()).chain((1..=20).map(seen)).collect();
     fault.writer.append(&mut events).unwrap();
-    assert!((3..=6).contains(&fault.n_commits()), "{}", fault.n_commits());
+    assert!((4..=7).contains(&fault.n_commits()), "{}", fault.n_commits());
     fault.has(fault.n_commits());
 }
 
@@ -238,8 +243,8 @@ fn a_batch_that_is_too_large_for_one_message_is_several_commits() {
 fn a_stream_that_was_deleted_is_found() {
     let Some(mut fault) = Fault::new() else { return };
     fault.delete();
-    fault.has_lost(LogError::Gone { acknowledged: 1 });
-    let found = fault.site.replay_to(&fault.direct, &mut fault.writer).unwrap_err();
+    fault.has_lost(LogError::Gone { acknowledged: 2 });
+    let found = fault.replay(Place::default()).unwrap_err();
     assert!(matches!(found, NotReplayed::Gone), "{found:?}");
 }
 
@@ -248,20 +253,27 @@ fn a_stream_that_was_deleted_and_made_anew_is_found() {
     let Some(mut fault) = Fault::new() else { return };
     fault.delete();
     fault.site.set_up(&fault.direct).unwrap();
-    fault.has_lost(LogError::Shorter { acknowledged: 1, found: 0 });
-    let found = fault.site.replay_to(&fault.direct, &mut fault.writer).unwrap_err();
-    assert_eq!(found.to_string(), "the log ends with event 1 of lane 0, and the journal has event 2");
+    fault.has_lost(LogError::Shorter { acknowledged: 2, found: 0 });
+    let found = fault.replay(Place::default()).unwrap_err();
+    assert_eq!(found.to_string(), "the log ends with event 0 of lane 0, and the journal has event 2");
 }
 
 #[test]
 fn a_stream_that_was_made_anew_and_has_as_many_commits_is_found() {
     let Some(mut fault) = Fault::new() else { return };
+    let place = fault.replay(Place::default()).unwrap();
+    assert_eq!(fault.replay(place.clone()).unwrap(), place);
     fault.delete();
-    let mut other = fault.site.writer(&fault.direct);
-    other.append(&mut [seen(1)]).unwrap();
-    // The server takes it behind a commit that is none of this run's; whoever reads the log finds that.
-    let found = fault.site.replay_to(&fault.direct, &mut fault.writer).unwrap_err();
-    assert_eq!(found.to_string(), "the log ends with event 1 of lane 0, and the journal has event 2");
+    Site::new(1).writer(&fault.direct).append(&mut [seen(1)]).unwrap();
+    let anew = |fault: &mut Fault| fault.replay(place.clone()).unwrap_err().to_string();
+    let expected = "the log was made anew: its message 2 is not the one that was read before";
+    assert_eq!(anew(&mut fault), expected, "it ends with the same number");
+    // The server takes it behind a commit that is none of this writer's; whoever reads the log finds that.
+    fault.writer.append(&mut [waited()]).unwrap();
+    assert_eq!(fault.n_commits(), 3);
+    assert_eq!(anew(&mut fault), expected);
+    let hole = fault.replay(Place::default()).unwrap_err().to_string();
+    assert_eq!(hole, "the log has a hole: event 3 of lane 0, in message 3, does not follow event 1");
 }
 
 #[test]
@@ -275,7 +287,7 @@ fn a_stream_cannot_be_purged_and_one_that_was_trimmed_is_found_by_its_settings_a
         stream.purge().await.unwrap_err();
         stream.delete_message(2).await.unwrap_err();
     });
-    fault.has(4);
+    fault.has(5);
     fault.update(|settings| {
         settings.max_messages = 2;
         settings.discard = DiscardPolicy::Old;
@@ -287,14 +299,14 @@ fn a_stream_cannot_be_purged_and_one_that_was_trimmed_is_found_by_its_settings_a
         "the stream `cutover-r1` is not one that keeps a run: discard is \"old\" and has to be \"new\", max_msgs is 2 and \
          has to be null"
     );
-    let found = fault.site.replay_to(&fault.direct, &mut fault.writer).unwrap_err();
-    assert_eq!(found.to_string(), "the log lost its beginning: the first 2 messages are gone");
+    let found = fault.replay(Place::default()).unwrap_err();
+    assert_eq!(found.to_string(), "the log lost its beginning: the first 3 messages are gone");
 }
 
 #[test]
 fn a_commit_of_a_newer_version_is_refused_in_those_words_and_is_another_writers() {
     let Some(mut fault) = Fault::new() else { return };
-    let mut headers = Mark { writer: WriterId::of_launch(2), number: 1, after: 1 }.to_headers();
+    let mut headers = CommitMark { writer: WriterId::of_launch(2), number: 1, after: 2 }.to_headers();
     headers.insert("Cutover-Format", "2");
     fault.site.runtime.block_on(async {
         let publishing = fault.direct.publish_with_headers(fault.site.names.log.clone(), headers, "?".into());
@@ -302,8 +314,8 @@ fn a_commit_of_a_newer_version_is_refused_in_those_words_and_is_another_writers(
     });
     let refused = fault.writer.append(&mut [waited()]).unwrap_err();
     assert!(matches!(refused, NotAppended::Replaced), "{refused:?}");
-    match fault.site.replay_to(&fault.direct, &mut fault.writer).unwrap_err() {
-        NotReplayed::Unread { sequence: 2, source } => {
+    match fault.replay(Place::default()).unwrap_err() {
+        NotReplayed::Unread { sequence: 3, source } => {
             assert_eq!(source.to_string(), "it was written by a newer cutover (format 2, this program knows 1)");
         }
         other => panic!("{other}"),

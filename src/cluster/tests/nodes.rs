@@ -40,7 +40,8 @@ impl Replicated {
         // Until the servers have found each other, none of them can make a stream.
         until("the stream is made", || site.set_up(&jetstream).ok());
         let writer = site.writer(&jetstream);
-        Some(Self { servers, site, jetstream, writer, n_commits: 0 })
+        // The run is made by the first one.
+        Some(Self { servers, site, jetstream, writer, n_commits: 1 })
     }
 
     fn commit(&mut self, n: usize) {

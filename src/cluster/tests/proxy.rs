@@ -38,15 +38,21 @@ impl Proxy {
         proxy
     }
 
-    /// Swallows the answers from here on, or no longer.
-    pub(super) fn swallow_answers(&self, swallows: bool) {
-        self.holes.answers.store(swallows, Ordering::SeqCst);
+    /// Swallows the answers from here on.
+    pub(super) fn swallow_answers(&self) {
+        self.holes.answers.store(true, Ordering::SeqCst);
     }
 
-    /// Swallows everything from here on, or nothing any longer.
-    pub(super) fn swallow_all(&self, swallows: bool) {
-        self.holes.requests.store(swallows, Ordering::SeqCst);
-        self.swallow_answers(swallows);
+    /// Swallows everything from here on.
+    pub(super) fn swallow_all(&self) {
+        self.holes.requests.store(true, Ordering::SeqCst);
+        self.swallow_answers();
+    }
+
+    /// Swallows nothing more of what comes over connections that lost nothing so far.
+    pub(super) fn swallow_nothing(&self) {
+        self.holes.requests.store(false, Ordering::SeqCst);
+        self.holes.answers.store(false, Ordering::SeqCst);
     }
 
     pub(super) fn has_swallowed(&self) -> bool {

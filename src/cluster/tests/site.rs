@@ -1,10 +1,12 @@
 //! A run of two accounts with its log, and the writers of it.
 
+use std::sync::OnceLock;
+
 use async_nats::jetstream;
 use tokio::runtime::Runtime;
 
 use crate::cluster::connection::connect;
-use crate::cluster::log::StreamLog;
+use crate::cluster::log::{LastCommit, StreamLog};
 use crate::cluster::message::WriterId;
 use crate::cluster::replay::{NotReplayed, Place, replay};
 use crate::cluster::stream::{Names, NoStream, set_up};
@@ -12,7 +14,8 @@ use crate::log::memory::LogLine;
 use crate::log::suite::{Made, SuiteWriter, lines_of};
 
 pub(super) struct Site {
-    made: Made,
+    /// The run as it was made, once there is a log to make it behind.
+    made: OnceLock<Made>,
     pub(super) runtime: Runtime,
     pub(super) names: Names,
     n_replicas: usize,
@@ -21,7 +24,7 @@ pub(super) struct Site {
 impl Site {
     pub(super) fn new(n_replicas: usize) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        Self { made: Made::new(), runtime, names: Names::of_run("r1"), n_replicas }
+        Self { made: OnceLock::new(), runtime, names: Names::of_run("r1"), n_replicas }
     }
 
     /// Connects to servers by their ports.
@@ -34,38 +37,39 @@ impl Site {
         self.runtime.block_on(set_up(jetstream, &self.names, self.n_replicas))
     }
 
-    /// Returns a writer that has read all of the log.
+    /// Returns a writer that has read all of the log. The first one makes the run.
     pub(super) fn writer(&self, jetstream: &jetstream::Context) -> SuiteWriter {
+        let (mut journal, run) = self.made(jetstream).journal();
+        let place = replay(self.runtime.handle(), jetstream, &self.names, Place::default(), &mut journal, run).unwrap();
+        SuiteWriter::new(journal, Box::new(self.log_behind(place.last, jetstream)))
+    }
+
+    fn made(&self, jetstream: &jetstream::Context) -> &Made {
+        self.made.get_or_init(|| Made::behind(&mut self.log_behind(None, jetstream)))
+    }
+
+    fn log_behind(&self, last: Option<LastCommit>, jetstream: &jetstream::Context) -> StreamLog {
         let stream = self.set_up(jetstream).unwrap();
-        let (mut journal, run) = self.made.journal();
-        let handle = self.runtime.handle();
-        let place = replay(handle, jetstream, &self.names, Place::default(), &mut journal, run).unwrap();
-        let log = StreamLog::behind(
-            place.last,
-            WriterId::of_launch(1),
-            handle.clone(),
-            jetstream.clone(),
-            stream,
-            self.names.clone(),
-        );
-        SuiteWriter::new(journal, Box::new(log))
+        let (writer, runtime) = (WriterId::of_launch(1), self.runtime.handle().clone());
+        StreamLog::behind(last, writer, runtime, jetstream.clone(), stream, self.names.clone())
     }
 
     /// Returns all events of the log, as whoever has only the run as it was made reads them.
     pub(super) fn lines(&self, jetstream: &jetstream::Context) -> Vec<LogLine> {
-        let (mut journal, run) = self.made.journal();
+        let (mut journal, run) = self.made(jetstream).journal();
         replay(self.runtime.handle(), jetstream, &self.names, Place::default(), &mut journal, run).unwrap();
         lines_of(&journal, run)
     }
 
-    /// Reads the log into the journal of a writer.
+    /// Reads the log behind a place into the journal of a writer.
     pub(super) fn replay_to(
         &self,
         jetstream: &jetstream::Context,
+        from: Place,
         writer: &mut SuiteWriter,
     ) -> Result<Place, NotReplayed> {
         let SuiteWriter { journal, run, .. } = writer;
-        replay(self.runtime.handle(), jetstream, &self.names, Place::default(), journal, *run)
+        replay(self.runtime.handle(), jetstream, &self.names, from, journal, *run)
     }
 
     /// Counts the messages of the log.

@@ -18,7 +18,6 @@ impl Subject for OfStream {
         let server = Server::alone(&program()?);
         let site = Site::new(1);
         let jetstream = site.connect(&[server.port]);
-        site.set_up(&jetstream).unwrap();
         Some(Self { site, jetstream, _server: server })
     }
 

@@ -17,7 +17,7 @@ use crate::wording::shell::{shell_path, shell_word};
 const PLACE: &str = "journal";
 
 pub(crate) fn entry_of_journal(error: &JournalError) -> ErrorEntry<'_> {
-    use Exit::{Integrity, Internal, Usage};
+    use Exit::{Integrity, Internal, Locked, Usage};
     match error {
         JournalError::Absent(_) => {
             ErrorEntry::said(Usage, "name it with `--journal PATH`; `cutover run PLAN` makes one").of_setting(PLACE)
@@ -57,9 +57,15 @@ pub(crate) fn entry_of_journal(error: &JournalError) -> ErrorEntry<'_> {
         }),
         JournalError::Log(LogError::Shorter { .. } | LogError::Gone { .. } | LogError::MadeAnew { .. }) => {
             ErrorEntry::typed(Integrity, |_| {
-                format!("the journal has all that the log had acknowledged: keep it as it is; {LOOKS_ANEW}")
+                format!(
+                    "keep the journal as it is: it has all that was recorded before this; the log may have acknowledged more, of what \
+                     was about to be recorded; {LOOKS_ANEW}"
+                )
             })
         }
+        JournalError::Replaced => ErrorEntry::typed(Locked, |here| {
+            format!("`{}` tells of it, and `{}` of all runs", here.reads("status"), here.reads("runs"))
+        }),
         JournalError::Added(additions) => ErrorEntry::typed(Integrity, |_| hint_of_additions(additions)),
         JournalError::Schema(altered) => ErrorEntry::typed(Integrity, |here| hint_of_schema(altered, here)),
         JournalError::Excerpt => {
