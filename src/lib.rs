@@ -41,7 +41,7 @@
 //! gate  ledger  retry  transport
 //! event
 //! control
-//! console  doctor  formats  lock
+//! console  digest  doctor  formats  lock
 //! waves  wording
 //! values
 //! texts
@@ -69,7 +69,7 @@
 //! 4. `gate`: where a request waits for leave to go, and in which order. `retry`: patience. `remote`: `service` is what the engine may ask
 //!    for, `http` sends it, `classify` and `reads` make outcomes of answers. `transport`: bytes out and back, and secrets that no text
 //!    repeats. [`credentials`]: `chain` finds an identity, `identity` proves it with each request.
-//! 5. [`plan`]: bytes to rows, or every problem; `plan::file` is the plan file with waves and policy, [`plan::sealed`] what
+//! 5. [`plan`]: bytes to rows, or every problem; [`digest`]: the name of what was read; `plan::file` is the plan file with waves and policy, [`plan::sealed`] what
 //!    people agreed to. `preflight`: `look` before touching, `prospect` of each row, and their sum in `difference`, as data.
 //! 6. [`journal`]: the SQLite file. `log`: where a batch of events is committed before it is in the journal, and the steps of an
 //!    append. `cluster` (a feature of the build): such a log on NATS, which several machines share. `recorder`: the one writer of a
@@ -150,6 +150,7 @@ mod console;
 pub mod control;
 pub mod credentials;
 mod diagnostics;
+pub mod digest;
 mod doctor;
 mod engine;
 pub mod event;

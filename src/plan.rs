@@ -10,7 +10,6 @@ mod check;
 pub mod checked;
 mod columns;
 mod csv;
-pub mod digest;
 mod duplicates;
 pub mod error;
 pub mod example;

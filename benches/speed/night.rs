@@ -5,6 +5,7 @@ use std::error::Error;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use cutover::digest::Digester;
 use cutover::event::kind::EventKind;
 use cutover::event::lane::LaneId;
 use cutover::event::outcome::{Outcome, StatedQuota};
@@ -17,7 +18,6 @@ use cutover::journal::{Journal, JournalError, RunKey};
 use cutover::model::state::{SeenState, TargetState};
 use cutover::model::words::Word;
 use cutover::model::{Row, RowId, SourceId};
-use cutover::plan::digest::Digester;
 use cutover::waves::{Part, Stage, Terms};
 use jiff::Timestamp;
 

@@ -18,10 +18,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::finding::Finding;
 use super::signature;
+use crate::digest::{Digester, terms_line};
 use crate::journal::chain::hex;
 use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
-use crate::plan::digest::{Digester, terms_line};
 use crate::plan::paper::Paper;
 use crate::ssh::signature::Signer;
 

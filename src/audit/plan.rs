@@ -1,9 +1,9 @@
 //! Check of the rows against the plan that the run was made from, and of their places in it.
 
 use super::finding::{Finding, Findings};
+use crate::digest::Digester;
 use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
-use crate::plan::digest::Digester;
 use crate::plan::paper::Paper;
 
 /// Checks that the rows are those that the run was made from.

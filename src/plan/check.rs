@@ -5,12 +5,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::reading::Reading;
+use crate::digest::{Digester, PlanDigest};
 use crate::model::dialect::Field;
 use crate::model::state::TargetState;
 use crate::model::words::{self, Pairing, Word};
 use crate::model::{BadSourceId, Row, RowId, SourceId};
 use crate::plan::columns::{Cells, Column, PlanHeader, sheet_error};
-use crate::plan::digest::{Digester, PlanDigest};
 use crate::plan::duplicates::{Agreed, Ids, NameCodes, ReaderTexts, Sighting, Suspects};
 use crate::plan::ids::{oddity, within};
 use crate::plan::problem::{Position, Problems, WarningKind, quoted, spelt_out};

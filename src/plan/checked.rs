@@ -1,9 +1,9 @@
 //! Plan in which no error was found.
 
-use super::digest::PlanDigest;
 use super::duplicates::Suspects;
 use super::problem::Problems;
 use super::sealed::seal::Seal;
+use crate::digest::PlanDigest;
 use crate::waves::Terms;
 
 /// Result of checking a plan without errors.

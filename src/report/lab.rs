@@ -7,6 +7,7 @@ use rusqlite::{Connection, params};
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::digest::Digester;
 use crate::event::kind::EventKind;
 use crate::event::lane::LaneId;
 use crate::event::run::RunEvent;
@@ -17,7 +18,6 @@ use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::ledger::standing::Standing;
 use crate::model::Row;
-use crate::plan::digest::Digester;
 
 pub(crate) mod night;
 

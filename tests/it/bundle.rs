@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use cutover::control::{By, Command as Steered};
+use cutover::digest::Digester;
 use cutover::event::kind::EventKind;
 use cutover::event::lane::{CoolDownCause, LaneEvent, LaneId, LaneStop};
 use cutover::event::outcome::Outcome;
@@ -20,7 +21,6 @@ use cutover::journal::new_run::{NewLane, NewRun, RowSink};
 use cutover::model::state::{SeenState, TargetState};
 use cutover::model::words::Word;
 use cutover::model::{Row, RowId, SourceId};
-use cutover::plan::digest::Digester;
 use cutover::waves::Terms;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};

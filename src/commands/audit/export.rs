@@ -17,6 +17,7 @@ use crate::audit::bundle::{
     is_name,
 };
 use crate::audit::{self, signature};
+use crate::digest::{Digester, terms_line};
 use crate::exit::Exit;
 use crate::files::beside::{Readers, check_destination, write_file_for};
 use crate::files::folder::{folder_of, private_folder_in};
@@ -25,7 +26,6 @@ use crate::formats::Format;
 use crate::journal::chain::hex;
 use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
-use crate::plan::digest::{Digester, terms_line};
 use crate::plan::paper::Paper;
 use crate::ssh::keygen;
 use crate::ssh::signature::Purpose;
