@@ -10,6 +10,8 @@ use crate::journal::{Journal, JournalError};
 
 pub(crate) mod beforehand;
 pub mod bundle;
+#[cfg(test)]
+mod copies;
 mod file;
 pub mod finding;
 mod lanes;

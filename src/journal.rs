@@ -14,6 +14,7 @@ mod by_index;
 pub mod chain;
 pub mod commands;
 mod connection;
+pub(crate) mod copying;
 mod error;
 mod index;
 pub(crate) mod loaded;
@@ -28,6 +29,8 @@ pub(crate) mod place;
 mod project;
 mod pruning;
 pub mod read;
+#[cfg_attr(not(test), expect(dead_code, reason = "runs are copied to logs of several machines"))]
+pub(crate) mod run_copy;
 mod schema;
 pub(crate) mod stamped;
 pub mod stored;

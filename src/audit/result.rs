@@ -105,6 +105,13 @@ fn first_of(altered: &Altered) -> String {
 }
 
 impl Verified {
+    /// Returns the id of the journal in which the run was made, if that is another one.
+    #[must_use]
+    pub(super) fn made_in(&self, journal: &Identity) -> Option<&str> {
+        let after = self.after.as_ref()?;
+        (after.journal != journal.id).then_some(&*after.journal)
+    }
+
     /// Checks the run's anchor against one that was kept elsewhere.
     pub fn against(self, code: &Code) -> Result<Verified, AuditError> {
         if !code.is_of(self.anchor) {
@@ -294,7 +301,9 @@ impl Audit {
                 continue;
             }
             let Some(after) = self.named_by(at, n_whole) else { continue };
-            if let Some(pruned) = after.pruned.filter(|pruned| pruned.n > n_whole) {
+            // Of another journal, it says nothing of the tombstones of this one.
+            let pruned = after.pruned.filter(|_| after.journal == self.journal.id);
+            if let Some(pruned) = pruned.filter(|pruned| pruned.n > n_whole) {
                 n_whole = pruned.n;
                 for at in 0..self.pruned.len() {
                     if self.pruned[at].nth <= n_whole {

@@ -41,7 +41,9 @@ struct HeadOf {
 impl HeadOf {
     fn run(journal: &Journal, run: &RunRecord) -> Result<Self, JournalError> {
         let previous = match journal.beginnings()?.into_iter().find(|beginning| beginning.run == run.key) {
-            Some(Beginning { first: First::After(after), .. }) => after.runs.into_iter().next(),
+            Some(Beginning { first: First::After(after) | First::Elsewhere(after), .. }) => {
+                after.runs.into_iter().next()
+            }
             Some(_) | None => None,
         };
         let heads = journal.heads(run.key)?.into_iter().map(|(lane, seq, hash)| (lane, seq, hex(&hash)));

@@ -30,6 +30,26 @@ impl RunPlaces {
         self.of_runs.remove(&run).unwrap_or_default()
     }
 
+    /// Compares the runs that a run names, as far as they are there, with what it says of them.
+    fn check_named(
+        &mut self,
+        journal: &Journal,
+        after: &Predecessors,
+        by: &Beginning,
+        beginnings: &[Beginning],
+        is_there: &HashMap<&str, usize>,
+    ) -> Result<(), JournalError> {
+        for named in &after.runs {
+            if let Some(&before) = is_there.get(named.run.as_str()) {
+                let before = &beginnings[before];
+                for finding in not_as_named(journal, before, named, by)? {
+                    self.add_of(before, finding);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Adds a finding about a run; one about a run that was taken out is about the journal as a whole.
     fn add_of(&mut self, run: &Beginning, finding: Finding) {
         if run.pruned.is_none() {
@@ -72,6 +92,7 @@ pub(super) fn check(journal: &Journal) -> Result<RunPlaces, JournalError> {
                     places.add_of(beginning, Finding::NotChained { lane: LANE, seq: SEQ });
                 }
             }
+            First::Elsewhere(after) => places.check_named(journal, after, beginning, &beginnings, &is_there)?,
             First::After(after) => {
                 for finding in wrong_with(after, at, &beginnings, &is_there, &identity) {
                     places.add_of(beginning, finding);
@@ -80,20 +101,13 @@ pub(super) fn check(journal: &Journal) -> Result<RunPlaces, JournalError> {
                     let expected = after.pruned.as_ref().map_or(0, |pruned| pruned.n);
                     places.add_of(beginning, Finding::TombstonesDiffer { lane: LANE, seq: SEQ, expected });
                 }
-                for named in &after.runs {
-                    if let Some(&before) = is_there.get(named.run.as_str()) {
-                        let before = &beginnings[before];
-                        for finding in not_as_named(journal, before, named, &beginning.id)? {
-                            places.add_of(before, finding);
-                        }
-                    }
-                }
+                places.check_named(journal, after, beginning, &beginnings, &is_there)?;
             }
         }
     }
     for beginning in beginnings.into_iter().filter(|beginning| beginning.pruned.is_none()) {
-        if let First::After(after) = beginning.first {
-            places.of_runs.entry(beginning.run).or_default().after = Some(after);
+        if let Some(after) = beginning.first.named() {
+            places.of_runs.entry(beginning.run).or_default().after = Some(after.clone());
         }
     }
     Ok(places)
@@ -205,12 +219,13 @@ fn knows_tombstones(after: &Predecessors, tombstones: &[StoredTombstone], identi
 }
 
 /// Checks that the lanes of a run are at least as long as a later run found them, and unchanged up to there. Of a run that was taken
-/// out only the ends are known: where it went on after it was named, its archive alone shows the rest.
+/// out only the ends are known: where it went on after it was named, its archive alone shows the rest. A copy need not be as long as a
+/// run of another journal found the original.
 fn not_as_named(
     journal: &Journal,
     run: &Beginning,
     named: &Predecessor,
-    named_by: &str,
+    named_by: &Beginning,
 ) -> Result<Vec<Finding>, JournalError> {
     let mut findings = Vec::new();
     for (lane, seq, hash) in &named.heads {
@@ -223,8 +238,9 @@ fn not_as_named(
                 Some(_) | None => None,
             },
         };
-        if found.as_ref() != Some(hash) {
-            let named_by = named_by.to_owned();
+        let may_be_shorter = matches!(named_by.first, First::Elsewhere(_));
+        if found.map_or(!may_be_shorter, |found| found != *hash) {
+            let named_by = named_by.id.clone();
             findings.push(Finding::NotAsNamed { lane: *lane, seq: *seq, named_by });
         }
     }

@@ -10,6 +10,7 @@ use super::bundle::Bundled;
 use super::finding::Finding;
 use super::people::People;
 use super::result::{Altered, Audit, ProvenBy, PrunedRun, Verified, run_of};
+use crate::journal::succession::Identity;
 use crate::journal::tombstone::Archive;
 use crate::ssh::signature::Signer;
 use crate::wording::amounts::count;
@@ -60,6 +61,9 @@ struct RunOf<'a> {
     proven_by: Option<ProvenBy>,
     #[serde(skip_serializing_if = "Option::is_none")]
     signed_by: Option<&'a Signer>,
+    /// Journal in which the run was made; absent for this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    made_in: Option<&'a str>,
     n_findings: u64,
     /// Absent for an altered run, which proves nothing about people.
     #[serde(flatten)]
@@ -107,9 +111,9 @@ struct RunFinding<'a> {
 }
 
 impl<'a> RunOf<'a> {
-    fn new(run: &'a Result<Verified, Altered>) -> Self {
+    fn new(run: &'a Result<Verified, Altered>, journal: &Identity) -> Self {
         match run {
-            Ok(Verified { run, n_events, n_rows, anchor, proven_by, signed_by, bundle: _, after: _, people }) => Self {
+            Ok(verified @ Verified { run, n_events, n_rows, anchor, proven_by, signed_by, people, .. }) => Self {
                 run,
                 ok: true,
                 events: *n_events,
@@ -118,6 +122,7 @@ impl<'a> RunOf<'a> {
                 anchor_hash: anchor.whole(),
                 proven_by: Some(*proven_by),
                 signed_by: signed_by.as_ref(),
+                made_in: verified.made_in(journal),
                 n_findings: 0,
                 people: Some(people),
             },
@@ -130,6 +135,7 @@ impl<'a> RunOf<'a> {
                 anchor_hash: anchor.whole(),
                 proven_by: None,
                 signed_by: None,
+                made_in: None,
                 n_findings: *n_findings,
                 people: None,
             },
@@ -189,7 +195,7 @@ const KEEP_IT: &str = "keep the file as it is, and compare it with a copy";
 const BRING_THEM_BACK: &str = "bring them back from a backup into the folder that --archive names";
 
 pub fn write_json(audit: &Audit, out: &mut dyn io::Write) -> io::Result<()> {
-    let runs: Vec<RunOf> = audit.runs.iter().map(RunOf::new).collect();
+    let runs: Vec<RunOf> = audit.runs.iter().map(|run| RunOf::new(run, &audit.journal)).collect();
     let last = runs.last().cloned();
     let found = audit.found().map(|(run, finding)| RunFinding { run, finding, text: finding.to_string() });
     let document = AuditDocument {
@@ -235,12 +241,16 @@ fn write_proven(audit: &Audit, out: &mut Printout<'_>) -> io::Result<()> {
         writeln!(out, "The journal is as it was written: {runs}, {events}, {rows}.")?;
     }
     writeln!(out)?;
-    for Verified { run, anchor, proven_by, signed_by, bundle, n_rows, people, .. } in &verified {
+    for one in &verified {
+        let Verified { run, anchor, proven_by, signed_by, bundle, n_rows, people, .. } = one;
         if verified.len() > 1 {
             writeln!(out, "  run     {}, {}", plain(run), count(*n_rows, "row"))?;
         }
         writeln!(out, "  anchor  {anchor}")?;
         writeln!(out, "  proven  {}", by(*proven_by))?;
+        if let Some(journal) = one.made_in(&audit.journal) {
+            writeln!(out, "  made    in another journal, {}, and copied into this one", plain(journal))?;
+        }
         if let Some(bundle) = bundle {
             write_bundle(bundle, out)?;
         }
@@ -360,6 +370,13 @@ fn write_limits(audit: &Audit, verified: &[&Verified], out: &mut Printout<'_>) -
             out,
             "A tombstone says where a run ended, and proves nothing of what happened in it: its archive does (--archive DIR). Whoever \
              can write the file can write a tombstone of a run that was never archived."
+        )?;
+    }
+    if verified.iter().any(|run| run.made_in(&audit.journal).is_some()) {
+        writeln!(
+            out,
+            "A run that was made in another journal vouches for no other run here: the journal in which it was made shows which came \
+             before it."
         )?;
     }
     if audit.journal.is_excerpt {

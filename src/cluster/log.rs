@@ -25,8 +25,9 @@ use tokio::time::sleep;
 use super::message::{self, CommitMark, WriterId, bodies};
 use super::stream::Names;
 use crate::clock::since_boot;
-use crate::journal::LogError;
+use crate::journal::run_copy::RunCopy;
 use crate::journal::stamped::Stamped;
+use crate::journal::{JournalError, LogError};
 use crate::log::seam::{Committed, Hold, Log, NotCommitted};
 
 /// Time from the sending of a publish that was acknowledged, for which the run is held: a successor waits for longer before it sends.
@@ -155,6 +156,11 @@ impl StreamLog {
 }
 
 impl Log for StreamLog {
+    /// Does nothing: the run is not on the stream yet.
+    fn make(&mut self, _: &RunCopy<'_>) -> Result<(), JournalError> {
+        Ok(())
+    }
+
     fn commit(&mut self, batch: &Stamped) -> Result<Committed, NotCommitted> {
         if let Some(why) = &self.closed {
             return Err(why.clone());

@@ -140,6 +140,12 @@ impl RunEvent {
     ];
 }
 
+/// Tells by the settings of a run that its log lies on servers: other machines than that on which it was made may lead it and copy it.
+#[must_use]
+pub fn is_shared(settings: &serde_json::Value) -> bool {
+    settings.get("engine").is_some()
+}
+
 /// Account and endpoint of a lane, as the run began with them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LanePlace {

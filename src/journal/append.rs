@@ -10,6 +10,7 @@ use super::connection::{Journal, RunKey};
 use super::error::JournalError;
 use super::loaded::Loaded;
 use super::project::project;
+use super::run_copy::RunCopy;
 use super::stamped::{LaneHead, Stamped};
 use super::tables::lane::load_head;
 use super::tables::row;
@@ -97,6 +98,11 @@ impl<'j> Append<'j> {
         open: &'j mut HashMap<(RunKey, RowId), Box<Standing>>,
     ) -> Self {
         Self { transaction, run, ours, open, minds_heads: true, minds_rows: false, known: Loaded::default() }
+    }
+
+    /// Returns the run as it was made, which in the transaction that makes it is there before its first event.
+    pub(crate) fn copy_of_run(&self) -> Result<RunCopy<'_>, JournalError> {
+        RunCopy::new(&self.transaction, self.run)
     }
 
     /// Loads the heads and standings that these events are checked against.

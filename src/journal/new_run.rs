@@ -1,15 +1,14 @@
 //! Making a run: its rows and its lanes, in the transaction that the event with which it begins ends.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::iter;
 
 use jiff::Timestamp;
-use rusqlite::{Transaction, TransactionBehavior, params};
+use rusqlite::{Transaction, TransactionBehavior};
 
 use super::append::Append;
-use super::chain;
 use super::connection::{Journal, RunKey};
 use super::error::JournalError;
+use super::run_copy::MadeRun;
 use super::succession;
 use super::tables::row;
 use crate::event::Event;
@@ -86,6 +85,25 @@ impl Places {
     }
 }
 
+impl NewRun<'_> {
+    fn made(&self) -> MadeRun {
+        let Places { endpoint, account } = Places::from_lanes(self.lanes);
+        MadeRun {
+            id: self.id.to_owned(),
+            plan_path: self.plan_path.to_owned(),
+            plan_digest: self.plan_digest.to_owned(),
+            n_rows: self.n_rows,
+            endpoint,
+            account,
+            settings: self.settings.to_string(),
+            created_at: self.made_at.as_millisecond(),
+            rules: Rules::default().name().to_owned(),
+            run_key: self.run_key.map(str::to_owned),
+            lanes: self.lanes.iter().map(NewLane::place).collect(),
+        }
+    }
+}
+
 impl Journal {
     /// Begins to make a run, and fills it with rows: `fill` is given a sink for the rows of the plan.
     pub(crate) fn begin_run<E: From<JournalError>>(
@@ -93,45 +111,12 @@ impl Journal {
         new: &NewRun<'_>,
         fill: impl FnOnce(&mut RowSink<'_>) -> Result<(), E>,
     ) -> Result<Making<'_>, E> {
-        let places = Places::from_lanes(new.lanes);
         // Layout and predecessors are read within the same transaction.
         let transaction =
             Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate).map_err(JournalError::from)?;
         new.run_key.map_or(Ok(()), |run_key| self.must_be_free(run_key))?;
         let run = succession::count_another(&transaction)?;
-        transaction
-            .execute(
-                "INSERT INTO run (run, id, plan_path, plan_digest, n_rows, endpoint, account, settings, created_at, rules,
-                                  run_key)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-                params![
-                    run.0,
-                    new.id,
-                    new.plan_path,
-                    new.plan_digest,
-                    new.n_rows,
-                    places.endpoint,
-                    places.account,
-                    new.settings.to_string(),
-                    new.made_at.as_millisecond(),
-                    Rules::default().name(),
-                    new.run_key
-                ],
-            )
-            .map_err(JournalError::from)?;
-        let of_run = (LaneId::RUN, "run", None, None);
-        let of_accounts = (1..).map(LaneId).zip(new.lanes).map(|(lane, new)| {
-            let NewLane { name, endpoint, account, takes_unnamed: _ } = new;
-            (lane, name.as_str(), Some(endpoint), Some(account))
-        });
-        for (lane, name, endpoint, account) in iter::once(of_run).chain(of_accounts) {
-            transaction
-                .execute(
-                    "INSERT INTO lane (run, lane, name, endpoint, account, seq, head) VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6)",
-                    params![run.0, lane.0, name, endpoint, account, chain::genesis(new.id, lane)],
-                )
-                .map_err(JournalError::from)?;
-        }
+        new.made().insert(&transaction, run)?;
         let waves = new.terms.waves.iter().map(|wave| Some(wave.name.clone())).collect();
         let insert = row::Insert::new(&transaction).map_err(JournalError::from)?;
         let mut sink = RowSink { insert, run, lanes: new.lanes, waves };
@@ -146,7 +131,7 @@ impl Journal {
     }
 
     /// Refuses the run key of another run. Within a transaction that writes, no other process takes it in between.
-    fn must_be_free(&self, run_key: &str) -> Result<(), JournalError> {
+    pub(super) fn must_be_free(&self, run_key: &str) -> Result<(), JournalError> {
         if let Some(run) = self.run_by_key(run_key)? {
             return Err(JournalError::KeyTaken { run_key: run_key.to_owned(), run: run.id });
         }

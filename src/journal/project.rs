@@ -8,6 +8,7 @@ use super::loaded::Loaded;
 use super::stamped::Stamped;
 use super::tables::lane::{store_head, wait_ends};
 use super::tables::{event, row};
+use crate::control::{By, Command};
 use crate::event::Event;
 use crate::event::kind::EventKind;
 use crate::event::lane::LaneEvent;
@@ -74,10 +75,7 @@ fn fold_run(conn: &Connection, run: RunKey, at_ms: i64, what: &RunEvent) -> Resu
                  exit_reason = ?6 WHERE run = ?1",
             params![run.0, at_ms, elapsed_ms, exit.code(), exit.name(), reason],
         )?,
-        RunEvent::Controlled { control: Some(control), .. } => conn.execute(
-            "UPDATE control SET taken_at = ?2 WHERE control = ?1 AND taken_at IS NULL",
-            params![control, at_ms],
-        )?,
+        RunEvent::Controlled { control: Some(control), command, by } => take(conn, run, at_ms, *control, command, by)?,
         RunEvent::Started { .. }
         | RunEvent::DrainBegan { .. }
         | RunEvent::StageBegan { .. }
@@ -88,6 +86,30 @@ fn fold_run(conn: &Connection, run: RunKey, at_ms: i64, what: &RunEvent) -> Resu
         | RunEvent::Controlled { control: None, .. } => 0,
     };
     Ok(())
+}
+
+/// Marks a command as taken, if it is the one of this number: another machine that led the run has numbers of its own.
+fn take(
+    conn: &Connection,
+    run: RunKey,
+    at_ms: i64,
+    control: i64,
+    command: &Command,
+    by: &By,
+) -> Result<usize, JournalError> {
+    let json = |command: &Command| serde_json::to_string(command).expect("a command is JSON");
+    // A release is recorded with the part that waited, and may have been given without one.
+    let given = match command {
+        Command::Release { wave, part: _ } => json(&Command::Release { wave: wave.clone(), part: None }),
+        other => json(other),
+    };
+    let by = serde_json::to_string(by).expect("who gave it is JSON");
+    let n_taken = conn.execute(
+        "UPDATE control SET taken_at = ?3 WHERE control = ?1 AND run = ?2 AND taken_at IS NULL AND given_by = ?4
+             AND command IN (?5, ?6)",
+        params![control, run.0, at_ms, by, json(command), given],
+    )?;
+    Ok(n_taken)
 }
 
 /// Stores the end of a wait; the next launch waits for the rest of it.

@@ -3,7 +3,8 @@
 //! Runs are numbered from 1 in the order in which they were made. A new run names the run before it with the heads of its lanes;
 //! where that one names none itself, because an earlier version made it, the new run names the one before that as well, and so
 //! on. So a run vouches, directly or through those it names, for every run as it was when this one was made, and for nothing
-//! that happened since. A run that was taken out is named as its tombstone has it, and the last tombstone is named as well.
+//! that happened since. A run that was made in another journal, and copied into this one, names runs of that one: it vouches for none
+//! here, and the next run names the one before it as well. A run that was taken out is named as its tombstone has it, and the last tombstone is named as well.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -15,7 +16,7 @@ use super::tombstone::{LastTombstone, PrunedRecord, StoredTombstone, Tombstone};
 use crate::event::kind::EventKind;
 use crate::event::lane::LaneId;
 use crate::event::rules::Rules;
-use crate::event::run::{Predecessor, Predecessors, PrunedBefore, RunEvent};
+use crate::event::run::{Predecessor, Predecessors, PrunedBefore, RunEvent, is_shared};
 use crate::event::stored::from_stored_form;
 
 /// Journal as a whole, as table `journal` has it.
@@ -47,8 +48,29 @@ pub enum First {
     /// Beginning that names no run before it, as earlier versions wrote it.
     Alone(Rules),
     After(Predecessors),
+    /// Beginning of a run that was made in another journal, and names runs of that. Only a run that several machines share is copied.
+    Elsewhere(Predecessors),
     /// Event of another kind, or one that cannot be read.
     Other,
+}
+
+impl First {
+    /// Returns the runs that it names, of whichever journal.
+    #[must_use]
+    pub fn named(&self) -> Option<&Predecessors> {
+        match self {
+            First::After(after) | First::Elsewhere(after) => Some(after),
+            First::NotBegun | First::Alone(_) | First::Other => None,
+        }
+    }
+
+    fn of_tombstone(rules: Rules, after: Option<Predecessors>, journal: &str) -> Self {
+        match after {
+            None => First::Alone(rules),
+            Some(after) if after.journal == journal => First::After(after),
+            Some(after) => First::Elsewhere(after),
+        }
+    }
 }
 
 /// Run with its first event.
@@ -104,17 +126,18 @@ impl Journal {
     /// Returns the beginnings of all runs, in the order in which they were made: those of runs that were taken out as their
     /// tombstones have them.
     pub fn beginnings(&self) -> Result<Vec<Beginning>, JournalError> {
-        let mut beginnings = self.beginnings_of_those_there()?;
+        let journal = self.identity()?.id;
+        let mut beginnings = self.beginnings_of_those_there(&journal)?;
         for StoredTombstone { tombstone, .. } in self.tombstones()? {
             let PrunedRecord { id, number, rules, heads, after, .. } = tombstone.run;
-            let first = after.map_or(First::Alone(rules), First::After);
+            let first = First::of_tombstone(rules, after, &journal);
             beginnings.push(Beginning { run: RunKey(number), id, first, pruned: Some(heads) });
         }
         beginnings.sort_by_key(|beginning| beginning.run.number());
         Ok(beginnings)
     }
 
-    fn beginnings_of_those_there(&self) -> Result<Vec<Beginning>, JournalError> {
+    fn beginnings_of_those_there(&self, journal: &str) -> Result<Vec<Beginning>, JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT run.run, run.id, event.kind, event.row, event.detail
              FROM run LEFT JOIN event ON event.run = run.run AND event.lane = 0 AND event.seq = 1 ORDER BY run.run",
@@ -122,7 +145,7 @@ impl Journal {
         let mut found = statement.query([])?;
         let mut beginnings = Vec::new();
         while let Some(row) = found.next()? {
-            let first = first_at(row, [2, 3, 4])?;
+            let first = first_at(row, [2, 3, 4], journal)?;
             beginnings.push(Beginning { run: RunKey(row.get(0)?), id: row.get(1)?, first, pruned: None });
         }
         Ok(beginnings)
@@ -130,15 +153,13 @@ impl Journal {
 
     /// Returns the runs that a run names as made before it.
     pub(super) fn named_before(&self, run: RunKey) -> Result<Option<Predecessors>, JournalError> {
+        let journal = self.identity()?.id;
         let first = self
             .conn
             .prepare_cached("SELECT kind, row, detail FROM event WHERE run = ?1 AND lane = 0 AND seq = 1")?
-            .query_row([run.0], |row| first_at(row, [0, 1, 2]))
+            .query_row([run.0], |row| first_at(row, [0, 1, 2], &journal))
             .optional()?;
-        Ok(match first {
-            Some(First::After(after)) => Some(after),
-            Some(First::NotBegun | First::Alone(_) | First::Other) | None => None,
-        })
+        Ok(first.and_then(|first| first.named().cloned()))
     }
 
     /// Returns table and run number of entries whose run is not there, other than those that are left of a run with a tombstone.
@@ -182,7 +203,7 @@ impl Journal {
         let Identity { id, n_earlier, .. } = self.identity()?;
         let mut runs = Vec::new();
         for number in (1..run.0).rev() {
-            let (predecessor, is_chained) = self.predecessor(RunKey(number))?;
+            let (predecessor, is_chained) = self.predecessor(RunKey(number), &id)?;
             runs.push(predecessor);
             if is_chained {
                 break;
@@ -192,31 +213,38 @@ impl Journal {
         Ok(Predecessors { journal: id, earlier: n_earlier, runs, pruned })
     }
 
-    /// Returns the run with this number, or its tombstone, as a later run has to name it, and true if it names its own predecessors.
-    fn predecessor(&self, run: RunKey) -> Result<(Predecessor, bool), JournalError> {
+    /// Returns the run with this number, or its tombstone, as a later run has to name it, and true if it names its own predecessors in
+    /// this journal.
+    fn predecessor(&self, run: RunKey, journal: &str) -> Result<(Predecessor, bool), JournalError> {
         if let Some(Tombstone { run: PrunedRecord { id, heads, after, .. }, .. }) = self.tombstone_at(run.0)? {
-            return Ok((Predecessor { run: id, heads }, after.is_some()));
+            return Ok((Predecessor { run: id, heads }, after.is_some_and(|after| after.journal == journal)));
         }
         let (id, is_chained) = self
             .conn
             .prepare_cached(
                 "SELECT id, EXISTS (SELECT 1 FROM event
                                     WHERE event.run = run.run AND lane = 0 AND seq = 1 AND kind = 'run_started'
-                                        AND json_type(detail, '$.after') IS NOT NULL)
+                                        AND json_extract(detail, '$.after.journal') = ?2)
                  FROM run WHERE run = ?1",
             )?
-            .query_row([run.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            .query_row(params![run.0, journal], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let heads = self.heads(run)?.into_iter().map(|(lane, seq, hash)| (lane, seq, hex(&hash))).collect();
         Ok((Predecessor { run: id, heads }, is_chained))
     }
 }
 
-/// Returns the first event of a run, of which the columns have kind, row and detail.
-fn first_at(columns: &rusqlite::Row<'_>, [kind, row, detail]: [usize; 3]) -> rusqlite::Result<First> {
+/// Returns the first event of a run in this journal, of which the columns have kind, row and detail.
+fn first_at(columns: &rusqlite::Row<'_>, [kind, row, detail]: [usize; 3], journal: &str) -> rusqlite::Result<First> {
     let text = |at| columns.get_ref(at)?.as_str_or_null().map_err(rusqlite::Error::from);
     Ok(match (text(kind)?, text(detail)?) {
         (Some(kind), Some(detail)) => match from_stored_form(kind, columns.get(row)?, detail) {
-            Ok(EventKind::Run(RunEvent::Started { after: Some(after), .. })) => First::After(*after),
+            Ok(EventKind::Run(RunEvent::Started { after: Some(after), settings, .. })) => {
+                if after.journal != journal && is_shared(&settings) {
+                    First::Elsewhere(*after)
+                } else {
+                    First::After(*after)
+                }
+            }
             Ok(EventKind::Run(RunEvent::Started { after: None, rules, .. })) => First::Alone(rules),
             Ok(_) | Err(_) => First::Other,
         },

@@ -4,4 +4,4 @@ pub(super) mod columns;
 pub(super) mod event;
 pub(super) mod lane;
 pub(super) mod row;
-mod written;
+pub(super) mod written;

@@ -3,15 +3,15 @@
 
 use jiff::Timestamp;
 
-use super::appending::append;
+use super::appending::{append, append_taken, events_of};
 use super::making::make_run;
 use super::seam::{Committed, Hold, Log, NotCommitted};
 use super::server::{Lead, LedRun, LogServer, NotLed, NotRead};
-use super::stamp::{NotTaken, take};
 use crate::event::Event;
 use crate::event::kind::EventKind;
 use crate::event::lane::LaneId;
 use crate::journal::new_run::{NewRun, NewlyMade, RowSink};
+use crate::journal::run_copy::RunCopy;
 use crate::journal::stamped::Stamped;
 use crate::journal::stored::StoredEvent;
 use crate::journal::{Journal, JournalError, RunKey};
@@ -20,6 +20,11 @@ use crate::journal::{Journal, JournalError, RunKey};
 pub(crate) struct Alone;
 
 impl Log for Alone {
+    /// Does nothing: the rows are in the journal.
+    fn make(&mut self, _: &RunCopy<'_>) -> Result<(), JournalError> {
+        Ok(())
+    }
+
     /// Does nothing: the commit of the journal's transaction follows, and that refuses a lane's head which another connection has moved.
     fn commit(&mut self, _: &Stamped) -> Result<Committed, NotCommitted> {
         Ok(Committed::WithJournal)
@@ -92,23 +97,8 @@ impl Journal {
     /// Appends events that were stamped elsewhere: their texts are taken to the letter, and their hashes computed again. They have to
     /// follow the last ones of their lanes. Refused whole, as [`Journal::append`] does.
     pub fn append_stamped(&mut self, run: RunKey, stored: &[StoredEvent<'_>]) -> Result<Vec<Event>, JournalError> {
-        let events = stored.iter().map(read).collect::<Result<Vec<Event>, _>>()?;
-        let mut to = self.begin_append(run)?;
-        to.load(&events)?;
-        let stamped = take(&mut to.known, &events, stored).map_err(|why| match why {
-            NotTaken::Illegal(step) => step.into(),
-            NotTaken::Unchained(why) => JournalError::Damaged(why.to_string()),
-        })?;
-        to.project(&stamped, &events)?;
-        to.finish()?;
+        let events = events_of(stored)?;
+        append_taken(self.begin_append(run)?, &events, stored)?;
         Ok(events)
     }
-}
-
-fn read(stored: &StoredEvent<'_>) -> Result<Event, JournalError> {
-    let (lane, seq) = (stored.lane, stored.seq);
-    let damaged = |error: &dyn std::fmt::Display| JournalError::Damaged(format!("event {seq} of lane {lane}: {error}"));
-    let kind = stored.read().map_err(|error| damaged(&error))?;
-    let at = Timestamp::from_millisecond(stored.at_ms).map_err(|error| damaged(&error))?;
-    Ok(Event { lane, seq, at, kind })
 }

@@ -1,11 +1,14 @@
 //! An append, step by step: stamp, commit, project.
 
+use jiff::Timestamp;
+
 use super::seam::{Committed, Log, NotCommitted};
-use super::stamp::{Illegal, stamp};
+use super::stamp::{Illegal, NotTaken, stamp, take};
 use crate::event::Event;
 use crate::event::lane::LaneId;
 use crate::event::run::RunEvent;
 use crate::journal::append::Append;
+use crate::journal::stored::StoredEvent;
 use crate::journal::{Journal, JournalError, LogError, RunKey};
 
 /// Reason for which a batch is not in the journal.
@@ -59,6 +62,34 @@ pub(crate) fn append(mut to: Append<'_>, log: &mut dyn Log, events: &mut [Event]
         Committed::Apart => NotAppended::NotProjected(error),
         Committed::WithJournal => NotAppended::Journal(error),
     })
+}
+
+/// Appends events that were stamped elsewhere, and committed to the log: `events` are the same ones, as [`events_of`] reads them.
+pub(super) fn append_taken(
+    mut to: Append<'_>,
+    events: &[Event],
+    stored: &[StoredEvent<'_>],
+) -> Result<(), JournalError> {
+    to.load(events)?;
+    let stamped = take(&mut to.known, events, stored).map_err(|why| match why {
+        NotTaken::Illegal(step) => step.into(),
+        NotTaken::Unchained(why) => JournalError::Damaged(why.to_string()),
+    })?;
+    to.project(&stamped, events)?;
+    to.finish()
+}
+
+/// Reads events as they are stored.
+pub(super) fn events_of(stored: &[StoredEvent<'_>]) -> Result<Vec<Event>, JournalError> {
+    stored.iter().map(read).collect()
+}
+
+fn read(stored: &StoredEvent<'_>) -> Result<Event, JournalError> {
+    let (lane, seq) = (stored.lane, stored.seq);
+    let damaged = |error: &dyn std::fmt::Display| JournalError::Damaged(format!("event {seq} of lane {lane}: {error}"));
+    let kind = stored.read().map_err(|error| damaged(&error))?;
+    let at = Timestamp::from_millisecond(stored.at_ms).map_err(|error| damaged(&error))?;
+    Ok(Event { lane, seq, at, kind })
 }
 
 /// Appends one event of the run itself, which no launch carries meanwhile, as [`append`] does.

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::seam::{Committed, Hold, Log, NotCommitted};
 use crate::event::lane::LaneId;
+use crate::journal::JournalError;
 use crate::journal::chain::Hash;
+use crate::journal::run_copy::RunCopy;
 use crate::journal::stamped::Stamped;
 use crate::journal::stored::StoredEvent;
 
@@ -58,6 +60,11 @@ impl Memory {
 }
 
 impl Log for Memory {
+    /// Does nothing: whoever reads the log has the run.
+    fn make(&mut self, _: &RunCopy<'_>) -> Result<(), JournalError> {
+        Ok(())
+    }
+
     fn commit(&mut self, batch: &Stamped) -> Result<Committed, NotCommitted> {
         let mut lines = self.shared.lines();
         if !self.hold.is_held() || lines.len() != self.n_known {

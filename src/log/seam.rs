@@ -5,21 +5,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::clock::since_boot;
-use crate::journal::LogError;
+use crate::journal::run_copy::RunCopy;
 use crate::journal::stamped::Stamped;
+use crate::journal::{JournalError, LogError};
 
 /// A log of one run, with one writer.
 ///
 /// All events of the run are committed to it, from the one with which it is made: that one within the transaction that writes the rows.
 /// Nothing else of the journal is an event of the run:
 ///
-/// - The rows: a log that outlives the machine gets them from whoever opens it, who has the plan.
+/// - The run as it was made, with its rows: a log that outlives the machine gets them when it is made.
 /// - Commands as other processes give them, in table `control`: one that takes effect is an event of the launch that took it.
 /// - Tombstones: they tell of a run whose log has ended, have a chain of their own, and are facts of this one file.
 /// - Outcomes of notices, which are in no chain.
 /// - Records apart from a journal that is lost and can be saved nowhere: the log has no outcome of those attempts either, and whoever
 ///   goes on with the run looks at their rows.
 pub(crate) trait Log: Send {
+    /// Makes the log of a run that is being made, with the run as its copy has it: whoever has the log has the whole run. Comes once,
+    /// before the first commit, within the transaction that writes the rows. A log that is nowhere else has nothing to do.
+    fn make(&mut self, copy: &RunCopy<'_>) -> Result<(), JournalError>;
+
     /// Commits a batch of stamped events of one or several lanes. Must ensure that
     ///
     /// - all of the batch is committed, or, after an error, a beginning of it, of which any is a history that can have happened;

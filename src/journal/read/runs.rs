@@ -11,7 +11,7 @@ use crate::journal::chain::Anchor;
 use crate::journal::connection::{Journal, RunKey};
 use crate::journal::error::JournalError;
 use crate::journal::new_run::{NewLane, Places};
-use crate::journal::tables::columns::{flag, time_at};
+use crate::journal::tables::columns::{flag, is_run_id, time_at};
 use crate::journal::tables::row::{ON_TARGET, rules_at};
 
 /// Choice of runs. Of several conditions, all have to hold.
@@ -285,12 +285,6 @@ fn run_id(id: String) -> rusqlite::Result<String> {
     }
     let bad = format!("`{id}` cannot be the id of a run");
     Err(rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, bad.into()))
-}
-
-/// Tells whether a text is `[0-9a-z-]{1,40}` and does not begin like a flag.
-fn is_run_id(text: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_lowercase() || byte == b'-';
-    (1..=40).contains(&text.len()) && text.bytes().all(fits) && !text.starts_with('-')
 }
 
 pub(in crate::journal) fn run_record(row: &rusqlite::Row<'_>) -> rusqlite::Result<RunRecord> {

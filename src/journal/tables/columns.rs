@@ -19,6 +19,12 @@ pub(in crate::journal) fn time_at(columns: &rusqlite::Row<'_>, at: usize) -> rus
     ms.map(|ms| Timestamp::from_millisecond(ms).map_err(|error| not_ours(at, error))).transpose()
 }
 
+/// Tells whether a text can be the id of a run: it is `[0-9a-z-]{1,40}` and does not begin like a flag.
+pub(in crate::journal) fn is_run_id(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_lowercase() || byte == b'-';
+    (1..=40).contains(&text.len()) && text.bytes().all(fits) && !text.starts_with('-')
+}
+
 pub(in crate::journal) fn not_ours(
     at: usize,
     error: impl std::error::Error + Send + Sync + 'static,
