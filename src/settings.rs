@@ -142,6 +142,7 @@ impl Settings {
                 connect_timeout: resolved.value(&keys::CONNECT_TIMEOUT)?,
                 read_timeout: resolved.optional(&keys::READ_TIMEOUT)?,
                 ca_bundle: resolved.file(&keys::CA_BUNDLE)?,
+                leaves_within: None,
             },
             max_changes: resolved.optional(&keys::MAX_CHANGES)?,
             max_drift: resolved.value(&keys::MAX_DRIFT)?,

@@ -53,8 +53,13 @@ impl ProofSource for Agency {
 impl Agency {
     pub(super) fn new(endpoint: Endpoint, origin: String) -> Self {
         let wait = Duration::from_secs(3);
-        let transport =
-            TransportSettings { timeout: 2 * wait, connect_timeout: wait, read_timeout: Some(wait), ca_bundle: None };
+        let transport = TransportSettings {
+            timeout: 2 * wait,
+            connect_timeout: wait,
+            read_timeout: Some(wait),
+            ca_bundle: None,
+            leaves_within: None,
+        };
         Self { endpoint, transport, origin, session: Mutex::default() }
     }
 

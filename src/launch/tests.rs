@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::open::{OpenLaunch, Opened};
 use super::planned::PlanToLaunch;
@@ -163,8 +164,25 @@ impl LogServer for LogsInMemory {
         Alone.bring(journal, named)
     }
 
+    fn leaves_within(&self) -> Option<Duration> {
+        Some(Duration::from_secs(2))
+    }
+
     fn lead(&self, led: &LedRun<'_>) -> Result<Box<dyn Lead>, NotLed> {
         Alone.lead(led)
+    }
+}
+
+#[test]
+fn where_others_can_take_a_run_over_its_changes_leave_in_time_or_never() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut context, args_of_plan) = context(folder.path(), "sandbox");
+    for (logs, leaves_within) in [(Logs::alone(), None), (LogsInMemory::default().logs(), Some(Duration::from_secs(2)))]
+    {
+        context.logs = logs;
+        let plan = PlanToLaunch::read(&context, &args_of_plan).unwrap();
+        let accounts = super::accounts::of_plan(&plan.context, &plan.checked).unwrap();
+        assert_eq!(accounts[0].settings.transport.leaves_within, leaves_within);
     }
 }
 

@@ -1,6 +1,8 @@
 //! The log of a machine that is alone: the journal itself. A batch becomes durable with the journal's own transaction: there is no
 //! second commit and no second sync.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::appending::{append, append_taken, events_of};
@@ -49,6 +51,10 @@ impl LogServer for Alone {
     /// Finds the run: the journal has all there are.
     fn bring(&self, journal: &mut Journal, named: &str) -> Result<RunKey, NotRead> {
         Ok(journal.find_run(named)?.key)
+    }
+
+    fn leaves_within(&self) -> Option<Duration> {
+        None
     }
 
     /// Does nothing: locks on files keep the others of this machine out.

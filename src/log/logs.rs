@@ -1,6 +1,7 @@
 //! Choice of the server that has the logs of runs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::alone::Alone;
 use super::seam::Log;
@@ -36,6 +37,11 @@ impl Logs {
     #[cfg_attr(not(test), expect(dead_code, reason = "no verb reads a run from elsewhere yet"))]
     pub(crate) fn bring(&self, journal: &mut Journal, named: &str) -> Result<RunKey, NotRead> {
         self.0.bring(journal, named)
+    }
+
+    /// Time within which a change is on its way or is never sent, see [`LogServer::leaves_within`].
+    pub(crate) fn leaves_within(&self) -> Option<Duration> {
+        self.0.leaves_within()
     }
 
     /// Takes the lead of a run, see [`LogServer::lead`].

@@ -20,6 +20,10 @@ pub(crate) trait LogServer: Send + Sync {
     /// Copies a run, which is found by its id or the beginning of one, into a journal that has it not; catches it up in one that has it.
     fn bring(&self, journal: &mut Journal, named: &str) -> Result<RunKey, NotRead>;
 
+    /// Time within which a change that asked for the hold is on its way or is never sent: whoever takes the run over waits for longer.
+    /// `None` where nobody can.
+    fn leaves_within(&self) -> Option<Duration>;
+
     /// Takes the lead of a run: nobody else may lead it, nor another run with one of its accounts, until what is returned is dropped.
     fn lead(&self, led: &LedRun<'_>) -> Result<Box<dyn Lead>, NotLed>;
 }

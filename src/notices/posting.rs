@@ -20,8 +20,13 @@ const LARGEST_ANSWER: usize = 64 << 10;
 /// Makes the way to a receiver: certificates and proxy are those of the service, and the time is a try's.
 pub(super) fn transport(endpoint: &Endpoint, settings: &TransportSettings) -> Result<Transport, TransportError> {
     let ca_bundle = settings.ca_bundle.clone();
-    let settings =
-        TransportSettings { timeout: LONGEST_TRY, connect_timeout: LONGEST_TRY, read_timeout: None, ca_bundle };
+    let settings = TransportSettings {
+        timeout: LONGEST_TRY,
+        connect_timeout: LONGEST_TRY,
+        read_timeout: None,
+        ca_bundle,
+        leaves_within: None,
+    };
     Transport::new(endpoint.clone(), &settings)
 }
 

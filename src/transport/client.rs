@@ -99,6 +99,11 @@ fn client(
         .pool_idle_timeout(IDLE)
         .connect_timeout(timeouts.connect)
         .timeout(timeouts.whole);
+    if settings.leaves_within.is_some() {
+        // On a connection that requests share, one may have to wait until others have their answers. The bound of the connection
+        // covers the look-up of the name, the proxy and TLS.
+        builder = builder.http1_only();
+    }
     if let Some(read) = timeouts.read {
         builder = builder.read_timeout(read);
     }

@@ -13,6 +13,8 @@ pub(crate) struct TransportSettings {
     pub(crate) read_timeout: Option<Duration>,
     /// Certificates that are trusted beside the system's own.
     pub(crate) ca_bundle: Option<PathBuf>,
+    /// Time within which a request is on its way or is never sent; `None` where only the others count.
+    pub(crate) leaves_within: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +28,9 @@ impl Timeouts {
     /// Derives the timeouts from the settings. The connect timeout ends before the whole one, so that a connection that never came
     /// about is told apart from an answer that never came.
     pub(super) fn from_settings(settings: &TransportSettings) -> Self {
-        let TransportSettings { timeout: whole, connect_timeout, read_timeout, .. } = *settings;
-        Self { connect: connect_timeout.min(whole * 9 / 10), read: read_timeout.filter(|read| *read < whole), whole }
+        let TransportSettings { timeout: whole, connect_timeout, read_timeout, ca_bundle: _, leaves_within } =
+            *settings;
+        let connect = leaves_within.into_iter().fold(connect_timeout.min(whole * 9 / 10), Duration::min);
+        Self { connect, read: read_timeout.filter(|read| *read < whole), whole }
     }
 }

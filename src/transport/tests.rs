@@ -28,6 +28,7 @@ fn settings(ca_bundle: Option<&NamedTempFile>) -> TransportSettings {
         connect_timeout: Duration::from_secs(10),
         read_timeout: None,
         ca_bundle: ca_bundle.map(|file| file.path().to_owned()),
+        leaves_within: None,
     }
 }
 
@@ -209,6 +210,23 @@ async fn what_a_certificate_lacks_is_named_and_nothing_was_sent() {
     let address = serve(config, &[]).await;
     let expired = unsent(get(&format!("https://{address}"), &settings(Some(&bundle))).await);
     assert!(expired.starts_with("TLS: ") && expired.contains("expired"), "{expired}");
+}
+
+/// Where another machine may take the run over, it waits until whatever was about to leave has left or never does.
+#[tokio::test]
+async fn a_request_that_has_to_leave_in_time_does_or_is_never_sent() {
+    let in_time = |bundle| TransportSettings { leaves_within: Some(Duration::from_millis(300)), ..settings(bundle) };
+    // Somebody who takes the connection and says nothing, so that TLS does not come about.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let began = std::time::Instant::now();
+    let cause = unsent(get(&format!("https://{}", silent.local_addr().unwrap()), &in_time(None)).await);
+    assert!(began.elapsed() < Duration::from_secs(5), "{cause}");
+    // A connection of its own: on one that is shared it may wait for other answers.
+    let (bundle, config) = certified("127.0.0.1", 2099);
+    let address = serve(config, &[b"h2", b"http/1.1"]).await;
+    let answer = get(&format!("https://{address}"), &in_time(Some(&bundle))).await.unwrap();
+    let super::Body::Whole(body) = answer.body else { panic!() };
+    assert_eq!(String::from_utf8(body).unwrap(), "HTTP/1.1");
 }
 
 #[tokio::test]

@@ -112,7 +112,7 @@ fn token_until(expires_at: &str, token: &str) -> String {
 
 fn transport() -> TransportSettings {
     let wait = Duration::from_secs(20);
-    TransportSettings { timeout: wait, connect_timeout: wait, read_timeout: None, ca_bundle: None }
+    TransportSettings { timeout: wait, connect_timeout: wait, read_timeout: None, ca_bundle: None, leaves_within: None }
 }
 
 type Variables = &'static [(&'static str, &'static str)];

@@ -5,6 +5,7 @@ use crate::journal::read::runs::RunRecord;
 use crate::settings::Settings;
 use crate::settings::error::SettingsError;
 use crate::settings::parse::{Destination, destination};
+use crate::transport::settings::TransportSettings;
 use crate::verb::context::Context;
 use crate::verb::error::CommandError;
 use crate::waves::{Terms, UNNAMED};
@@ -18,9 +19,19 @@ pub(super) fn unnamed(settings: &Settings) -> &str {
 pub(super) fn settings_of(context: &Context, name: &str) -> Result<Settings, CommandError> {
     let needless = name == UNNAMED || context.settings.destination == Some(Destination::Sandbox);
     match Settings::read(&context.layers, Some(name)) {
-        Err(SettingsError::UnknownProfile { .. }) if needless => Ok(context.settings.clone()),
-        read => Ok(read?),
+        Err(SettingsError::UnknownProfile { .. }) if needless => Ok(outside_of_profiles(context)),
+        read => Ok(as_logs_need(context, read?)),
     }
+}
+
+fn outside_of_profiles(context: &Context) -> Settings {
+    as_logs_need(context, context.settings.clone())
+}
+
+/// Has requests leave in time, as long as another machine may take the run over.
+fn as_logs_need(context: &Context, settings: Settings) -> Settings {
+    let leaves_within = context.logs.leaves_within();
+    Settings { transport: TransportSettings { leaves_within, ..settings.transport }, ..settings }
 }
 
 pub(super) fn settings_of_lane(
@@ -31,7 +42,7 @@ pub(super) fn settings_of_lane(
 ) -> Result<Settings, CommandError> {
     settings_of(context, terms.profile_of(&lane.name)).or_else(|unknown| match lanes {
         // The run of a single account needed no profile; its lane then has the account's name.
-        [_] => Ok(context.settings.clone()),
+        [_] => Ok(outside_of_profiles(context)),
         _ => Err(unknown),
     })
 }

@@ -104,8 +104,13 @@ async fn read_request(stream: &mut TcpStream) -> Option<String> {
 
 fn http(endpoint: &str, timeout: Duration) -> Http {
     let credentials = Credentials::token(&SecretString::from("s3cret"), "a test").unwrap();
-    let settings =
-        TransportSettings { timeout, connect_timeout: Duration::from_secs(10), read_timeout: None, ca_bundle: None };
+    let settings = TransportSettings {
+        timeout,
+        connect_timeout: Duration::from_secs(10),
+        read_timeout: None,
+        ca_bundle: None,
+        leaves_within: None,
+    };
     let transport = Transport::new(endpoint.parse().unwrap(), &settings).unwrap();
     Http::new(transport, Arc::new(credentials))
 }
