@@ -29,7 +29,10 @@ pub(crate) mod place;
 mod project;
 mod pruning;
 pub mod read;
-#[cfg_attr(not(test), expect(dead_code, reason = "runs are copied to logs of several machines"))]
+#[cfg_attr(
+    not(any(test, feature = "cluster")),
+    expect(dead_code, reason = "runs are copied to logs of several machines")
+)]
 pub(crate) mod run_copy;
 mod schema;
 pub(crate) mod stamped;

@@ -15,14 +15,13 @@ use std::time::Duration;
 
 use async_nats::jetstream;
 use async_nats::jetstream::kv::{self, Store};
-use async_nats::jetstream::message::StreamMessage;
-use async_nats::jetstream::stream::{LastRawMessageErrorKind, StorageType, Stream};
+use async_nats::jetstream::stream::StorageType;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use super::message::read_body;
-use super::stream::{Names, find};
+use super::stream::{Names, find, last_of};
 use crate::event::kind::EventKind;
 use crate::event::run::RunEvent;
 
@@ -154,15 +153,6 @@ impl Claims {
         let events = read_body(&last.payload).unwrap_or_default();
         let kind = events.last().and_then(|event| event.read().ok());
         Ok(last.sequence > claim.after && matches!(kind, Some(EventKind::Run(RunEvent::LaunchEnded { .. }))))
-    }
-}
-
-/// Returns the last message of a subject, from the server that leads the stream.
-async fn last_of(stream: &Stream, subject: &str) -> Result<Option<StreamMessage>, async_nats::Error> {
-    match stream.get_last_raw_message_by_subject(subject).await {
-        Ok(message) => Ok(Some(message)),
-        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-        Err(error) => Err(error.into()),
     }
 }
 

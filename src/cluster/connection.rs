@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_nats::ConnectOptions;
 use async_nats::jetstream;
 use async_nats::jetstream::context::ContextBuilder;
+use tokio::runtime::Handle;
 
 /// Bound of an answer, also of that to a publish. The library alone would wait for five seconds.
 pub(super) const ANSWER: Duration = Duration::from_secs(2);
@@ -22,4 +23,12 @@ pub(super) async fn connect(servers: &[String]) -> Result<jetstream::Context, as
         .ping_interval(PING_EVERY)
         .reconnect_delay_callback(|_| RECONNECT_AFTER);
     Ok(ContextBuilder::new().timeout(ANSWER).build(options.connect(servers).await?))
+}
+
+/// Waits for an answer on a thread of its own: this one may be a worker of another runtime, on which it would panic.
+pub(super) fn wait<T: Send>(runtime: &Handle, answer: impl Future<Output = T> + Send) -> T {
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| runtime.block_on(answer));
+        waiting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }

@@ -23,6 +23,7 @@ use tokio::runtime::Handle;
 use tokio::time::sleep;
 
 use super::message::{self, CommitMark, WriterId, bodies};
+use super::plan::publish;
 use super::stream::Names;
 use crate::clock::since_boot;
 use crate::journal::run_copy::RunCopy;
@@ -156,9 +157,8 @@ impl StreamLog {
 }
 
 impl Log for StreamLog {
-    /// Does nothing: the run is not on the stream yet.
-    fn make(&mut self, _: &RunCopy<'_>) -> Result<(), JournalError> {
-        Ok(())
+    fn make(&mut self, copy: &RunCopy<'_>) -> Result<(), JournalError> {
+        publish(&self.runtime, &self.jetstream, &self.stream, &self.names, copy)
     }
 
     fn commit(&mut self, batch: &Stamped) -> Result<Committed, NotCommitted> {

@@ -25,7 +25,7 @@ const FORMAT_HEADER: &str = "Cutover-Format";
 const WRITER_HEADER: &str = "Cutover-Writer";
 const NUMBER_HEADER: &str = "Cutover-Commit";
 /// Header that the server refuses a message by; it is kept with the message, and so chains the commits.
-const AFTER_HEADER: &str = "Nats-Expected-Last-Subject-Sequence";
+pub(super) const AFTER_HEADER: &str = "Nats-Expected-Last-Subject-Sequence";
 
 /// Writer of commits: a launch of the run, in one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

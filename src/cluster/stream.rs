@@ -1,7 +1,10 @@
 //! The stream of a run: its names, its settings, and what differs in one that is there already.
 
 use async_nats::jetstream::context::{GetStreamError, GetStreamErrorKind};
-use async_nats::jetstream::stream::{Compression, Config, DiscardPolicy, Info, RetentionPolicy, StorageType, Stream};
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::{
+    Compression, Config, DiscardPolicy, Info, LastRawMessageErrorKind, RetentionPolicy, StorageType, Stream,
+};
 use async_nats::jetstream::{self, ErrorCode};
 use serde_json::Value;
 
@@ -27,6 +30,27 @@ impl Names {
     pub(super) fn of_run(id: &str) -> Self {
         let of = |what: &str| format!("cutover.{id}.{what}");
         Self { stream: format!("cutover-{id}"), log: of("log"), plan: of("plan.*"), say: of("say") }
+    }
+
+    /// Returns the id of the run that a stream of this name belongs to.
+    pub(super) fn run_of(stream: &str) -> Option<&str> {
+        stream.strip_prefix("cutover-")
+    }
+
+    /// Returns the subjects of the run as it was made, as a pattern.
+    pub(super) fn parts(&self) -> &str {
+        &self.plan
+    }
+
+    /// Returns the subject of a part of the run as it was made.
+    pub(super) fn part(&self, part: u32) -> String {
+        self.plan.replace('*', &part.to_string())
+    }
+
+    /// Returns the number of the part that has this subject.
+    pub(super) fn part_of(&self, subject: &str) -> Option<u32> {
+        let part = subject.strip_prefix(self.plan.strip_suffix('*')?)?.parse().ok()?;
+        (self.part(part) == subject).then_some(part)
     }
 
     /// Returns the settings of the stream. It keeps everything, and refuses what it has no room for.
@@ -116,6 +140,15 @@ pub(super) async fn find(jetstream: &jetstream::Context, names: &Names) -> Resul
             | GetStreamErrorKind::InvalidStreamName
             | GetStreamErrorKind::Request => Err(error),
         },
+    }
+}
+
+/// Returns the last message of a subject, from the server that leads the stream.
+pub(super) async fn last_of(stream: &Stream, subject: &str) -> Result<Option<StreamMessage>, async_nats::Error> {
+    match stream.get_last_raw_message_by_subject(subject).await {
+        Ok(message) => Ok(Some(message)),
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -5,6 +5,7 @@ mod faults;
 #[path = "../../tests/it/left_out.rs"]
 mod left_out;
 mod nodes;
+mod plan;
 mod proxy;
 mod server;
 mod site;

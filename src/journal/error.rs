@@ -116,6 +116,12 @@ pub enum LogError {
     MadeAnew { acknowledged: u64 },
     #[error("event {seq} of lane {lane} takes {bytes} bytes, and the log of the run takes {limit} at once")]
     TooLarge { lane: LaneId, seq: u64, bytes: usize, limit: usize },
+    #[error("part {part} of the rows takes {bytes} bytes, and the log of the run takes {limit} at once")]
+    PartTooLarge { part: u32, bytes: usize, limit: usize },
+    #[error("the log of the run could not be made: its servers do not take the rows")]
+    NotMade,
+    #[error("the servers of the log have another run of this id")]
+    OtherRun,
 }
 
 /// Says of a run that was taken out how it ended, and where its evidence is.

@@ -26,7 +26,10 @@ pub(crate) fn make_run<E: From<JournalError>>(
 
 /// Makes a run of its copy, with the first events of its log, all or nothing. One that is there already is left as it is, if it was
 /// made with the same.
-#[cfg_attr(not(test), expect(dead_code, reason = "the journal is the only log that is built in"))]
+#[cfg_attr(
+    not(any(test, feature = "cluster")),
+    expect(dead_code, reason = "the journal is the only log that is built in")
+)]
 pub(crate) fn copy_run<E: From<NotCopied>>(
     journal: &mut Journal,
     record: &CopyRecord,

@@ -10,6 +10,7 @@ use super::appending::{NotAppended, append};
 use super::making;
 use super::memory::{LogLine, Memory, Shared};
 use super::seam::Log;
+use crate::digest::Digester;
 use crate::event::Event;
 use crate::event::kind::EventKind;
 use crate::event::lane::LaneId;
@@ -166,18 +167,6 @@ fn make_run_behind(path: &std::path::Path, log: &mut dyn Log) -> Result<NewlyMad
         account: name.to_owned(),
         takes_unnamed: false,
     };
-    let new = NewRun {
-        id: "r1",
-        made_at: Timestamp::UNIX_EPOCH,
-        plan_path: "plan.csv",
-        plan_digest: "sha256:0",
-        n_rows: N_ROWS,
-        lanes: &[lane("one"), lane("two")],
-        settings: &serde_json::json!({}),
-        given: std::collections::BTreeMap::new(),
-        terms: &Terms::default(),
-        run_key: None,
-    };
     let row = |n: u32| Row {
         id: RowId(n),
         line: n + 1,
@@ -190,6 +179,20 @@ fn make_run_behind(path: &std::path::Path, log: &mut dyn Log) -> Result<NewlyMad
         name: None,
         note: None,
         extra: Vec::new(),
+    };
+    let mut digester = Digester::new();
+    (1..=N_ROWS).for_each(|n| _ = digester.row(&row(n)));
+    let new = NewRun {
+        id: "r1",
+        made_at: Timestamp::UNIX_EPOCH,
+        plan_path: "plan.csv",
+        plan_digest: &digester.finish().to_string(),
+        n_rows: N_ROWS,
+        lanes: &[lane("one"), lane("two")],
+        settings: &serde_json::json!({}),
+        given: std::collections::BTreeMap::new(),
+        terms: &Terms::default(),
+        run_key: None,
     };
     let mut journal = Journal::open(path).unwrap();
     making::make_run(&mut journal, log, &new, |sink| (1..=N_ROWS).try_for_each(|n| sink.row(&row(n), None)))

@@ -127,7 +127,7 @@ fn a_claim_ends_with_the_launch_that_made_it_and_with_its_log_and_not_when_that_
     bucket.is_refused(&other, &cut_off);
     writer.append(&mut [launch_ended()]).unwrap();
     // Claimed by a launch that comes behind this end, and has not begun yet.
-    let next = Claim { after: 4, ..by("r1", 2, "b") };
+    let next = Claim { after: 6, ..by("r1", 2, "b") };
     bucket.claim(&next).unwrap();
     bucket.is_refused(&other, &next);
     writer.append(&mut [launch_ended()]).unwrap();

@@ -200,15 +200,15 @@ fn of_two_writers_the_first_is_replaced_and_stays_so() {
 #[test]
 fn the_same_commit_is_taken_once() {
     let Some(fault) = Fault::new() else { return };
-    let mark = CommitMark { writer: WriterId::of_launch(2), number: 1, after: 5 };
+    let mark = CommitMark { writer: WriterId::of_launch(2), number: 1, after: 7 };
     let bring = |after| {
         let headers = CommitMark { after, ..mark }.to_headers();
         let publishing = fault.direct.publish_with_headers(fault.site.names.log.clone(), headers, "".into());
         fault.site.runtime.block_on(async { publishing.await.unwrap().await })
     };
-    // The first two of all are there already.
-    bring(2).unwrap();
-    for after in [0, 1, 2, 4, 5] {
+    // The run as it was made, in two messages, and the first two commits are there already.
+    bring(4).unwrap();
+    for after in [0, 1, 2, 3, 4, 6, 7] {
         bring(after).unwrap_err();
     }
     assert_eq!(fault.n_commits(), 3);
@@ -243,7 +243,7 @@ fn a_batch_that_is_too_large_for_one_message_is_several_commits() {
 fn a_stream_that_was_deleted_is_found() {
     let Some(mut fault) = Fault::new() else { return };
     fault.delete();
-    fault.has_lost(LogError::Gone { acknowledged: 2 });
+    fault.has_lost(LogError::Gone { acknowledged: 4 });
     let found = fault.replay(Place::default()).unwrap_err();
     assert!(matches!(found, NotReplayed::Gone), "{found:?}");
 }
@@ -253,7 +253,7 @@ fn a_stream_that_was_deleted_and_made_anew_is_found() {
     let Some(mut fault) = Fault::new() else { return };
     fault.delete();
     fault.site.set_up(&fault.direct).unwrap();
-    fault.has_lost(LogError::Shorter { acknowledged: 2, found: 0 });
+    fault.has_lost(LogError::Shorter { acknowledged: 4, found: 0 });
     let found = fault.replay(Place::default()).unwrap_err();
     assert_eq!(found.to_string(), "the log ends with event 0 of lane 0, and the journal has event 2");
 }
@@ -266,14 +266,14 @@ fn a_stream_that_was_made_anew_and_has_as_many_commits_is_found() {
     fault.delete();
     Site::new(1).writer(&fault.direct).append(&mut [seen(1)]).unwrap();
     let anew = |fault: &mut Fault| fault.replay(place.clone()).unwrap_err().to_string();
-    let expected = "the log was made anew: its message 2 is not the one that was read before";
+    let expected = "the log was made anew: its message 4 is not the one that was read before";
     assert_eq!(anew(&mut fault), expected, "it ends with the same number");
     // The server takes it behind a commit that is none of this writer's; whoever reads the log finds that.
     fault.writer.append(&mut [waited()]).unwrap();
     assert_eq!(fault.n_commits(), 3);
     assert_eq!(anew(&mut fault), expected);
     let hole = fault.replay(Place::default()).unwrap_err().to_string();
-    assert_eq!(hole, "the log has a hole: event 3 of lane 0, in message 3, does not follow event 1");
+    assert_eq!(hole, "the log has a hole: event 3 of lane 0, in message 5, does not follow event 1");
 }
 
 #[test]
@@ -300,13 +300,13 @@ fn a_stream_cannot_be_purged_and_one_that_was_trimmed_is_found_by_its_settings_a
          has to be null"
     );
     let found = fault.replay(Place::default()).unwrap_err();
-    assert_eq!(found.to_string(), "the log lost its beginning: the first 3 messages are gone");
+    assert_eq!(found.to_string(), "the log lost its beginning: the first 5 messages are gone");
 }
 
 #[test]
 fn a_commit_of_a_newer_version_is_refused_in_those_words_and_is_another_writers() {
     let Some(mut fault) = Fault::new() else { return };
-    let mut headers = CommitMark { writer: WriterId::of_launch(2), number: 1, after: 2 }.to_headers();
+    let mut headers = CommitMark { writer: WriterId::of_launch(2), number: 1, after: 4 }.to_headers();
     headers.insert("Cutover-Format", "2");
     fault.site.runtime.block_on(async {
         let publishing = fault.direct.publish_with_headers(fault.site.names.log.clone(), headers, "?".into());
@@ -315,7 +315,7 @@ fn a_commit_of_a_newer_version_is_refused_in_those_words_and_is_another_writers(
     let refused = fault.writer.append(&mut [waited()]).unwrap_err();
     assert!(matches!(refused, NotAppended::Replaced), "{refused:?}");
     match fault.replay(Place::default()).unwrap_err() {
-        NotReplayed::Unread { sequence: 3, source } => {
+        NotReplayed::Unread { sequence: 5, source } => {
             assert_eq!(source.to_string(), "it was written by a newer cutover (format 2, this program knows 1)");
         }
         other => panic!("{other}"),

@@ -17,7 +17,7 @@ use crate::wording::shell::{shell_path, shell_word};
 const PLACE: &str = "journal";
 
 pub(crate) fn entry_of_journal(error: &JournalError) -> ErrorEntry<'_> {
-    use Exit::{Integrity, Internal, Locked, Usage};
+    use Exit::{Integrity, Internal, Locked, Refused, Unreachable, Usage};
     match error {
         JournalError::Absent(_) => {
             ErrorEntry::said(Usage, "name it with `--journal PATH`; `cutover run PLAN` makes one").of_setting(PLACE)
@@ -62,6 +62,16 @@ pub(crate) fn entry_of_journal(error: &JournalError) -> ErrorEntry<'_> {
                      was about to be recorded; {LOOKS_ANEW}"
                 )
             })
+        }
+        JournalError::Log(LogError::NotMade) => ErrorEntry::said(
+            Unreachable,
+            "nothing was sent, and no run was made; the same command begins anew once the servers answer",
+        ),
+        JournalError::Log(LogError::OtherRun) => {
+            ErrorEntry::said(Refused, "nothing was sent; the same command makes a run of another id")
+        }
+        JournalError::Log(LogError::PartTooLarge { .. }) => {
+            ErrorEntry::said(Usage, "nothing was sent; shorten the columns of the plan that are only carried along")
         }
         JournalError::Replaced => ErrorEntry::typed(Locked, |here| {
             format!("`{}` tells of it, and `{}` of all runs", here.reads("status"), here.reads("runs"))
