@@ -11,6 +11,8 @@ mod log;
 mod message;
 mod plan;
 mod replay;
+pub(crate) mod servers;
+pub(crate) mod site;
 mod stream;
 #[cfg(test)]
 mod tests;

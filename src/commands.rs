@@ -53,15 +53,15 @@ pub(crate) fn dispatch(context: &Context, verb: Verb) -> Result<ProcessEnd, Comm
         Verb::Status { run, check: true, .. } => {
             return status::check(context, run.run.as_deref()).map(ProcessEnd::Plugin);
         }
-        Verb::Status { run, watch, if_stopped, check: false } => {
+        Verb::Status { run, watch, if_stopped, check: false, .. } => {
             status::status(context, run.run.as_deref(), watch, if_stopped)
         }
         Verb::Rehearse { plan, from_live, .. } => rehearse::rehearse(context, &plan, from_live),
-        Verb::Control { words, reason } => control::control(context, &words, reason.as_deref()),
+        Verb::Control { words, reason, .. } => control::control(context, &words, reason.as_deref()),
         Verb::Rollback { run, output, force } => {
             rollback::rollback(context, run.run.as_deref(), output.as_deref(), force)
         }
-        Verb::Runs { runs } => runs::runs(context, &runs),
+        Verb::Runs { runs, .. } => runs::runs(context, &runs),
         Verb::Explain { source_id, run } => explain::explain(context, run.as_deref(), &source_id),
         Verb::Report { run, format, output } => report::report(context, run.run.as_deref(), format, output.as_deref()),
         Verb::Audit { verb } => audit::audit(context, verb),

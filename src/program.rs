@@ -17,7 +17,6 @@ use crate::diagnostics::{self, Depth};
 use crate::exit::{Exit, ProcessEnd};
 use crate::launch::exporting::tell_not_begun;
 use crate::launch::signals::end_is_decided;
-use crate::log::logs::Logs;
 use crate::plan::error::PlanError;
 use crate::report::failure::Failure;
 use crate::report::plugin::PluginAnswer;
@@ -29,6 +28,7 @@ use crate::settings::layers::Layers;
 use crate::settings::names::RUN_KEY;
 use crate::settings::tips::Misread;
 use crate::verb::context::Context;
+use crate::verb::engine::logs;
 use crate::verb::error::{CommandError, causes, text_without_list, whole_text, whole_text_without_list};
 use crate::verb::here::Here;
 use crate::verb::notices::Notices;
@@ -96,7 +96,7 @@ fn start(args: impl IntoIterator<Item = OsString>) -> ProcessEnd {
                 return Err(error);
             }
         }
-        let (here, logs, notices) = (here.clone(), Logs::alone(), notices.clone());
+        let (here, logs, notices) = (here.clone(), logs(&settings), notices.clone());
         dispatch(&Context { console, settings, layers, here, logs, notices }, flags.verb)
     }));
     let ended = ended.unwrap_or_else(|panic| Err(CommandError::Bug(text_of(panic.as_ref()))));

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+#[cfg(feature = "cluster")]
+use crate::cluster::servers::EngineSettings;
 use crate::console::LogFormat;
 use crate::credentials::chain::spec::Spec;
 use crate::engine::lane::LaneSettings;
@@ -86,6 +88,9 @@ pub(crate) struct Settings {
     pub(crate) metrics_file: Option<PathBuf>,
     /// File of the keys that approvals of a sealed plan have to be signed with; `None` if a name is enough.
     pub(crate) approvers: Option<PathBuf>,
+    /// Servers that keep the logs of runs.
+    #[cfg(feature = "cluster")]
+    pub(crate) engine: Option<EngineSettings>,
     /// Texts of the settings that the journal records with the run.
     pub(crate) texts: BTreeMap<&'static str, String>,
     /// Values of the settings that a plan may set, each with its origin.
@@ -153,6 +158,8 @@ impl Settings {
             seed: resolved.value(&keys::SEED)?,
             metrics_file: resolved.file(&keys::METRICS_FILE)?,
             approvers: resolved.file(&keys::APPROVERS)?,
+            #[cfg(feature = "cluster")]
+            engine: engine_of(resolved)?,
             texts: resolved.texts(),
             held: resolved.held(),
             loosened: resolved.loosened.clone(),
@@ -305,6 +312,17 @@ fn spec_of(resolved: &Resolved) -> Result<Spec, SettingsError> {
         one_of_several: false,
         withheld: resolved.withheld.clone(),
     })
+}
+
+#[cfg(feature = "cluster")]
+fn engine_of(resolved: &Resolved) -> Result<Option<EngineSettings>, SettingsError> {
+    let Some(servers) = resolved.optional(&keys::ENGINE)? else { return Ok(None) };
+    Ok(Some(EngineSettings {
+        servers,
+        n_replicas: resolved.value(&keys::ENGINE_REPLICAS)?,
+        credentials: resolved.file(&keys::ENGINE_CREDENTIALS)?,
+        ca: resolved.file(&keys::ENGINE_CA)?,
+    }))
 }
 
 /// Takes the endpoint before the region, unless the region is set in a higher layer.

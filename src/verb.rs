@@ -3,6 +3,7 @@
 pub(crate) mod advice;
 pub(crate) mod approval;
 pub(crate) mod context;
+pub(crate) mod engine;
 pub(crate) mod error;
 pub(crate) mod here;
 pub(crate) mod journal;

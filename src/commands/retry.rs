@@ -35,7 +35,7 @@ pub(super) fn retry(
 /// Chooses the rows to open again, and the skipped rows among them, which have to be named. Tells of named rows that are on target.
 fn reopened_by(
     context: &Context,
-    RunToTakeUp { journal, run }: &RunToTakeUp,
+    RunToTakeUp { journal, run, .. }: &RunToTakeUp,
     SelectionArgs { only, row }: &SelectionArgs,
 ) -> Result<(Reopen, Unskips), CommandError> {
     if !row.is_empty() {

@@ -136,7 +136,7 @@ impl Assembly {
         let stop = Stop::default();
         let losing = Losing::default();
         let watch = losing.watch(&journal, run.key, &stop, &launch.sent, (launch.kept(&path), launch.console))?;
-        let log = launch.logs.of_run(&run.id);
+        let log = launch.logs.of_run(&run.id)?;
         let (recorder, writing) =
             recorder::start(log, journal, run.key, launch.begun.clone(), observers, launch.clock, watch)
                 .map_err(CommandError::Start)?;

@@ -9,6 +9,7 @@ use crate::lock;
 use crate::log::appending::append_of_run;
 use crate::report::cut_off::CutOffEnd;
 use crate::verb::context::Context;
+use crate::verb::engine::{begun_with, logs_of_run};
 use crate::verb::error::CommandError;
 use crate::verb::notices::{NoticedRun, Notices};
 use crate::verb::reach::Reach;
@@ -17,6 +18,10 @@ use crate::wording::plain::plain;
 /// Ends every run of that kind that no process holds, and tells its exit, also to the receivers of notices of a verb that launches.
 pub(crate) fn close_cut_off(context: &Context, journal: &mut Journal) -> Result<(), CommandError> {
     for run in journal.cut_off_complete()? {
+        // Another machine may go on with it: whoever takes it up finds out, and ends it.
+        if begun_with(&run).is_some() {
+            continue;
+        }
         if lock::is_held(&lock::of_run(journal.path(), &run.id)) == Some(true) {
             continue;
         }
@@ -28,7 +33,7 @@ pub(crate) fn close_cut_off(context: &Context, journal: &mut Journal) -> Result<
         }
         beforehand::run_to_close(journal, &run)?;
         let end = CutOffEnd::from_journal(journal, &run, &journal.tally(run.key)?)?;
-        append_of_run(journal, &mut *context.logs.of_run(&run.id), run.key, end.event())?;
+        append_of_run(journal, &mut *logs_of_run(context, &run)?.of_run(&run.id)?, run.key, end.event())?;
         let (id, exit, reason) = (plain(&run.id), end.exit, end.reason);
         context.console.say(&format!("run {id} is closed: {} ({}), {reason}", exit.code(), exit.name()));
         tell_of_end(context, journal, &run, exit)?;

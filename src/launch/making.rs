@@ -43,7 +43,7 @@ pub(super) fn make_run(
         terms: &checked.terms,
         run_key,
     };
-    making::make_run(journal, &mut *logs.of_run(&id), &new, |sink| {
+    making::make_run(journal, &mut *logs.of_run(&id)?, &new, |sink| {
         let again = crate::plan::read(source, &reading_of(settings, args), checked, |Planned { row, sealed }| {
             sink.row(&row, sealed.as_ref()).map_err(CommandError::from)
         })?;

@@ -41,6 +41,7 @@ use crate::model::SourceId;
 use crate::model::state::SeenState;
 use crate::report::next::given::GivenByHand;
 use crate::verb::context::Context;
+use crate::verb::engine::logs_of_run;
 use crate::verb::error::CommandError;
 use crate::verb::results::nothing_done;
 use crate::verb::runtime::runtime;
@@ -202,7 +203,7 @@ impl Ready<&PlanToLaunch<'_>> {
 impl Ready<RunToTakeUp> {
     /// Locks the accounts and fetches credentials. The journal is open, and the run was found in it.
     pub(crate) fn open(self) -> Result<Opened, CommandError> {
-        let (RunToTakeUp { journal, run }, prepared) = self.split();
+        let (RunToTakeUp { mut journal, run, logs }, prepared) = self.split();
         let console = prepared.context.console;
         let runtime = runtime()?;
         let mut waits = LockWaits::new(&prepared.context.settings, &prepared.request);
@@ -220,6 +221,7 @@ impl Ready<RunToTakeUp> {
         if waits.has_waited() {
             beforehand::run(&journal, &journal.run(run.key)?, CheckFor::Launch)?;
         }
+        logs.catch_up(&mut journal, run.key, &run.id)?;
         let held = HeldRun { journal, run: run.key, begun: None, locks };
         OpenLaunch::new(prepared, held, runtime, waits).map(Box::new).map(Opened::ToLaunch)
     }
@@ -273,10 +275,12 @@ fn locked_run(
     };
     let looked_at = path.exists().then(look).transpose()?;
     fetch_credentials(runtime, &prepared.accounts)?;
+    context.logs.reach()?;
     let (mut journal, runs) = looked_at.map_or_else(look, Ok)?;
     close_cut_off(context, &mut journal)?;
     let (run, begun, begun_with) = if let Some(run) = runs.to_take_up {
-        let begun_with = as_begun(plan.outside, &run, &plan.checked.terms)?;
+        let logs = logs_of_run(context, &run)?;
+        let begun_with = Context { logs, ..as_begun(plan.outside, &run, &plan.checked.terms)? };
         (run, None, Some(begun_with))
     } else {
         runs.tell_of_those_left(context.console);
@@ -285,6 +289,9 @@ fn locked_run(
         (journal.run(run)?, Some(begun), None)
     };
     let of_run = lock_of_run(&journal, &run)?;
+    if let Some(begun_with) = &begun_with {
+        begun_with.logs.catch_up(&mut journal, run.key, &run.id)?;
+    }
     // Read under the lock: a launch with the same key may have held the run, and ended it, in between.
     let now = journal.run(run.key)?;
     if unfinished.run_key().is_some() && (now.launches != run.launches || run_key::has_ended(&journal, &now)?) {

@@ -98,7 +98,7 @@ impl Ready<RunToTakeUp> {
         found: RunToTakeUp,
         request: LaunchRequest,
     ) -> Result<Self, CommandError> {
-        let RunToTakeUp { journal, run } = &found;
+        let RunToTakeUp { journal, run, logs } = &found;
         request.must_spare(Path::new(&run.plan_path))?;
         let lanes = journal.lanes(run.key)?;
         // Rows that name no target go on in the profile that they were begun in.
@@ -111,7 +111,7 @@ impl Ready<RunToTakeUp> {
         let paper = paper_of(run)?;
         request.metrics.of_plan(&paper.terms, &run.plan_path);
         context.notices.of_plan(&paper.terms, &run.plan_path);
-        let context = as_begun(again, run, &paper.terms)?;
+        let context = Context { logs: logs.clone(), ..as_begun(again, run, &paper.terms)? };
         tell_what_holds(&context, &paper.terms);
         let accounts = accounts::of_run(&context, run, &lanes, &paper.terms)?;
         request.reaches(&context, reach(&accounts));

@@ -76,7 +76,7 @@ impl Launch {
         let Ok(_lock) = lock_of_run(&journal, &self.run) else { return Ok(carried) };
         let Some((exit, reason)) = journal.end_before_undelivered(self.run.key)? else { return Ok(carried) };
         let ended = exit_event(exit, reason.clone(), None, Instant::now());
-        append_of_run(&mut journal, &mut *self.logs.of_run(&self.run.id), self.run.key, ended)?;
+        append_of_run(&mut journal, &mut *self.logs.of_run(&self.run.id)?, self.run.key, ended)?;
         let settled = Carried { exit, reason, ..carried };
         // Written again, because the report has the exit, too.
         if let Err(error) = self.report(&settled) {
@@ -130,7 +130,7 @@ impl Launch {
         let said = causes(error).fold(error.to_string(), |said, cause| format!("{said}: {cause}"));
         let reason = carried.reason.iter().fold(said, |said, reason| format!("{said}; {reason}"));
         let ended = exit_event(exit, Some(reason), None, Instant::now());
-        let (mut journal, mut log) = (Journal::open(&carried.journal)?, self.logs.of_run(&self.run.id));
+        let (mut journal, mut log) = (Journal::open(&carried.journal)?, self.logs.of_run(&self.run.id)?);
         append_of_run(&mut journal, &mut *log, self.run.key, ended)?;
         Ok(())
     }

@@ -5,8 +5,10 @@ use crate::audit::beforehand::{self, CheckFor};
 use crate::files;
 use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
+use crate::log::logs::Logs;
 use crate::report::next::NextCommands;
 use crate::verb::context::Context;
+use crate::verb::engine::logs_of_run;
 use crate::verb::error::CommandError;
 use crate::verb::journal::warn_of_a_copy;
 use crate::verb::meant::{self, Otherwise};
@@ -17,6 +19,8 @@ use crate::wording::shell::shell_path;
 pub(crate) struct RunToTakeUp {
     pub(crate) journal: Journal,
     pub(crate) run: RunRecord,
+    /// Logs among which that of the run is.
+    pub(crate) logs: Logs,
 }
 
 impl RunToTakeUp {
@@ -37,8 +41,9 @@ impl RunToTakeUp {
             let instead = NextCommands::from_journal(&journal, &run, path)?.run_again();
             return Err(CommandError::NeverBegun { run: plain(&run.id), instead });
         }
+        let logs = logs_of_run(context, &run)?;
         beforehand::run(&journal, &run, CheckFor::Launch)?;
-        Ok(Self { journal, run })
+        Ok(Self { journal, run, logs })
     }
 }
 

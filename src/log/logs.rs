@@ -22,13 +22,17 @@ impl Logs {
         Self(Arc::new(server))
     }
 
+    /// Looks whether the server can be asked, see [`LogServer::reach`].
+    pub(crate) fn reach(&self) -> Result<(), NotRead> {
+        self.0.reach()
+    }
+
     /// Opens the log of the run with this id, see [`LogServer::open`].
-    pub(crate) fn of_run(&self, id: &str) -> Box<dyn Log> {
+    pub(crate) fn of_run(&self, id: &str) -> Result<Box<dyn Log>, NotRead> {
         self.0.open(id)
     }
 
     /// Reads what others committed, see [`LogServer::catch_up`].
-    #[cfg_attr(not(test), expect(dead_code, reason = "no launch takes a run over yet"))]
     pub(crate) fn catch_up(&self, journal: &mut Journal, run: RunKey, run_id: &str) -> Result<(), NotRead> {
         self.0.catch_up(journal, run, run_id)
     }

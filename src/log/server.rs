@@ -10,9 +10,12 @@ use crate::wording::plain::plain;
 
 /// Server of the logs of runs. Connects when it is first asked for something, and answers within a bound or not at all.
 pub(crate) trait LogServer: Send + Sync {
+    /// Looks whether it can be asked at all, so that a launch which nothing could be logged of is refused before anything is made.
+    fn reach(&self) -> Result<(), NotRead>;
+
     /// Opens the log of the run with this id, behind all that this process read of it or committed to it. All logs that one process
-    /// opens of a run are one writer to it. A log that cannot be opened now refuses its first commit.
-    fn open(&self, run_id: &str) -> Box<dyn Log>;
+    /// opens of a run are one writer to it.
+    fn open(&self, run_id: &str) -> Result<Box<dyn Log>, NotRead>;
 
     /// Reads into the journal what others committed to the log of a run since, and compares the rest.
     fn catch_up(&self, journal: &mut Journal, run: RunKey, run_id: &str) -> Result<(), NotRead>;
@@ -46,7 +49,7 @@ pub(crate) struct LedRun<'r> {
 
 /// Reason for which the log of a run was not read. A text of what is wrong with it names lane and message.
 #[derive(Debug, thiserror::Error)]
-#[cfg_attr(not(test), expect(dead_code, reason = "no log of several machines is read yet"))]
+#[cfg_attr(not(any(test, feature = "cluster")), expect(dead_code, reason = "the journal is read by itself"))]
 pub(crate) enum NotRead {
     #[error("the log of run {} is not what it was: {why}; nothing was sent", plain(run))]
     Untrue { run: String, why: String },

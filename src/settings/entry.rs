@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::key::Risk;
+use super::key::{ENGINE, Risk};
 use super::keys::KEYS;
 use super::names::{CREDENTIAL_KEYS, RECEIVER_KEYS};
 
@@ -49,6 +49,8 @@ pub(crate) enum FileTable {
     /// Receiver of notices.
     Receiver(String),
     Hooks,
+    /// Servers that keep the logs of runs.
+    Engine,
 }
 
 impl fmt::Display for FileTable {
@@ -57,6 +59,7 @@ impl fmt::Display for FileTable {
             FileTable::Profile(name) => write!(f, "[{PROFILES}.{name}]"),
             FileTable::Receiver(name) => write!(f, "[{RECEIVERS}.{name}]"),
             FileTable::Hooks => write!(f, "[{HOOKS}]"),
+            FileTable::Engine => write!(f, "[{ENGINE}]"),
         }
     }
 }
@@ -66,7 +69,7 @@ impl FileTable {
     pub(crate) fn profile(&self) -> Option<&str> {
         match self {
             FileTable::Profile(name) => Some(name),
-            FileTable::Receiver(_) | FileTable::Hooks => None,
+            FileTable::Receiver(_) | FileTable::Hooks | FileTable::Engine => None,
         }
     }
 }
@@ -100,6 +103,9 @@ impl FileEntry {
     pub(crate) fn beyond_a_folder(&self) -> Option<&'static str> {
         if self.table == Some(FileTable::Hooks) {
             return Risk::Executes.beyond_a_folder();
+        }
+        if self.table == Some(FileTable::Engine) {
+            return Risk::Redirects.beyond_a_folder();
         }
         let of_key = |key: &str| {
             let of_settings = KEYS.iter().map(|known| (known.name, known.risk));

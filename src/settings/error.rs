@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::entry::{FileEntry, FileTable, NAME, PROFILES};
 use super::hands::OtherHands;
+use super::key::ENGINE;
 use super::origin::Origin;
 use crate::values::zone::BadZone;
 use crate::wording::amounts::count;
@@ -183,6 +184,11 @@ impl SettingsError {
             }
             SettingsError::Receiver { .. } => Some(
                 "`cutover doctor` shows every receiver, and `cutover doctor --notify` sends a test to each".to_owned(),
+            ),
+            SettingsError::Value { key: ENGINE, .. } => Some(
+                "`--engine nats://HOST:4222`, or tls://, several with commas between; a user is named by `credentials` in [engine], \
+                 the file that has the secret"
+                    .to_owned(),
             ),
             SettingsError::Value { .. }
             | SettingsError::Unreadable { .. }

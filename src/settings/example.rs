@@ -15,10 +15,8 @@ pub(crate) fn example() -> String {
          # No secret belongs here: credentials come from the environment, from files of their own, or from a command (see\n\
          # `cutover config show`).\n",
     );
-    for key in KEYS {
-        let value = key.example;
-        let quoted = if value.parse::<f64>().is_ok() { value.to_owned() } else { format!("\"{value}\"") };
-        _ = write!(text, "\n# {}\n# {} = {quoted}\n", key.help, key.name);
+    for key in KEYS.iter().filter(|key| key.in_engine().is_none()) {
+        _ = write!(text, "\n# {}\n# {} = {}\n", key.help, key.name, quoted(key.example));
     }
     text.push_str(EXAMPLE_PROFILES);
     for (key, _, help) in CREDENTIAL_KEYS {
@@ -32,8 +30,20 @@ pub(crate) fn example() -> String {
     for (key, _, help) in HOOK_KEYS {
         _ = writeln!(text, "#   {key:<18}  {help}");
     }
+    let in_engine = KEYS.iter().filter_map(|key| Some((key.in_engine()?, key)));
+    for (nth, (name, key)) in in_engine.enumerate() {
+        let table = if nth == 0 { EXAMPLE_ENGINE } else { "" };
+        _ = write!(text, "{table}# {}\n# {name} = {}\n", key.help, quoted(key.example));
+    }
     text
 }
+
+fn quoted(value: &str) -> String {
+    if value.parse::<f64>().is_ok() { value.to_owned() } else { format!("\"{value}\"") }
+}
+
+/// Table of settings that a build by choice has.
+const EXAMPLE_ENGINE: &str = "\n# [engine]\n";
 
 const EXAMPLE_PROFILES: &str = r#"
 # An account of its own for each target that rows name in their column `target`: where it is, how fast, and whose
@@ -109,14 +119,22 @@ mod tests {
             .filter(|line| KEYS.iter().any(|key| line.starts_with(&format!("{} = ", key.name))))
             .fold(String::new(), |all, line| all + line + "\n");
         let file = parse(PathBuf::from("cutover.toml"), Authority::User, &uncommented).unwrap();
-        assert_eq!(file.values.len(), KEYS.len());
+        let in_engine = example().split_once(EXAMPLE_ENGINE).map_or_else(String::new, |(_, engine)| {
+            let keys = engine.lines().filter_map(|line| line.strip_prefix("# ")).filter(|line| line.contains(" = "));
+            keys.fold("[engine]\n".to_owned(), |all, line| all + line + "\n")
+        });
+        let engine = parse(PathBuf::from("cutover.toml"), Authority::User, &in_engine).unwrap();
+        assert_eq!(file.values.len() + engine.values.len(), KEYS.len());
         for key in KEYS {
-            assert_eq!(file.values[key.name], key.example);
+            let of_file = if key.in_engine().is_some() { &engine } else { &file };
+            assert_eq!(of_file.values[key.name], key.example);
         }
     }
 
     #[test]
     fn the_sample_is_the_example() {
-        assert_eq!(include_str!("../../samples/cutover.toml"), example());
+        // A build by choice has a table more.
+        let all = example();
+        assert_eq!(include_str!("../../samples/cutover.toml"), all.split(EXAMPLE_ENGINE).next().unwrap_or_default());
     }
 }

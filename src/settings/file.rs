@@ -12,7 +12,7 @@ use super::entry::{Authority, FileEntry, FileTable, HOOKS, NAME, PROFILES, RECEI
 use super::error::{KeyPlace, SettingsError, Untrusted};
 use super::hands::{NotOwn, own_content};
 use super::hooks::{self, HookSetting};
-use super::key::Scope;
+use super::key::{ENGINE, Key, Scope};
 use super::keys::KEYS;
 use super::names::{CREDENTIAL_KEYS, HOOK_KEYS, RECEIVER_KEYS, SECRETS};
 use super::trust::{self, Notes, Trust};
@@ -197,18 +197,25 @@ pub(super) fn parse(path: PathBuf, authority: Authority, text: &str) -> Result<S
             continue;
         }
         if key == HOOKS {
-            let toml::Value::Table(keys) = value else {
-                let place = KeyPlace { path, table: Some(FileTable::Hooks) };
-                return Err(SettingsError::InTable { place, problem: "it is no table".to_owned() });
-            };
-            for (key, value) in keys {
+            for (key, value) in keys_of(&path, FileTable::Hooks, value)? {
                 let known = HOOK_KEYS.iter().map(|(known, _, _)| *known);
                 let text = known_text(&path, Some(&FileTable::Hooks), &key, value, known)?;
                 of_hooks.insert(key, text);
             }
             continue;
         }
-        let known = KEYS.iter().map(|known| known.name).chain([PROFILES, RECEIVERS, HOOKS]);
+        if key == ENGINE && in_engine().next().is_some() {
+            for (key, value) in keys_of(&path, FileTable::Engine, value)? {
+                let known = in_engine().map(|(known, _)| known);
+                let text = known_text(&path, Some(&FileTable::Engine), &key, value, known)?;
+                let (_, setting) = in_engine().find(|(known, _)| *known == key).expect("it is a known one");
+                values.insert(setting.name.to_owned(), text);
+            }
+            continue;
+        }
+        let of_no_table = KEYS.iter().filter(|known| known.in_engine().is_none()).map(|known| known.name);
+        let tables = in_engine().next().map(|_| ENGINE);
+        let known = of_no_table.chain([PROFILES, RECEIVERS, HOOKS]).chain(tables);
         let text = known_text(&path, None, &key, value, known)?;
         values.insert(key, text);
     }
@@ -219,6 +226,20 @@ pub(super) fn parse(path: PathBuf, authority: Authority, text: &str) -> Result<S
         problem,
     })?;
     Ok(SettingsFile { path, authority, values, profiles, receivers, hooks, said })
+}
+
+/// Settings that stand in the table of the engine, by their keys there; a build without the engine has no such settings.
+fn in_engine() -> impl Iterator<Item = (&'static str, &'static Key)> + Clone {
+    KEYS.iter().filter_map(|&key| Some((key.in_engine()?, key)))
+}
+
+/// Keys of a table that stands once.
+fn keys_of(path: &Path, table: FileTable, value: toml::Value) -> Result<toml::Table, SettingsError> {
+    if let toml::Value::Table(keys) = value {
+        return Ok(keys);
+    }
+    let place = KeyPlace { path: path.to_owned(), table: Some(table) };
+    Err(SettingsError::InTable { place, problem: "it is no table".to_owned() })
 }
 
 /// Lists what was read as entries, in the order of their lines.
@@ -243,6 +264,14 @@ fn said(
         if key.get_ref() == HOOKS {
             for (key, _) in named {
                 add(key.span().start, Some(FileTable::Hooks), Some(key.get_ref()), hooks.get(&**key.get_ref()));
+            }
+            continue;
+        }
+        if key.get_ref() == ENGINE {
+            for (key, _) in named {
+                let setting = in_engine().find(|(known, _)| known == key.get_ref());
+                let value = setting.and_then(|(_, setting)| values.get(setting.name));
+                add(key.span().start, Some(FileTable::Engine), Some(key.get_ref()), value);
             }
             continue;
         }

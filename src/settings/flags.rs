@@ -96,20 +96,25 @@ impl Flags {
         let mut all = self.common.given();
         match &self.verb {
             Verb::Plan { service, .. } => all.extend(service.given()),
-            Verb::Reconcile { service, of_launch, .. } => {
+            Verb::Reconcile { service, of_launch, engine, .. } => {
                 all.extend(service.given());
                 all.extend(of_launch.given());
+                all.extend(engine.given());
             }
             Verb::Rehearse { service, steering, .. } => {
                 all.extend(service.given());
                 all.extend(steering.given());
             }
-            Verb::Run { service, steering, of_launch, .. }
-            | Verb::Resume { service, steering, of_launch, .. }
-            | Verb::Retry { service, steering, of_launch, .. } => {
+            Verb::Run { service, steering, of_launch, engine, .. }
+            | Verb::Resume { service, steering, of_launch, engine, .. }
+            | Verb::Retry { service, steering, of_launch, engine, .. } => {
                 all.extend(service.given());
                 all.extend(steering.given());
                 all.extend(of_launch.given());
+                all.extend(engine.given());
+            }
+            Verb::Control { engine, .. } | Verb::Status { engine, .. } | Verb::Runs { engine, .. } => {
+                all.extend(engine.given());
             }
             Verb::Check { dialect, .. } => all.extend(dialect.given()),
             Verb::Doctor { service, .. } | Verb::Config { verb: ConfigVerb::Show { service } } => {
@@ -120,10 +125,7 @@ impl Flags {
             Verb::Init { .. }
             | Verb::Approve { .. }
             | Verb::Trust { .. }
-            | Verb::Control { .. }
             | Verb::Rollback { .. }
-            | Verb::Status { .. }
-            | Verb::Runs { .. }
             | Verb::Explain { .. }
             | Verb::Report { .. }
             | Verb::Serve { .. }
@@ -158,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_launch_that_looks_is_given_no_flag_that_it_does_not_take() {
-        let is_settled = |key: &Key| matches!(key.lifetime, Lifetime::Settled | Lifetime::Route);
+        let is_settled = |key: &Key| matches!(key.lifetime, Lifetime::Settled | Lifetime::Home | Lifetime::Route);
         let (looks, carries) = (taken_by("reconcile"), taken_by("resume"));
         for key in KEYS.iter().filter(|key| !is_settled(key) && carries.iter().any(|taken| taken == key.name)) {
             let is_of_sending = key.is_of_sending();
@@ -193,8 +195,11 @@ mod tests {
         let mut command = Flags::command();
         command.build();
         let run = command.find_subcommand("run").unwrap();
-        // These two have no flag: they are the machine's, not the run's.
-        for key in KEYS.iter().filter(|key| !["approvers", "metadata_endpoint"].contains(&key.name)) {
+        // These have no flag: they are the machine's, not the run's.
+        let of_machine = |key: &Key| {
+            ["approvers", "metadata_endpoint"].contains(&key.name) || key.in_engine().is_some_and(|key| key != "url")
+        };
+        for key in KEYS.iter().filter(|key| !of_machine(key)) {
             let flag = key.name.replace('_', "-");
             let arg = run.get_arguments().find(|arg| arg.get_long() == Some(&flag)).expect(key.name);
             let help = arg.get_help().unwrap().to_string();

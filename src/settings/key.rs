@@ -77,6 +77,12 @@ pub(crate) enum Lifetime {
     RunUnlessByHand,
     /// Settled when the run begins, so that no later launch need name it.
     Settled,
+    /// Place outside where all of a run is kept: the run keeps it, so that a later launch names only another way there.
+    #[cfg_attr(
+        not(feature = "cluster"),
+        expect(dead_code, reason = "a machine that is alone keeps all in its journal")
+    )]
+    Home,
     /// Part of the way to the service: where a run goes, or as whom. Settled as well, but a flag or variable is repeated in
     /// commands to type next.
     Route,
@@ -119,6 +125,8 @@ pub(crate) enum FlagGroup {
     Steering,
     /// Taken by verbs that launch a run, whether they send changes or only look.
     Launch,
+    /// Taken by verbs that go on with a run, read it or steer it, also from another machine.
+    Engine,
 }
 
 /// Harm that a setting can do if a stranger sets it, which decides who may.
@@ -153,6 +161,9 @@ impl Risk {
         }
     }
 }
+
+/// Setting that names the servers of the engine. A build without that has no such setting, and a run may have one all the same.
+pub(crate) const ENGINE: &str = "engine";
 
 /// Prefix of the program's own variables.
 pub(crate) const OURS: &str = "CUTOVER_";
@@ -235,6 +246,14 @@ impl Key {
         Self { also_variable: Some(variable), ..self }
     }
 
+    /// Key by which it stands in the table of the engine in a settings file; `None` for a setting of no table.
+    pub(crate) fn in_engine(&self) -> Option<&'static str> {
+        match self.name.strip_prefix(ENGINE)? {
+            "" => Some("url"),
+            rest => rest.strip_prefix('_'),
+        }
+    }
+
     /// Name of the variable that sets it.
     pub(crate) fn variable(&self) -> String {
         format!("{OURS}{}", self.name.to_uppercase())
@@ -263,7 +282,7 @@ impl Key {
     /// Tells whether a run keeps the value that it was begun with.
     pub(crate) fn is_kept(&self) -> bool {
         match self.lifetime {
-            Lifetime::Run | Lifetime::RunUnlessByHand => true,
+            Lifetime::Run | Lifetime::RunUnlessByHand | Lifetime::Home => true,
             Lifetime::Launch | Lifetime::Settled | Lifetime::Route => false,
         }
     }
@@ -277,7 +296,7 @@ impl Key {
     pub(crate) fn is_repeated_as_flag(&self) -> bool {
         self.flag.is_some()
             && match self.lifetime {
-                Lifetime::Launch | Lifetime::Run | Lifetime::RunUnlessByHand | Lifetime::Route => true,
+                Lifetime::Launch | Lifetime::Run | Lifetime::RunUnlessByHand | Lifetime::Home | Lifetime::Route => true,
                 Lifetime::Settled => false,
             }
     }

@@ -3,7 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+#[cfg(feature = "cluster")]
+use super::key::FlagGroup::Engine;
 use super::key::FlagGroup::{Common, Dialect, Launch, Night, Service, Steering};
+#[cfg(feature = "cluster")]
+use super::key::Lifetime::Home;
 use super::key::Lifetime::{Route, Run, RunUnlessByHand, Settled};
 use super::key::PlanTable::{Halt, Policy, Window};
 use super::key::Risk::{Guards, Looks, Pace, Reads, Redirects, Writes};
@@ -15,6 +19,8 @@ use super::parse::{
 use super::strict::Stricter::{
     Earlier, Hours, Longer, LowerNumber, LowerRate, LowerShare, On, Shorter, Zone as SameZone,
 };
+#[cfg(feature = "cluster")]
+use crate::cluster::servers::{EngineServers, replicas, servers};
 use crate::console::LogFormat;
 use crate::lock::{IfLocked, if_locked};
 use crate::model::dialect;
@@ -26,11 +32,11 @@ use crate::waves::window;
 
 /// Makes of each entry `NAME: type of its values, reader of its text, key` a static of its own and an element of [`KEYS`].
 macro_rules! settings {
-    ($($setting:ident: $value:ty, $read:path, $key:expr;)*) => {
-        $(pub(crate) static $setting: Setting<$value> =
+    ($($(#[$when:meta])? $setting:ident: $value:ty, $read:path, $key:expr;)*) => {
+        $($(#[$when])? pub(crate) static $setting: Setting<$value> =
             Setting { read: $read, key: Key { check: |text| $read(text).map(drop), ..$key } };)*
         /// Every setting, in the order in which people see them.
-        pub(crate) static KEYS: &[&Key] = &[$(&$setting.key),*];
+        pub(crate) static KEYS: &[&Key] = &[$($(#[$when])? &$setting.key),*];
     };
 }
 
@@ -316,6 +322,44 @@ settings! {
         Key::of_run("seed", Looks, "1", "the sandbox's seed: the same seed is the same night")
             .flag(Night, "N")
             .lasting(Settled);
+    #[cfg(feature = "cluster")]
+    ENGINE: EngineServers, servers,
+        Key::unless_set(
+            "engine",
+            Redirects,
+            "nats://nats-1:4222,nats://nats-2:4222,nats://nats-3:4222",
+            "the NATS servers that keep the log of a run, so that another machine can go on with it: nats:// or tls://HOST[:PORT], \
+             several with commas between",
+        )
+        .flag(Engine, "URLS")
+        .lasting(Home);
+    #[cfg(feature = "cluster")]
+    ENGINE_REPLICAS: usize, replicas,
+        Key::of_run(
+            "engine_replicas",
+            Guards,
+            "1",
+            "how many servers keep the log of a new run: 1, or 3 of a cluster, so that one of them can be lost",
+        )
+        .of_process();
+    #[cfg(feature = "cluster")]
+    ENGINE_CREDENTIALS: PathBuf, path,
+        Key::unless_set(
+            "engine_credentials",
+            Reads,
+            "/etc/cutover/engine.creds",
+            "the file that the servers are opened with: a NATS .creds file, or the seed of an nkey",
+        )
+        .of_process();
+    #[cfg(feature = "cluster")]
+    ENGINE_CA: PathBuf, path,
+        Key::unless_set(
+            "engine_ca",
+            Redirects,
+            "/etc/ssl/engine-ca.pem",
+            "certificates in PEM to trust in place of the system's, for tls://",
+        )
+        .of_process();
 }
 
 #[cfg(test)]

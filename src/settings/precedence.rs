@@ -32,8 +32,10 @@ impl Layers {
             match key.of_plan.map(|rule| rule.stricter) {
                 None => {
                     let found = resolved.launch.get(key.name).cloned();
+                    // No plan sets it, so that the layer below variables has it only of a run that was begun.
+                    let begun = self.plan.get(key.name).filter(|_| key.is_kept()).cloned();
                     let said = resolved.profile.as_ref().and_then(|said| said.held(key.name));
-                    if let Some(found) = found.or(said).or_else(|| self.below_profile(key)) {
+                    if let Some(found) = found.or(begun).or(said).or_else(|| self.below_profile(key)) {
                         resolved.values.insert(key.name, found);
                     }
                 }

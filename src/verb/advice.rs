@@ -92,6 +92,11 @@ impl CommandError {
             CommandError::ShortAnchor(_) => ErrorEntry::said(Usage, "give all of it, as the run printed it"),
             CommandError::Log(error) => entry_of_log(error),
             CommandError::NotLed(error) => entry_of_lead(error),
+            CommandError::NeedsEngine(_) => ErrorEntry::said(
+                Refused,
+                "type it with a cutover that was built with `--features cluster`, in which it takes `--engine`; nothing was sent",
+            ),
+            CommandError::BegunAlone(_) => ErrorEntry::said(Usage, "leave `--engine` out"),
             CommandError::Lock(error) => entry_of_lock(error),
             CommandError::StillLocked { exit, lock, .. } => entry_of_lock(lock).ending_with(*exit),
             CommandError::KeyOfAnother { run, .. } => ErrorEntry::typed(Usage, move |here| {

@@ -78,6 +78,12 @@ pub(crate) enum CommandError {
     Log(#[from] NotRead),
     #[error(transparent)]
     NotLed(#[from] NotLed),
+    /// Run that its log has outside of this machine.
+    #[error("the log of run {} is on servers (NATS), and this cutover was built without what it takes to reach them", plain(.0))]
+    #[cfg_attr(feature = "cluster", expect(dead_code, reason = "it can reach them"))]
+    NeedsEngine(String),
+    #[error("run {} was begun without `--engine`: its journal alone has it", plain(.0))]
+    BegunAlone(String),
     #[error(transparent)]
     Lock(#[from] LockError),
     /// A launch that waited for a lock and gave up before it began.

@@ -8,6 +8,8 @@ mod badly;
 mod browser;
 mod bundle;
 mod chained;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod crash;
 mod credentials;
 mod dialects;

@@ -197,7 +197,7 @@ fn without_arguments_all_is_tested_and_else_what_they_name() {
     let machine = Machine::new().user(0).cargo().has(&NEEDED.map(|(program, _)| program));
     let (code, err, asked) = machine.runs(&[]);
     assert_eq!(code, Some(0), "{err}");
-    assert_eq!(asked, ["cargo test --locked --features cluster --lib cluster::", "cargo test --locked"]);
+    assert_eq!(asked, ["cargo test --locked --features cluster --lib --test it cluster::", "cargo test --locked"]);
     let (_, _, asked) = machine.runs(&["week"]);
     assert_eq!(asked[2..], ["cargo test --locked week"]);
 }

@@ -32,6 +32,8 @@ pub(crate) struct OfNight;
 pub(crate) struct OfSteering;
 #[derive(Debug)]
 pub(crate) struct OfLaunch;
+#[derive(Debug)]
+pub(crate) struct OfEngine;
 
 impl OfGroup for OfAll {
     const GROUP: FlagGroup = FlagGroup::Common;
@@ -55,6 +57,10 @@ impl OfGroup for OfSteering {
 
 impl OfGroup for OfLaunch {
     const GROUP: FlagGroup = FlagGroup::Launch;
+}
+
+impl OfGroup for OfEngine {
+    const GROUP: FlagGroup = FlagGroup::Engine;
 }
 
 impl<G> SettingFlags<G> {
@@ -105,6 +111,7 @@ fn arg(key: &'static Key, flag: Flag) -> Arg {
         FlagGroup::Night => arg.help_heading("Sandbox"),
         FlagGroup::Steering => arg.help_heading("Steering"),
         FlagGroup::Launch => arg.help_heading("Launch"),
+        FlagGroup::Engine => arg.help_heading("Engine"),
         // Its heading depends on the verb.
         FlagGroup::Dialect => arg,
     }

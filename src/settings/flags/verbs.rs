@@ -10,7 +10,7 @@ use super::arguments::{
     AnyRunArg, FilterArgs, LaunchArgs, ListFormat, PlanArgs, RunArg, RunsArgs, SelectionArgs, ShowArgs,
 };
 use super::codes;
-use super::of_settings::{OfDialect, OfLaunch, OfNight, OfSteering, ServiceArgs, SettingFlags};
+use super::of_settings::{OfDialect, OfEngine, OfLaunch, OfNight, OfSteering, ServiceArgs, SettingFlags};
 use crate::formats::Format;
 use crate::journal::chain::Code;
 use crate::settings::parse::run_key;
@@ -103,6 +103,8 @@ pub(crate) enum Verb {
         service: ServiceArgs,
         #[command(flatten)]
         of_launch: SettingFlags<OfLaunch>,
+        #[command(flatten)]
+        engine: SettingFlags<OfEngine>,
     },
     /// Take an unfinished run up again, without the plan file
     #[command(after_help = codes::of_launches())]
@@ -117,6 +119,8 @@ pub(crate) enum Verb {
         launch: LaunchArgs,
         #[command(flatten)]
         of_launch: SettingFlags<OfLaunch>,
+        #[command(flatten)]
+        engine: SettingFlags<OfEngine>,
     },
     /// Open the rows again that did not get on target, and run
     #[command(after_help = codes::of_launches())]
@@ -133,6 +137,8 @@ pub(crate) enum Verb {
         launch: LaunchArgs,
         #[command(flatten)]
         of_launch: SettingFlags<OfLaunch>,
+        #[command(flatten)]
+        engine: SettingFlags<OfEngine>,
     },
     /// Settle rows in doubt by reading them; send no change
     #[command(after_help = codes::of_launches())]
@@ -145,6 +151,8 @@ pub(crate) enum Verb {
         show: ShowArgs,
         #[command(flatten)]
         of_launch: SettingFlags<OfLaunch>,
+        #[command(flatten)]
+        engine: SettingFlags<OfEngine>,
     },
     /// State of a run, also while it runs
     #[command(after_help = codes::of_status())]
@@ -161,6 +169,8 @@ pub(crate) enum Verb {
         /// the worst; without any, the one launched last
         #[arg(long, conflicts_with_all = ["json", "watch", "if_stopped"])]
         check: bool,
+        #[command(flatten)]
+        engine: SettingFlags<OfEngine>,
     },
     /// Run the real plan with the real engine against the sandbox, hours in seconds; say whether it is ready
     #[command(after_help = codes::of_rehearse())]
@@ -187,6 +197,8 @@ pub(crate) enum Verb {
         /// Reason; it is journaled with who and where
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
+        #[command(flatten)]
+        engine: SettingFlags<OfEngine>,
     },
     /// Write the way back of a run as a plan: only rows that changed, where they were seen before
     #[command(after_help = codes::of_journal())]
@@ -205,6 +217,8 @@ pub(crate) enum Verb {
     Runs {
         #[command(flatten)]
         runs: RunsArgs,
+        #[command(flatten)]
+        engine: SettingFlags<OfEngine>,
     },
     /// One row's whole story
     #[command(after_help = codes::of_journal())]

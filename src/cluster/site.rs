@@ -1,0 +1,256 @@
+//! The servers as one process uses them: one connection, and one writer to the log of each run.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_nats::jetstream;
+use futures_util::future::join_all;
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
+
+use super::connection::{ANSWER, connect};
+use super::log::StreamLog;
+use super::message::{Unread, WriterId};
+use super::replay::{NotReplayed, Place, replay};
+use super::servers::EngineSettings;
+use super::stream::{Names, NoStream, find, set_up};
+use crate::journal::run_copy::RunCopy;
+use crate::journal::stamped::Stamped;
+use crate::journal::{Journal, JournalError, RunKey};
+use crate::log::alone::Alone;
+use crate::log::seam::{Committed, Hold, Log, NotCommitted};
+use crate::log::server::{Lead, LedRun, LogServer, NotLed, NotRead};
+use crate::wording::plain::plain;
+
+/// Oldest version of the server that has all that is asked of it.
+const OLDEST: (u64, u64) = (2, 10);
+
+/// Time within which a change is on its way: a part of what a successor waits for.
+const LEAVES: Duration = Duration::from_secs(2);
+
+/// Servers of the engine. Nothing is asked of them before the first log.
+pub(crate) struct Site {
+    settings: EngineSettings,
+    connected: Mutex<Option<Arc<Connected>>>,
+    runs: Mutex<HashMap<String, RunOfSite>>,
+}
+
+/// Run of which this process has read or opened the log.
+#[derive(Default)]
+struct RunOfSite {
+    /// Place up to which the log was read; `None` for a run that was made here.
+    read: Option<Place>,
+    /// Number of the next launch.
+    launch: u32,
+    log: Option<Arc<Mutex<StreamLog>>>,
+}
+
+/// Connection, with a runtime of its own: it goes on whatever waits for it.
+struct Connected {
+    runtime: Option<Runtime>,
+    jetstream: jetstream::Context,
+}
+
+impl Connected {
+    fn runtime(&self) -> &Runtime {
+        self.runtime.as_ref().expect("it is there until the connection is dropped")
+    }
+
+    /// Waits for an answer on a thread of its own: this one may be a worker of another runtime, on which it would panic.
+    fn wait<T: Send>(&self, answer: impl Future<Output = T> + Send) -> T {
+        wait(self.runtime(), answer)
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        // On a worker of another runtime this one must not be waited for.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn wait<T: Send>(runtime: &Runtime, answer: impl Future<Output = T> + Send) -> T {
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| runtime.block_on(answer));
+        waiting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Site {
+    pub(crate) fn new(settings: EngineSettings) -> Self {
+        Self { settings, connected: Mutex::default(), runs: Mutex::default() }
+    }
+
+    /// Returns the connection, which the first call makes.
+    fn connected(&self) -> Result<Arc<Connected>, NotRead> {
+        let mut connected = locked(&self.connected);
+        if let Some(connected) = &*connected {
+            return Ok(Arc::clone(connected));
+        }
+        let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("engine").enable_all().build();
+        let runtime = runtime.map_err(|error| NotRead::Unreachable(error.to_string()))?;
+        let jetstream = wait(&runtime, reach(self.settings.servers.addresses()));
+        let made = Arc::new(Connected { jetstream: jetstream?, runtime: Some(runtime) });
+        Ok(Arc::clone(connected.insert(made)))
+    }
+
+    /// Opens the log behind all that was read of it; makes it for a run that was made here.
+    fn log_of(&self, connected: &Connected, id: &str, run: &RunOfSite) -> Result<StreamLog, NotRead> {
+        let (names, jetstream) = (Names::of_run(id), &connected.jetstream);
+        let no_answer = |error: &(dyn Error + 'static)| NotRead::Unreachable(told(error));
+        let found = connected.wait(find(jetstream, &names)).map_err(|error| no_answer(&error))?;
+        let n_replicas = match (&found, &run.read) {
+            (Some(stream), _) => stream.cached_info().config.num_replicas,
+            (None, None) => self.settings.n_replicas,
+            (None, Some(_)) => return Err(not_read(id, NotReplayed::Gone)),
+        };
+        let stream = connected.wait(set_up(jetstream, &names, n_replicas)).map_err(|error| match error {
+            NoStream::Differs { .. } => NotRead::Untrue { run: id.to_owned(), why: told(&error) },
+            NoStream::SmallMessages { .. } | NoStream::Unmade { .. } => no_answer(&error),
+        })?;
+        let last = run.read.as_ref().and_then(|place| place.last);
+        let (writer, runtime) = (WriterId::of_launch(run.launch), connected.runtime().handle().clone());
+        Ok(StreamLog::behind(last, writer, runtime, jetstream.clone(), stream, names))
+    }
+}
+
+impl LogServer for Site {
+    fn reach(&self) -> Result<(), NotRead> {
+        self.connected().map(drop)
+    }
+
+    fn open(&self, run_id: &str) -> Result<Box<dyn Log>, NotRead> {
+        let connected = self.connected()?;
+        let mut runs = locked(&self.runs);
+        let run = runs.entry(run_id.to_owned()).or_default();
+        let log = match &run.log {
+            Some(log) => Arc::clone(log),
+            None => Arc::clone(run.log.insert(Arc::new(Mutex::new(self.log_of(&connected, run_id, run)?)))),
+        };
+        Ok(Box::new(SharedLog(log)))
+    }
+
+    fn catch_up(&self, journal: &mut Journal, run: RunKey, run_id: &str) -> Result<(), NotRead> {
+        let connected = self.connected()?;
+        let from = locked(&self.runs).get(run_id).and_then(|run| run.read.clone()).unwrap_or_default();
+        let (names, runtime) = (Names::of_run(run_id), connected.runtime().handle());
+        let read = replay(runtime, &connected.jetstream, &names, from, journal, run);
+        let read = Some(read.map_err(|error| not_read(run_id, error))?);
+        let launch = journal.run(run)?.launches + 1;
+        // A log that was opened before is behind what was read now.
+        locked(&self.runs).insert(run_id.to_owned(), RunOfSite { read, launch, log: None });
+        Ok(())
+    }
+
+    fn bring(&self, journal: &mut Journal, named: &str) -> Result<RunKey, NotRead> {
+        let run = match journal.find_run(named) {
+            Err(JournalError::UnknownRun(_)) => return Err(NotRead::NoRun(named.to_owned())),
+            found => found?,
+        };
+        self.catch_up(journal, run.key, &run.id)?;
+        Ok(run.key)
+    }
+
+    fn leaves_within(&self) -> Option<Duration> {
+        Some(LEAVES)
+    }
+
+    fn lead(&self, led: &LedRun<'_>) -> Result<Box<dyn Lead>, NotLed> {
+        Alone.lead(led)
+    }
+}
+
+/// Connects to the servers, and looks at whether they have what is needed.
+async fn reach(servers: &[String]) -> Result<jetstream::Context, NotRead> {
+    let bound = ANSWER * u32::try_from(servers.len()).unwrap_or(u32::MAX) + Duration::from_secs(1);
+    let Ok(Ok(jetstream)) = timeout(bound, connect(servers)).await else {
+        return Err(NotRead::Unreachable(join_all(servers.iter().map(reason)).await.join("; ")));
+    };
+    let unfit = |what: String| NotRead::Unreachable(format!("{}: {what}", servers.join(", ")));
+    let info = jetstream.client().server_info();
+    let mut parts = info.version.split('.').map(|part| part.parse::<u64>().unwrap_or(0));
+    if (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) < OLDEST {
+        let (major, minor) = OLDEST;
+        let version = plain(&info.version);
+        return Err(unfit(format!("version {version} is too old: {major}.{minor} or later is needed")));
+    }
+    match jetstream.query_account().await {
+        Ok(_) => Ok(jetstream),
+        Err(_) if !info.jetstream => Err(unfit("JetStream, in which logs are kept, is switched off there".to_owned())),
+        Err(error) => Err(unfit(told(&error))),
+    }
+}
+
+/// Returns a server, and the reason for which it cannot be reached by itself.
+async fn reason(server: &String) -> String {
+    let why = match timeout(ANSWER, connect(std::slice::from_ref(server))).await {
+        Ok(Ok(_)) => "answers now".to_owned(),
+        Ok(Err(error)) => told(&error),
+        Err(_) => "no answer".to_owned(),
+    };
+    format!("{server}: {why}")
+}
+
+/// An error and its causes on one line.
+fn told(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    let all = causes.fold(error.to_string(), |all, cause| {
+        let cause = cause.to_string();
+        // Some of them repeat their causes.
+        if all.contains(&cause) { all } else { format!("{all}: {cause}") }
+    });
+    plain(&all)
+}
+
+fn not_read(run: &str, error: NotReplayed) -> NotRead {
+    let (run, why) = (run.to_owned(), told(&error));
+    match error {
+        NotReplayed::Journal(error) => NotRead::Journal(error),
+        NotReplayed::NoAnswer(_) => NotRead::Unreachable(why),
+        NotReplayed::Unread { source: Unread::Newer { .. } | Unread::UnknownKind { .. }, .. } => {
+            NotRead::Newer { run, why }
+        }
+        NotReplayed::Unread {
+            source:
+                Unread::Header { .. }
+                | Unread::Line { .. }
+                | Unread::Event { .. }
+                | Unread::NotNext { .. }
+                | Unread::OtherHash { .. },
+            ..
+        }
+        | NotReplayed::Gone
+        | NotReplayed::Trimmed { .. }
+        | NotReplayed::Shorter { .. }
+        | NotReplayed::MadeAnew { .. }
+        | NotReplayed::Hole { .. }
+        | NotReplayed::NotNext { .. }
+        | NotReplayed::OtherEvent { .. }
+        | NotReplayed::LostEnd { .. } => NotRead::Untrue { run, why },
+    }
+}
+
+/// Log of a run that several parts of this process write to, as one writer.
+struct SharedLog(Arc<Mutex<StreamLog>>);
+
+impl Log for SharedLog {
+    fn make(&mut self, copy: &RunCopy<'_>) -> Result<(), JournalError> {
+        locked(&self.0).make(copy)
+    }
+
+    fn commit(&mut self, batch: &Stamped) -> Result<Committed, NotCommitted> {
+        locked(&self.0).commit(batch)
+    }
+
+    fn hold(&self) -> Hold {
+        locked(&self.0).hold()
+    }
+}

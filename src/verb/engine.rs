@@ -1,0 +1,60 @@
+//! Choice of the logs of a run: a run that was begun with an engine goes on with one, wherever that is named.
+
+use super::context::Context;
+use super::error::CommandError;
+use crate::journal::read::runs::RunRecord;
+use crate::log::logs::Logs;
+use crate::settings::Settings;
+use crate::settings::key::ENGINE;
+#[cfg(feature = "cluster")]
+use crate::{cluster::site::Site, settings::origin::Origin};
+
+/// Returns the logs of runs that are made by these settings.
+#[cfg_attr(
+    not(feature = "cluster"),
+    expect(unused_variables, reason = "a build without an engine has no setting for one")
+)]
+pub(crate) fn logs(settings: &Settings) -> Logs {
+    #[cfg(feature = "cluster")]
+    if let Some(engine) = &settings.engine {
+        return Logs::on(Site::new(engine.clone()));
+    }
+    Logs::alone()
+}
+
+/// Servers with which a run was begun; `None` for a run that its journal alone has.
+pub(crate) fn begun_with(run: &RunRecord) -> Option<&str> {
+    run.settings.get(ENGINE)?.as_str()
+}
+
+/// Returns the logs among which that of a run is. What a flag or a variable names goes before what the run was begun with.
+pub(crate) fn logs_of_run(context: &Context, run: &RunRecord) -> Result<Logs, CommandError> {
+    match begun_with(run) {
+        Some(servers) => of_engine(context, run, servers),
+        None if context.layers.is_by_flag(ENGINE) => Err(CommandError::BegunAlone(run.id.clone())),
+        None => Ok(without_engine(context)),
+    }
+}
+
+#[cfg(feature = "cluster")]
+fn of_engine(context: &Context, run: &RunRecord, servers: &str) -> Result<Logs, CommandError> {
+    let begun = Origin::Begun(format!("run {}", run.id));
+    let layers = context.layers.under([(ENGINE.to_owned(), servers.to_owned())], &begun);
+    let settings = Settings::read(&layers, context.settings.profile.as_deref())?;
+    Ok(if settings.engine == context.settings.engine { context.logs.clone() } else { logs(&settings) })
+}
+
+#[cfg(not(feature = "cluster"))]
+fn of_engine(_: &Context, run: &RunRecord, _: &str) -> Result<Logs, CommandError> {
+    Err(CommandError::NeedsEngine(run.id.clone()))
+}
+
+#[cfg(feature = "cluster")]
+fn without_engine(context: &Context) -> Logs {
+    if context.settings.engine.is_some() { Logs::alone() } else { context.logs.clone() }
+}
+
+#[cfg(not(feature = "cluster"))]
+fn without_engine(context: &Context) -> Logs {
+    context.logs.clone()
+}
