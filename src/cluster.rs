@@ -4,6 +4,7 @@
 //! writer (`log`) and the way back into a journal (`replay`), and the run as it was made (`plan`). It decides nothing about a run: who
 //! leads it, and when a change may leave, is asked elsewhere. No other room knows of NATS.
 
+mod admission;
 mod beat;
 mod claims;
 mod connection;

@@ -10,7 +10,7 @@ mod asking;
 pub(crate) mod chain;
 mod command;
 pub mod error;
-mod files;
+pub(crate) mod files;
 pub(crate) mod fitness;
 pub mod identity;
 mod json;

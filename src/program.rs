@@ -96,7 +96,7 @@ fn start(args: impl IntoIterator<Item = OsString>) -> ProcessEnd {
                 return Err(error);
             }
         }
-        let (here, logs, notices) = (here.clone(), logs(&settings), notices.clone());
+        let (here, logs, notices) = (here.clone(), logs(console, &settings), notices.clone());
         dispatch(&Context { console, settings, layers, here, logs, notices }, flags.verb)
     }));
     let ended = ended.unwrap_or_else(|panic| Err(CommandError::Bug(text_of(panic.as_ref()))));

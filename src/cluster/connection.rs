@@ -7,6 +7,8 @@ use async_nats::jetstream;
 use async_nats::jetstream::context::ContextBuilder;
 use tokio::runtime::Handle;
 
+use super::admission::Admission;
+
 /// Bound of an answer, also of that to a publish. The library alone would wait for five seconds.
 pub(super) const ANSWER: Duration = Duration::from_secs(2);
 /// Interval of the questions if the other end is still there. A connection that was cut without a word is left after three of them.
@@ -15,14 +17,18 @@ const PING_EVERY: Duration = Duration::from_secs(1);
 const RECONNECT_AFTER: Duration = Duration::from_millis(250);
 
 /// Connects to one of the servers, and to another one whenever the connection is lost.
-pub(super) async fn connect(servers: &[String]) -> Result<jetstream::Context, async_nats::ConnectError> {
+pub(super) async fn connect(
+    servers: &[String],
+    admission: &Admission,
+) -> Result<jetstream::Context, async_nats::ConnectError> {
     let options = ConnectOptions::new()
         .name(env!("CARGO_PKG_NAME"))
         .connection_timeout(ANSWER)
         .request_timeout(Some(ANSWER))
         .ping_interval(PING_EVERY)
         .reconnect_delay_callback(|_| RECONNECT_AFTER);
-    Ok(ContextBuilder::new().timeout(ANSWER).build(options.connect(servers).await?))
+    let client = admission.add_to(options).connect(servers).await?;
+    Ok(ContextBuilder::new().timeout(ANSWER).build(client))
 }
 
 /// Waits for an answer on a thread of its own: this one may be a worker of another runtime, on which it would panic.

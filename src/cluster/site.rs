@@ -5,11 +5,12 @@ use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use async_nats::jetstream;
+use async_nats::{ConnectErrorKind, jetstream};
 use futures_util::future::join_all;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
+use super::admission::Admission;
 use super::connection::{ANSWER, connect};
 use super::log::StreamLog;
 use super::message::{Unread, WriterId};
@@ -97,7 +98,8 @@ impl Site {
         }
         let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("engine").enable_all().build();
         let runtime = runtime.map_err(|error| NotRead::Unreachable(error.to_string()))?;
-        let jetstream = wait(&runtime, reach(self.settings.servers.addresses()));
+        let admission = Admission::read(&self.settings).map_err(NotRead::NotOpen)?;
+        let jetstream = wait(&runtime, reach(self.settings.servers.addresses(), &admission));
         let made = Arc::new(Connected { jetstream: jetstream?, runtime: Some(runtime) });
         Ok(Arc::clone(connected.insert(made)))
     }
@@ -169,10 +171,17 @@ impl LogServer for Site {
 }
 
 /// Connects to the servers, and looks at whether they have what is needed.
-async fn reach(servers: &[String]) -> Result<jetstream::Context, NotRead> {
+async fn reach(servers: &[String], admission: &Admission) -> Result<jetstream::Context, NotRead> {
     let bound = ANSWER * u32::try_from(servers.len()).unwrap_or(u32::MAX) + Duration::from_secs(1);
-    let Ok(Ok(jetstream)) = timeout(bound, connect(servers)).await else {
-        return Err(NotRead::Unreachable(join_all(servers.iter().map(reason)).await.join("; ")));
+    let jetstream = match timeout(bound, connect(servers, admission)).await {
+        Ok(Ok(jetstream)) => jetstream,
+        Ok(Err(error)) if is_refusal(error.kind()) => {
+            return Err(NotRead::NotOpen(format!("{}: {}", servers.join(", "), told(&error))));
+        }
+        Ok(Err(_)) | Err(_) => {
+            let reasons = join_all(servers.iter().map(|server| reason(server, admission))).await;
+            return Err(NotRead::Unreachable(reasons.join("; ")));
+        }
     };
     let unfit = |what: String| NotRead::Unreachable(format!("{}: {what}", servers.join(", ")));
     let info = jetstream.client().server_info();
@@ -189,9 +198,14 @@ async fn reach(servers: &[String]) -> Result<jetstream::Context, NotRead> {
     }
 }
 
+/// Tells that a server does not know whoever connects.
+fn is_refusal(kind: ConnectErrorKind) -> bool {
+    matches!(kind, ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication)
+}
+
 /// Returns a server, and the reason for which it cannot be reached by itself.
-async fn reason(server: &String) -> String {
-    let why = match timeout(ANSWER, connect(std::slice::from_ref(server))).await {
+async fn reason(server: &String, admission: &Admission) -> String {
+    let why = match timeout(ANSWER, connect(std::slice::from_ref(server), admission)).await {
         Ok(Ok(_)) => "answers now".to_owned(),
         Ok(Err(error)) => told(&error),
         Err(_) => "no answer".to_owned(),

@@ -31,7 +31,7 @@ fn read(path: &Path) -> Result<Option<Zeroizing<String>>, CredentialsError> {
 }
 
 /// Returns a warning if a file with secrets can be read by others than its owner.
-pub(super) fn readable_by_others(path: &Path) -> Option<String> {
+pub(crate) fn readable_by_others(path: &Path) -> Option<String> {
     use std::os::unix::fs::PermissionsExt;
     let mode = std::fs::metadata(path).ok()?.permissions().mode();
     (mode & 0o077 != 0).then(|| {

@@ -58,6 +58,9 @@ pub(crate) enum NotRead {
     /// Each server with the reason, without what is secret.
     #[error("the servers of the log cannot be used: {0}")]
     Unreachable(String),
+    /// Secret for the servers that cannot be read, or is refused; the text has nothing of it.
+    #[error("the servers of the log are not open to this process: {0}")]
+    NotOpen(String),
     #[error("there is no run `{}` on the servers of the log", plain(.0))]
     NoRun(String),
     #[error(transparent)]

@@ -294,6 +294,10 @@ fn entry_of_log(error: &NotRead) -> ErrorEntry<'_> {
         }),
         NotRead::Newer { .. } => ErrorEntry::said(Exit::Integrity, "use the newer cutover; nothing was sent"),
         NotRead::Unreachable(_) => entry_of_log_servers(),
+        NotRead::NotOpen(_) => ErrorEntry::said(
+            Exit::Credentials,
+            "`credentials` in [engine] of the settings, or CUTOVER_ENGINE_CREDENTIALS, names a NATS .creds file or one with an nkey seed",
+        ),
         NotRead::NoRun(_) => {
             ErrorEntry::typed(Exit::Usage, |here| format!("`{}` shows those of this journal", here.reads("runs")))
         }
@@ -477,7 +481,7 @@ mod tests {
         let account = || "a".to_owned();
         let status = "`cutover status r1 --journal n.db` shows where it stands";
         let servers = "look at the servers and at the way to them, and run the same command again";
-        let errors: [(CommandError, Exit, &str); 9] = [
+        let errors: [(CommandError, Exit, &str); 10] = [
             (
                 NotRead::Untrue { run: run(), why: why() }.into(),
                 Exit::Integrity,
@@ -485,6 +489,7 @@ mod tests {
             ),
             (NotRead::Newer { run: run(), why: why() }.into(), Exit::Integrity, "use the newer cutover"),
             (NotRead::Unreachable(why()).into(), Exit::Unreachable, servers),
+            (NotRead::NotOpen(why()).into(), Exit::Credentials, "`credentials` in [engine] of the settings"),
             (NotRead::NoRun(run()).into(), Exit::Usage, "`cutover runs --journal n.db` shows those of this journal"),
             (NotRead::Journal(JournalError::NoRuns).into(), Exit::Usage, "`cutover run PLAN` makes one"),
             (NotLed::Led { run: run(), by: Some(by()) }.into(), Exit::Locked, status),

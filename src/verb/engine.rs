@@ -2,23 +2,27 @@
 
 use super::context::Context;
 use super::error::CommandError;
+use crate::console::Console;
 use crate::journal::read::runs::RunRecord;
 use crate::log::logs::Logs;
 use crate::settings::Settings;
 use crate::settings::key::ENGINE;
 #[cfg(feature = "cluster")]
-use crate::{cluster::site::Site, settings::origin::Origin};
+use crate::{cluster::site::Site, credentials::files::readable_by_others, settings::origin::Origin};
 
-/// Returns the logs of runs that are made by these settings.
-#[cfg_attr(
-    not(feature = "cluster"),
-    expect(unused_variables, reason = "a build without an engine has no setting for one")
-)]
-pub(crate) fn logs(settings: &Settings) -> Logs {
-    #[cfg(feature = "cluster")]
-    if let Some(engine) = &settings.engine {
-        return Logs::on(Site::new(engine.clone()));
+/// Returns the logs of runs that are made by these settings. Warns of a secret that others can read.
+#[cfg(feature = "cluster")]
+pub(crate) fn logs(console: Console, settings: &Settings) -> Logs {
+    let Some(engine) = &settings.engine else { return Logs::alone() };
+    if let Some(warning) = engine.credentials.as_deref().and_then(readable_by_others) {
+        console.warn(&warning);
     }
+    Logs::on(Site::new(engine.clone()))
+}
+
+/// Returns the logs of runs: a build without an engine has no setting for one.
+#[cfg(not(feature = "cluster"))]
+pub(crate) fn logs(_: Console, _: &Settings) -> Logs {
     Logs::alone()
 }
 
@@ -41,7 +45,7 @@ fn of_engine(context: &Context, run: &RunRecord, servers: &str) -> Result<Logs, 
     let begun = Origin::Begun(format!("run {}", run.id));
     let layers = context.layers.under([(ENGINE.to_owned(), servers.to_owned())], &begun);
     let settings = Settings::read(&layers, context.settings.profile.as_deref())?;
-    Ok(if settings.engine == context.settings.engine { context.logs.clone() } else { logs(&settings) })
+    Ok(if settings.engine == context.settings.engine { context.logs.clone() } else { logs(context.console, &settings) })
 }
 
 #[cfg(not(feature = "cluster"))]

@@ -1,6 +1,7 @@
 //! Runs with an engine: their log is on servers outside, which other machines can go on with.
 
 mod alone;
+mod secured;
 #[expect(dead_code, reason = "the tests of the crate use more of it")]
 #[path = "../../src/cluster/tests/server.rs"]
 mod server;
