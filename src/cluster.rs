@@ -8,6 +8,7 @@ mod admission;
 mod beat;
 mod claims;
 mod connection;
+mod leading;
 mod log;
 mod message;
 mod plan;

@@ -27,6 +27,8 @@ mod runs;
 mod sandbox;
 mod serve;
 mod sources;
+#[cfg(feature = "cluster")]
+mod stand_by;
 mod status;
 mod trust;
 
@@ -47,6 +49,8 @@ pub(crate) fn dispatch(context: &Context, verb: Verb) -> Result<ProcessEnd, Comm
         Verb::Run { plan, launch, new, run_key, dry_run: false, .. } => {
             run::run(context, &plan, &launch, run::RunChoice { new, run_key })
         }
+        #[cfg(feature = "cluster")]
+        Verb::Resume { run, launch, standby: true, .. } => stand_by::stand_by(context, run.run.as_deref(), &launch),
         Verb::Resume { run, launch, .. } => resume::resume(context, run.run.as_deref(), &launch),
         Verb::Retry { run, selection, launch, .. } => retry::retry(context, run.run.as_deref(), &selection, &launch),
         Verb::Reconcile { run, show, .. } => reconcile::reconcile(context, run.run.as_deref(), &show),

@@ -58,6 +58,8 @@ mod run_lock;
 mod running_hooks;
 pub(crate) mod saving;
 pub(crate) mod signals;
+#[cfg(feature = "cluster")]
+pub(crate) mod standing_by;
 mod summing_up;
 pub(crate) mod taking_up;
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 pub(crate) mod alone;
 pub(crate) mod appending;
+pub(crate) mod beat;
 pub(crate) mod logs;
 pub(crate) mod making;
 #[cfg(test)]

@@ -1,5 +1,4 @@
-//! The beat of a run: whoever leads it tells each second that it is there. A beat is not stored, and proves nothing: that a launch may go
-//! on is decided by the log alone. It tells others how long to wait.
+//! Beats of runs on the wire: they are sent each second, and heard.
 
 use std::time::Duration;
 
@@ -7,38 +6,13 @@ use async_nats::connection::State;
 use async_nats::{Client, Subscriber};
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use crate::log::beat::Beat;
+
 const EVERY: Duration = Duration::from_secs(1);
-
-/// Launch that leads a run, as it tells others.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Beat {
-    pub(super) launch: u32,
-    pub(super) host: String,
-    pub(super) pid: u32,
-    pub(super) version: String,
-    /// Time of day by the clock of its machine.
-    pub(super) at: Timestamp,
-    pub(super) writer: String,
-}
-
-impl Beat {
-    /// Makes the beat of this process.
-    pub(super) fn of_launch(launch: u32, writer: String) -> Self {
-        Self {
-            launch,
-            host: crate::lock::host(),
-            pid: std::process::id(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            at: Timestamp::now(),
-            writer,
-        }
-    }
-}
 
 /// Beats that are sent, the first one at once. Dropping this ends them.
 pub(super) struct Beating {
@@ -74,11 +48,11 @@ async fn send(client: Client, subject: String, beat: Beat) {
 }
 
 /// Beats of a run as they are heard.
-pub(super) struct Hearing {
+pub(super) struct BeatListener {
     beats: Subscriber,
 }
 
-impl Hearing {
+impl BeatListener {
     pub(super) async fn begin(client: &Client, subject: String) -> Result<Self, async_nats::Error> {
         let beats = client.subscribe(subject).await?;
         // Whoever asks next may be told of another connection: the server knows what is listened to before it answers.

@@ -54,7 +54,7 @@ pub(super) enum NotClaimed {
 }
 
 /// Value under the key of an account.
-struct Found {
+struct FoundClaim {
     /// `None` once it was given back, and before it was ever claimed.
     claim: Option<Claim>,
     revision: u64,
@@ -69,7 +69,7 @@ pub(super) struct Claims {
 impl Claims {
     /// Opens the bucket, which is made if there is none.
     pub(super) async fn open(jetstream: &jetstream::Context, n_replicas: usize) -> Result<Self, async_nats::Error> {
-        let mut tries = Tries::begin();
+        let mut tries = ClaimTries::begin();
         loop {
             match bucket(jetstream, n_replicas).await {
                 Ok(bucket) => return Ok(Self { jetstream: jetstream.clone(), bucket }),
@@ -81,7 +81,7 @@ impl Claims {
     /// Claims an account.
     pub(super) async fn claim(&self, key: &str, claim: &Claim) -> Result<(), NotClaimed> {
         let text = serde_json::to_vec(claim).expect("a claim is plain data");
-        let mut tries = Tries::begin();
+        let mut tries = ClaimTries::begin();
         loop {
             let failed = match self.find_free(key, claim).await {
                 Ok(None) => return Ok(()),
@@ -99,10 +99,10 @@ impl Claims {
 
     /// Gives an account back that this launch of the run has claimed, or one before it.
     pub(super) async fn give_back(&self, key: &str, claim: &Claim) -> Result<(), async_nats::Error> {
-        let mut tries = Tries::begin();
+        let mut tries = ClaimTries::begin();
         loop {
             let failed = match self.find(key).await {
-                Ok(Found { claim: Some(found), revision })
+                Ok(FoundClaim { claim: Some(found), revision })
                     if found.run == claim.run && found.launch <= claim.launch =>
                 {
                     match self.bucket.delete_expect_revision(key, Some(revision)).await {
@@ -119,7 +119,7 @@ impl Claims {
 
     /// Returns the revision in whose place a claim may be put; `None` if it is there.
     async fn find_free(&self, key: &str, ours: &Claim) -> Result<Option<u64>, NotClaimed> {
-        let Found { claim, revision } = self.find(key).await?;
+        let FoundClaim { claim, revision } = self.find(key).await?;
         match claim {
             Some(found) if found.writer == ours.writer => Ok(None),
             Some(found) if found.run != ours.run && !self.has_ended(&found).await.map_err(NotClaimed::NoAnswer)? => {
@@ -130,22 +130,22 @@ impl Claims {
     }
 
     /// Reads the value under a key. It is asked of the server that leads: the others may be behind.
-    async fn find(&self, key: &str) -> Result<Found, NotClaimed> {
+    async fn find(&self, key: &str) -> Result<FoundClaim, NotClaimed> {
         let message = last_of(&self.bucket.stream, &format!("{}{key}", self.bucket.prefix)).await;
         let Some(message) = message.map_err(NotClaimed::NoAnswer)? else {
-            return Ok(Found { claim: None, revision: 0 });
+            return Ok(FoundClaim { claim: None, revision: 0 });
         };
         let revision = message.sequence;
         // Whoever gives an account back leaves a marker without a value.
         if message.payload.is_empty() {
-            return Ok(Found { claim: None, revision });
+            return Ok(FoundClaim { claim: None, revision });
         }
         let claim = serde_json::from_slice(&message.payload).map_err(|_| NotClaimed::Unread)?;
-        Ok(Found { claim: Some(claim), revision })
+        Ok(FoundClaim { claim: Some(claim), revision })
     }
 
     /// Tells that the launch of a claim has ended in order, or that its run is gone. A launch that was cut off has not ended.
-    async fn has_ended(&self, claim: &Claim) -> Result<bool, async_nats::Error> {
+    pub(super) async fn has_ended(&self, claim: &Claim) -> Result<bool, async_nats::Error> {
         let names = Names::of_run(&claim.run);
         let Some(stream) = find(&self.jetstream, &names).await? else { return Ok(true) };
         let Some(last) = last_of(&stream, &names.log).await? else { return Ok(false) };
@@ -172,11 +172,11 @@ async fn bucket(jetstream: &jetstream::Context, n_replicas: usize) -> Result<Sto
 }
 
 /// Tries of something that the servers have to answer in time.
-struct Tries {
+struct ClaimTries {
     until: Instant,
 }
 
-impl Tries {
+impl ClaimTries {
     fn begin() -> Self {
         Self { until: Instant::now() + ANSWERS }
     }

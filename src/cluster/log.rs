@@ -156,6 +156,13 @@ impl StreamLog {
     }
 }
 
+impl StreamLog {
+    /// Returns the number of the commit that the next one goes behind, 0 for none, and the name under which that is written.
+    pub(super) fn behind_what(&self) -> (u64, WriterId) {
+        (self.last.map_or(0, |last| last.sequence), self.writer)
+    }
+}
+
 impl Log for StreamLog {
     fn make(&mut self, copy: &RunCopy<'_>) -> Result<(), JournalError> {
         publish(&self.runtime, &self.jetstream, &self.stream, &self.names, copy)

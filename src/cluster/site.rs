@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::admission::Admission;
 use super::connection::{ANSWER, connect};
+use super::leading::{self, Ways};
 use super::log::StreamLog;
 use super::message::{Unread, WriterId};
 use super::replay::{NotReplayed, Place, replay};
@@ -20,9 +21,8 @@ use super::stream::{Names, NoStream, find, set_up};
 use crate::journal::run_copy::RunCopy;
 use crate::journal::stamped::Stamped;
 use crate::journal::{Journal, JournalError, RunKey};
-use crate::log::alone::Alone;
 use crate::log::seam::{Committed, Hold, Log, NotCommitted};
-use crate::log::server::{Lead, LedRun, LogServer, NotLed, NotRead};
+use crate::log::server::{Lead, LedRun, Listening, LogServer, NotLed, NotRead};
 use crate::wording::plain::plain;
 
 /// Oldest version of the server that has all that is asked of it.
@@ -104,6 +104,22 @@ impl Site {
         Ok(Arc::clone(connected.insert(made)))
     }
 
+    fn ways(&self, connected: &Connected) -> Ways {
+        let (runtime, jetstream) = (connected.runtime().handle().clone(), connected.jetstream.clone());
+        Ways { runtime, jetstream, n_replicas: self.settings.n_replicas }
+    }
+
+    /// Returns the one writer to the log of a run.
+    fn writer(&self, run_id: &str) -> Result<Arc<Mutex<StreamLog>>, NotRead> {
+        let connected = self.connected()?;
+        let mut runs = locked(&self.runs);
+        let run = runs.entry(run_id.to_owned()).or_default();
+        Ok(match &run.log {
+            Some(log) => Arc::clone(log),
+            None => Arc::clone(run.log.insert(Arc::new(Mutex::new(self.log_of(&connected, run_id, run)?)))),
+        })
+    }
+
     /// Opens the log behind all that was read of it; makes it for a run that was made here.
     fn log_of(&self, connected: &Connected, id: &str, run: &RunOfSite) -> Result<StreamLog, NotRead> {
         let (names, jetstream) = (Names::of_run(id), &connected.jetstream);
@@ -130,14 +146,7 @@ impl LogServer for Site {
     }
 
     fn open(&self, run_id: &str) -> Result<Box<dyn Log>, NotRead> {
-        let connected = self.connected()?;
-        let mut runs = locked(&self.runs);
-        let run = runs.entry(run_id.to_owned()).or_default();
-        let log = match &run.log {
-            Some(log) => Arc::clone(log),
-            None => Arc::clone(run.log.insert(Arc::new(Mutex::new(self.log_of(&connected, run_id, run)?)))),
-        };
-        Ok(Box::new(SharedLog(log)))
+        Ok(Box::new(SharedLog(self.writer(run_id)?)))
     }
 
     fn catch_up(&self, journal: &mut Journal, run: RunKey, run_id: &str) -> Result<(), NotRead> {
@@ -166,7 +175,14 @@ impl LogServer for Site {
     }
 
     fn lead(&self, led: &LedRun<'_>) -> Result<Box<dyn Lead>, NotLed> {
-        Alone.lead(led)
+        let connected = self.connected()?;
+        let behind = locked(&*self.writer(led.id)?).behind_what();
+        leading::lead(&self.ways(&connected), led, behind)
+    }
+
+    fn listen(&self, run_id: &str) -> Result<Box<dyn Listening>, NotRead> {
+        let connected = self.connected()?;
+        leading::listen(&self.ways(&connected), run_id).map_err(|error| NotRead::Unreachable(plain(&error.to_string())))
     }
 }
 

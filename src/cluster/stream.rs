@@ -13,7 +13,7 @@ use super::message::LARGEST;
 /// Version of the names, settings and subjects of a stream, as its metadata have it.
 const FORMAT: (&str, &str) = ("cutover.format", "1");
 
-/// Names of a run's stream and of the subjects that are stored in it.
+/// Names of a run's stream and of its subjects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Names {
     pub(super) stream: String,
@@ -23,13 +23,15 @@ pub(super) struct Names {
     plan: String,
     /// Commands to the launch.
     say: String,
+    /// Signs of life of whoever leads the run, which are not stored.
+    pub(super) beat: String,
 }
 
 impl Names {
     /// Returns the names for the id of a run, which has no character that means something in a subject.
     pub(super) fn of_run(id: &str) -> Self {
         let of = |what: &str| format!("cutover.{id}.{what}");
-        Self { stream: format!("cutover-{id}"), log: of("log"), plan: of("plan.*"), say: of("say") }
+        Self { stream: format!("cutover-{id}"), log: of("log"), plan: of("plan.*"), say: of("say"), beat: of("beat") }
     }
 
     /// Returns the id of the run that a stream of this name belongs to.

@@ -26,6 +26,7 @@ use crate::event::row::RowEvent;
 use crate::event::run::RunEvent;
 use crate::journal::{Journal, JournalError};
 use crate::ledger::standing::Phase;
+use crate::log::server::Lead;
 use crate::metrics::pace::TargetPace;
 use crate::observe::progress::Gauges;
 use crate::recorder::refusal::{NotRecorded, unless_to_lane};
@@ -41,11 +42,12 @@ impl Launch {
         runtime: Runtime,
         journal: Journal,
         signals: Option<Signals>,
+        lead: &mut dyn Lead,
     ) -> Result<Carried, CommandError> {
         let ended = runtime.block_on(async {
             let started = Instant::now();
             let parts = Assembly::build(self, journal, signals).await?;
-            let carried = self.begin_and_carry(&parts.work).await;
+            let carried = self.begin_and_carry(&parts.work, lead).await;
             self.end(parts, carried, started).await
         });
         signals::end_is_decided(ended.as_ref().map_or_else(CommandError::exit, |carried| carried.exit), &self.notices);
@@ -55,9 +57,10 @@ impl Launch {
     }
 
     /// Records that the launch begins, and takes commands while the rows are carried.
-    async fn begin_and_carry(&self, work: &Work) -> Result<(), Halted> {
+    async fn begin_and_carry(&self, work: &Work, lead: &mut dyn Lead) -> Result<(), Halted> {
         let Work { of_run: RunParts { driver, journal, .. }, given, commands, .. } = work;
         driver.begin_launch(self.beginning(journal, given.clone()).await?).await?;
+        lead.beat();
         // Until then the journal tells the time of the launch before it.
         let gates = work.lanes.clone();
         let _exporting = self.request.metrics.keep_up_to_date(move || paces(&gates));

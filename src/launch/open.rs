@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::accounts::account::Account;
 use super::accounts::credentials::fetch_credentials;
-use super::accounts::locks::lock_all;
+use super::accounts::locks::{led_accounts, lock_all};
 use super::closing::close_cut_off;
 use super::holding::as_begun;
 use super::inputs::Launch;
@@ -36,7 +36,9 @@ use crate::journal::read::runs::RunRecord;
 use crate::journal::tombstone::Tombstone;
 use crate::journal::{Journal, JournalError, RunKey};
 use crate::lock::Lock;
+use crate::log::alone::Alone;
 use crate::log::logs::Logs;
+use crate::log::server::{Before, Lead, LedRun};
 use crate::model::SourceId;
 use crate::model::state::SeenState;
 use crate::report::next::given::GivenByHand;
@@ -77,6 +79,7 @@ pub(crate) struct OpenLaunch {
     runtime: Runtime,
     /// Lock of the run, and those of its accounts.
     locks: (Lock, Vec<Lock>),
+    lead: Box<dyn Lead>,
     /// Signals, if they are listened to already.
     signals: Option<Signals>,
 }
@@ -118,6 +121,7 @@ struct HeldRun {
     run: RunKey,
     /// First event of the run, if this launch made it.
     begun: Option<Event>,
+    before: Before,
     locks: (Lock, Vec<Lock>),
 }
 
@@ -203,7 +207,7 @@ impl Ready<&PlanToLaunch<'_>> {
 impl Ready<RunToTakeUp> {
     /// Locks the accounts and fetches credentials. The journal is open, and the run was found in it.
     pub(crate) fn open(self) -> Result<Opened, CommandError> {
-        let (RunToTakeUp { mut journal, run, logs }, prepared) = self.split();
+        let (RunToTakeUp { mut journal, run, logs, before }, prepared) = self.split();
         let console = prepared.context.console;
         let runtime = runtime()?;
         let mut waits = LockWaits::new(&prepared.context.settings, &prepared.request);
@@ -222,7 +226,11 @@ impl Ready<RunToTakeUp> {
             beforehand::run(&journal, &journal.run(run.key)?, CheckFor::Launch)?;
         }
         logs.catch_up(&mut journal, run.key, &run.id)?;
-        let held = HeldRun { journal, run: run.key, begun: None, locks };
+        let before = match before {
+            Before::Unheard => Before::Unheard,
+            Before::Ended | Before::NotEnded => Before::of_run(&journal.run(run.key)?),
+        };
+        let held = HeldRun { journal, run: run.key, begun: None, before, locks };
         OpenLaunch::new(prepared, held, runtime, waits).map(Box::new).map(Opened::ToLaunch)
     }
 }
@@ -237,6 +245,23 @@ fn locked(
     let of_accounts = lock_all(&prepared.context, &prepared.accounts)?;
     fetch_credentials(runtime, &prepared.accounts)?;
     Ok((lock_of_run(journal, run)?, of_accounts))
+}
+
+/// Takes the lead of a run whose locks this process holds.
+fn take_lead(
+    prepared: &Prepared,
+    journal: &Journal,
+    run: &RunRecord,
+    before: Before,
+) -> Result<Box<dyn Lead>, CommandError> {
+    let led = LedRun {
+        id: &run.id,
+        launch: run.launches + 1,
+        accounts: &led_accounts(&prepared.accounts),
+        before,
+        last_event: journal.last_event_at(run.key)?,
+    };
+    Ok(prepared.context.logs.lead(&led)?)
 }
 
 /// Finds the run of a plan, or makes it, and locks it. Nothing stays locked after an error.
@@ -297,11 +322,17 @@ fn locked_run(
     if unfinished.run_key().is_some() && (now.launches != run.launches || run_key::has_ended(&journal, &now)?) {
         return Ok(Found::Again);
     }
+    let is_as_it_was = (now.launches, now.running) == (run.launches, run.running);
+    if !is_as_it_was && run_key::has_ended(&journal, &now)? {
+        // A launch on another machine has ended it.
+        return Ok(Found::Again);
+    }
     if begun.is_none() {
         tell_taken_up(context.console, &journal, &now)?;
     }
     tell_of_others(context, &journal, &lanes, run.key)?;
-    let held = HeldRun { journal, run: run.key, begun, locks: (of_run, of_accounts) };
+    let before = Before::of_run(&now);
+    let held = HeldRun { journal, run: run.key, begun, before, locks: (of_run, of_accounts) };
     Ok(Found::Run(Box::new(held), begun_with.map(Box::new)))
 }
 
@@ -344,9 +375,10 @@ fn has_ended(prepared: Prepared, run: RunRecord, exit: Exit) -> Opened {
 
 impl OpenLaunch {
     fn new(prepared: Prepared, held: HeldRun, runtime: Runtime, waits: LockWaits) -> Result<Self, CommandError> {
-        let HeldRun { mut journal, run, begun, locks } = held;
-        // Read under the lock: no other process writes to the run from here on.
+        let HeldRun { mut journal, run, begun, before, locks } = held;
+        // Read under the lock: no other process of this machine writes to the run from here on.
         let run = journal.run(run)?;
+        let lead = take_lead(&prepared, &journal, &run, before)?;
         console::speak_of_run(&run.id);
         prepared.request.metrics.of_run(journal.path(), &run);
         if begun.is_none() {
@@ -354,7 +386,7 @@ impl OpenLaunch {
         }
         journal.forget_stale_commands(run.key)?;
         let launch = Launch::new(prepared, run, begun);
-        Ok(Self { launch, journal, runtime, locks, signals: waits.into_signals() })
+        Ok(Self { launch, journal, runtime, locks, lead, signals: waits.into_signals() })
     }
 
     #[cfg(test)]
@@ -364,12 +396,12 @@ impl OpenLaunch {
 
     /// Begins, looks, tells, asks, carries, ends, and sums up. Holds the locks until the summary is printed.
     pub(crate) fn launch(self) -> Result<Exit, CommandError> {
-        let Self { launch, journal, runtime, locks, signals } = self;
-        let ended = launch.carry_out(runtime, journal, signals).and_then(|carried| {
+        let Self { launch, journal, runtime, locks, mut lead, signals } = self;
+        let ended = launch.carry_out(runtime, journal, signals, &mut *lead).and_then(|carried| {
             launch.notices.journal_is_at(&carried.journal);
             launch.sum_up(carried)
         });
-        drop(locks);
+        drop((lead, locks));
         ended.map_err(|error| launch.failed(error))
     }
 }
@@ -396,7 +428,7 @@ impl OpenApart {
     /// Begins, looks, and does what the request allows; sums nothing up.
     pub(crate) fn launch(self) -> Result<LaunchedApart, CommandError> {
         let Self { launch, journal, runtime, folder } = self;
-        let carried = launch.carry_out(runtime, journal, None)?;
+        let carried = launch.carry_out(runtime, journal, None, &mut Alone)?;
         let places = launch.accounts.iter().map(Account::place).collect();
         let Launch { run, settings, n_changes, .. } = launch;
         let Carried { exit, reason, journal } = carried;

@@ -98,7 +98,7 @@ impl Ready<RunToTakeUp> {
         found: RunToTakeUp,
         request: LaunchRequest,
     ) -> Result<Self, CommandError> {
-        let RunToTakeUp { journal, run, logs } = &found;
+        let RunToTakeUp { journal, run, logs, before: _ } = &found;
         request.must_spare(Path::new(&run.plan_path))?;
         let lanes = journal.lanes(run.key)?;
         // Rows that name no target go on in the profile that they were begun in.
@@ -137,8 +137,14 @@ impl<From> Ready<From> {
         (&self.from, &self.prepared.accounts)
     }
 
-    /// Returns the plan or run, and the rest. For [`open`](super::open) alone.
+    /// Returns the plan or run, and the rest. For whoever opens it, or stands by for it.
     pub(super) fn split(self) -> (From, Prepared) {
         (self.from, self.prepared)
+    }
+
+    /// Joins what was split again.
+    #[cfg(feature = "cluster")]
+    pub(super) fn joined(from: From, prepared: Prepared) -> Self {
+        Self { from, prepared }
     }
 }

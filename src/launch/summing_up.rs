@@ -66,6 +66,17 @@ impl Launch {
         Ok(exit)
     }
 
+    /// Does the same for a run that a launch on another machine has ended, and records nothing.
+    #[cfg(feature = "cluster")]
+    pub(super) fn sum_up_of_another(&self, carried: Carried) -> Result<Exit, CommandError> {
+        self.report_or_say_how_it_ended(&carried)?;
+        let summary = self.summary(&carried)?;
+        self.print(&summary)?;
+        let Carried { exit, reason, .. } = carried;
+        self.complain(exit, reason, &summary);
+        Ok(exit)
+    }
+
     /// Records again what the run had come to, if this launch has written a report and an earlier one could not deliver a result.
     fn settled(&self, carried: Carried) -> Result<Carried, CommandError> {
         if self.request.report.is_none() {

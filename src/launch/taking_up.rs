@@ -6,6 +6,7 @@ use crate::files;
 use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::log::logs::Logs;
+use crate::log::server::Before;
 use crate::report::next::NextCommands;
 use crate::verb::context::Context;
 use crate::verb::engine::logs_of_run;
@@ -21,6 +22,8 @@ pub(crate) struct RunToTakeUp {
     pub(crate) run: RunRecord,
     /// Logs among which that of the run is.
     pub(crate) logs: Logs,
+    /// Launch before the one that takes it up.
+    pub(super) before: Before,
 }
 
 impl RunToTakeUp {
@@ -28,22 +31,38 @@ impl RunToTakeUp {
     /// before the choice, and the chosen run again after it. Runs that were cut off with nothing left to do are closed.
     pub(crate) fn find(context: &Context, named: Option<&str>, otherwise: Otherwise) -> Result<Self, CommandError> {
         let path = &context.settings.journal;
+        // Only where others have runs as well is one looked for that the journal does not have.
+        let elsewhere = named.filter(|_| context.logs.leaves_within().is_some());
         if !path.exists() {
-            return Err(JournalError::Absent(path.clone()).into());
+            if elsewhere.is_none() {
+                return Err(JournalError::Absent(path.clone()).into());
+            }
+            // Who cannot be asked for the run leaves no file behind.
+            Journal::check_place(path)?;
+            context.logs.reach()?;
         }
         warn_of_an_open_folder(context);
         let mut journal = Journal::open(path)?;
         warn_of_a_copy(context, &journal)?;
         beforehand::runs(&journal)?;
         close_cut_off(context, &mut journal)?;
-        let run = meant::run_to_change(context, &journal, named, otherwise)?;
+        let run = match (meant::run_to_change(context, &journal, named, otherwise), elsewhere) {
+            (Err(CommandError::Journal(JournalError::UnknownRun(_) | JournalError::NoRuns)), Some(named)) => {
+                let brought = context.logs.bring(&mut journal, named)?;
+                journal.run(brought)?
+            }
+            (found, _) => found?,
+        };
         if journal.is_unrecorded(run.key)? {
             let instead = NextCommands::from_journal(&journal, &run, path)?.run_again();
             return Err(CommandError::NeverBegun { run: plain(&run.id), instead });
         }
         let logs = logs_of_run(context, &run)?;
+        logs.catch_up(&mut journal, run.key, &run.id)?;
+        let run = journal.run(run.key)?;
         beforehand::run(&journal, &run, CheckFor::Launch)?;
-        Ok(Self { journal, run, logs })
+        let before = Before::of_run(&run);
+        Ok(Self { journal, run, logs, before })
     }
 }
 

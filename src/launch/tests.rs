@@ -13,18 +13,21 @@ use super::taking_up::RunToTakeUp;
 use super::unfinished::Unfinished;
 use crate::console::Console;
 use crate::control::{By, Command};
+use crate::event::Event;
 use crate::event::kind::EventKind;
+use crate::event::lane::LaneId;
+use crate::event::row::RowEvent;
 use crate::event::run::RunEvent;
 use crate::journal::read::reopening::Reopen;
 use crate::journal::stored::EventOrder;
 use crate::journal::{Journal, JournalError, RunKey};
 use crate::lock::LockError;
 use crate::log::alone::Alone;
-use crate::log::appending::append_of_run;
+use crate::log::appending::{append, append_of_run};
 use crate::log::logs::Logs;
 use crate::log::memory::{LogLine, Memory, Shared};
 use crate::log::seam::Log;
-use crate::log::server::{Lead, LedRun, LogServer, NotLed, NotRead};
+use crate::log::server::{Lead, LedRun, Listening, LogServer, NotLed, NotRead};
 use crate::model::RowId;
 use crate::report::next::given::GivenByHand;
 use crate::settings::Settings;
@@ -123,7 +126,38 @@ fn a_launch_that_only_looks_has_its_journal_apart() {
 
 /// Logs in memory, by the ids of their runs.
 #[derive(Clone, Default)]
-struct LogsInMemory(Arc<Mutex<BTreeMap<String, Shared>>>);
+struct LogsInMemory(Arc<Mutex<BTreeMap<String, Shared>>>, Leads);
+
+/// Runs that another machine leads, and all that was told of leads of this one.
+#[derive(Clone, Default)]
+struct Leads {
+    elsewhere: Arc<Mutex<BTreeSet<String>>>,
+    told: Arc<Mutex<Vec<String>>>,
+}
+
+impl Leads {
+    fn tell(&self, what: String) {
+        self.told.lock().unwrap().push(what);
+    }
+
+    fn told(&self) -> Vec<String> {
+        std::mem::take(&mut self.told.lock().unwrap())
+    }
+}
+
+struct LeadInMemory(Leads);
+
+impl Lead for LeadInMemory {
+    fn beat(&mut self) {
+        self.0.tell("beat".to_owned());
+    }
+}
+
+impl Drop for LeadInMemory {
+    fn drop(&mut self) {
+        self.0.tell("given back".to_owned());
+    }
+}
 
 impl LogsInMemory {
     fn logs(&self) -> Logs {
@@ -173,7 +207,15 @@ impl LogServer for LogsInMemory {
     }
 
     fn lead(&self, led: &LedRun<'_>) -> Result<Box<dyn Lead>, NotLed> {
-        Alone.lead(led)
+        self.1.tell(format!("launch {}, {:?}", led.launch, led.before));
+        if self.1.elsewhere.lock().unwrap().contains(led.id) {
+            return Err(NotLed::Led { run: led.id.to_owned(), by: None });
+        }
+        Ok(Box::new(LeadInMemory(self.1.clone())))
+    }
+
+    fn listen(&self, run_id: &str) -> Result<Box<dyn Listening>, NotRead> {
+        Alone.listen(run_id)
     }
 }
 
@@ -199,6 +241,20 @@ fn lines_of(journal: &Journal, run: RunKey) -> Vec<LogLine> {
     });
     read.unwrap();
     lines
+}
+
+fn began(launch: u32) -> RunEvent {
+    RunEvent::LaunchBegan {
+        launch,
+        verb: "resume".to_owned(),
+        pid: 1,
+        host: String::new(),
+        user: None,
+        who: Who::default(),
+        version: String::new(),
+        given: GivenByHand::new(),
+        cut_off_ms: 0,
+    }
 }
 
 #[test]
@@ -235,20 +291,9 @@ fn every_event_of_a_journal_is_in_the_log_of_its_run_whichever_verb_it_is_of() {
     go_on("reconcile", LaunchRequest::new("reconcile", Consent::NothingIsSent));
 
     // Cut off after its last verdict, and closed by whoever comes next, with the plan of the way back.
-    let cut_off = RunEvent::LaunchBegan {
-        launch: 5,
-        verb: "resume".to_owned(),
-        pid: 1,
-        host: String::new(),
-        user: None,
-        who: Who::default(),
-        version: String::new(),
-        given: GivenByHand::new(),
-        cut_off_ms: 0,
-    };
     let mut journal = Journal::open(&path).unwrap();
     let id = journal.run(run).unwrap().id;
-    append_of_run(&mut journal, &mut *context.logs.of_run(&id).unwrap(), run, cut_off).unwrap();
+    append_of_run(&mut journal, &mut *context.logs.of_run(&id).unwrap(), run, began(5)).unwrap();
     drop(journal);
     std::fs::write(folder.path().join("plan.csv"), "source_id,copystate,expect_copystate\nvm-1,syncing,stopped\n")
         .unwrap();
@@ -260,4 +305,39 @@ fn every_event_of_a_journal_is_in_the_log_of_its_run_whichever_verb_it_is_of() {
     let n = |kind: &str| lines_of(&journal, run).iter().filter(|line| line.kind == kind).count();
     assert_eq!([n("launch_began"), n("launch_ended")], [5, 5]);
     assert_eq!([n("controlled"), n("row_reopened")], [2, 1], "skipped, and sent after all");
+}
+
+#[test]
+fn a_run_that_another_machine_leads_is_not_launched_and_ours_is_told_of_from_its_beginning_to_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut context, args_of_plan) = context(folder.path(), "sandbox");
+    let logs = LogsInMemory::default();
+    context.logs = logs.logs();
+    let (path, leads) = (folder.path().join("night.db"), logs.1.clone());
+    let plan = PlanToLaunch::read(&context, &args_of_plan).unwrap();
+    let run = opened(&plan).unwrap().run().clone();
+    assert_eq!(leads.told(), ["launch 1, Ended", "given back"]);
+    opened(&plan).unwrap().launch().unwrap();
+    assert_eq!(leads.told(), ["launch 1, Ended", "beat", "given back"]);
+
+    let mut journal = Journal::open(&path).unwrap();
+    let kinds = [began(2).into(), RowEvent::Reopened { cause: String::new() }.about(RowId(1))];
+    let mut events = kinds.map(|kind: EventKind| {
+        Event::unnumbered(if kind.row().is_some() { LaneId(1) } else { LaneId::RUN }, None, kind)
+    });
+    let mut log = context.logs.of_run(&run.id).unwrap();
+    append(journal.begin_append(run.key).unwrap(), &mut *log, &mut events).unwrap();
+    leads.elsewhere.lock().unwrap().insert(run.id.clone());
+    let resume = || {
+        let found = RunToTakeUp::find(&context, None, Otherwise::LaunchedLast).unwrap();
+        let request = LaunchRequest::to_send("resume", &args(&[])).unwrap();
+        Ready::to_go_on(&context, found, request).unwrap().open()
+    };
+    let refused = resume().err();
+    assert!(matches!(refused, Some(CommandError::NotLed(NotLed::Led { .. }))), "{refused:?}");
+    assert_eq!(leads.told(), ["launch 3, NotEnded"]);
+    leads.elsewhere.lock().unwrap().clear();
+    resume().unwrap().launch().unwrap();
+    assert_eq!(leads.told(), ["launch 3, NotEnded", "beat", "given back"]);
+    logs.have_all_of(&path);
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::appending::{append, append_taken, events_of};
+use super::beat::Beat;
 use super::making::make_run;
 use super::seam::{Committed, Hold, Log, NotCommitted};
-use super::server::{Lead, LedRun, LogServer, NotLed, NotRead};
+use super::server::{Lead, LedRun, Listening, LogServer, NotLed, NotRead};
 use crate::event::Event;
 use crate::event::kind::EventKind;
 use crate::event::lane::LaneId;
@@ -65,10 +66,21 @@ impl LogServer for Alone {
     fn lead(&self, _: &LedRun<'_>) -> Result<Box<dyn Lead>, NotLed> {
         Ok(Box::new(Alone))
     }
+
+    fn listen(&self, _: &str) -> Result<Box<dyn Listening>, NotRead> {
+        Ok(Box::new(Alone))
+    }
 }
 
 impl Lead for Alone {
     fn beat(&mut self) {}
+}
+
+impl Listening for Alone {
+    /// Hears nobody.
+    fn beat_within(&mut self, _: Duration) -> Option<Beat> {
+        None
+    }
 }
 
 /// Appends to runs that have no other log: tests and benchmarks make histories so.

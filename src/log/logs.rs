@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::alone::Alone;
 use super::seam::Log;
-use super::server::{Lead, LedRun, LogServer, NotLed, NotRead};
+use super::server::{Lead, LedRun, Listening, LogServer, NotLed, NotRead};
 use crate::journal::{Journal, RunKey};
 
 /// Handle to the server of logs of this process.
@@ -38,7 +38,6 @@ impl Logs {
     }
 
     /// Copies a run into a journal, see [`LogServer::bring`].
-    #[cfg_attr(not(test), expect(dead_code, reason = "no verb reads a run from elsewhere yet"))]
     pub(crate) fn bring(&self, journal: &mut Journal, named: &str) -> Result<RunKey, NotRead> {
         self.0.bring(journal, named)
     }
@@ -49,9 +48,14 @@ impl Logs {
     }
 
     /// Takes the lead of a run, see [`LogServer::lead`].
-    #[cfg_attr(not(test), expect(dead_code, reason = "no launch takes a lead yet"))]
     pub(crate) fn lead(&self, led: &LedRun<'_>) -> Result<Box<dyn Lead>, NotLed> {
         self.0.lead(led)
+    }
+
+    /// Begins to listen for whoever leads a run, see [`LogServer::listen`].
+    #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "a machine that is alone listens to nobody"))]
+    pub(crate) fn listen(&self, run_id: &str) -> Result<Box<dyn Listening>, NotRead> {
+        self.0.listen(run_id)
     }
 }
 
@@ -59,6 +63,7 @@ impl Logs {
 mod tests {
     use super::*;
     use crate::journal::JournalError;
+    use crate::log::server::{Before, LedAccount};
     use crate::log::suite::make_run;
 
     #[test]
@@ -72,7 +77,8 @@ mod tests {
         assert_eq!(logs.bring(&mut journal, "r").unwrap(), run);
         let absent = logs.bring(&mut journal, "s").unwrap_err();
         assert!(matches!(absent, NotRead::Journal(JournalError::UnknownRun(_))), "{absent}");
-        let accounts = [("sandbox".to_owned(), "one".to_owned())];
-        logs.lead(&LedRun { id: "r1", accounts: &accounts }).unwrap().beat();
+        let accounts = [LedAccount { key: "0".to_owned(), name: "one".to_owned() }];
+        let led = LedRun { id: "r1", launch: 1, accounts: &accounts, before: Before::NotEnded, last_event: None };
+        logs.lead(&led).unwrap().beat();
     }
 }

@@ -3,7 +3,11 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
+use super::beat::Beat;
 use super::seam::Log;
+use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError, RunKey};
 use crate::lock::Owner;
 use crate::wording::plain::plain;
@@ -27,24 +31,63 @@ pub(crate) trait LogServer: Send + Sync {
     /// `None` where nobody can.
     fn leaves_within(&self) -> Option<Duration>;
 
-    /// Takes the lead of a run: nobody else may lead it, nor another run with one of its accounts, until what is returned is dropped.
+    /// Takes the lead of a run: nobody else leads it, as far as can be heard, and no other run has one of its accounts. It is decided by
+    /// the first commit of the launch, which is refused where another one was faster.
     fn lead(&self, led: &LedRun<'_>) -> Result<Box<dyn Lead>, NotLed>;
+
+    /// Begins to listen for whoever leads a run.
+    fn listen(&self, run_id: &str) -> Result<Box<dyn Listening>, NotRead>;
 }
 
-/// Lead of a run, which is given back when this is dropped.
+/// Lead of a run. Once it is dropped, nothing is told any more, and accounts are given back unless the launch began and did not end.
 pub(crate) trait Lead: Send {
     /// Tells all others each second, from here on, that the run is led.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no launch takes a lead yet"))]
     fn beat(&mut self);
 }
 
-/// Run to be led, with all that nobody else may lead meanwhile.
+/// Ear for the beats of a run.
+#[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "a machine that is alone listens to nobody"))]
+pub(crate) trait Listening: Send {
+    /// Returns the next beat, if there is one in that time.
+    fn beat_within(&mut self, time: Duration) -> Option<Beat>;
+}
+
+/// Run to be led, with all that nobody else may have meanwhile.
+#[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "a machine that is alone asks nobody"))]
 pub(crate) struct LedRun<'r> {
-    #[expect(dead_code, reason = "no launch takes a lead yet")]
     pub(crate) id: &'r str,
-    /// Endpoint and account of each lane.
-    #[expect(dead_code, reason = "no launch takes a lead yet")]
-    pub(crate) accounts: &'r [(String, String)],
+    /// Number of the launch that is to lead it.
+    pub(crate) launch: u32,
+    pub(crate) accounts: &'r [LedAccount],
+    pub(crate) before: Before,
+    /// Time of the last event of the run.
+    pub(crate) last_event: Option<Timestamp>,
+}
+
+/// Account of a run, to be used by no other run.
+#[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "a machine that is alone asks nobody"))]
+pub(crate) struct LedAccount {
+    /// Digest of endpoint and account, the same on all hosts.
+    pub(crate) key: String,
+    pub(crate) name: String,
+}
+
+/// Launch before the one that is to lead a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Before {
+    /// No launch, or one that ended in order.
+    Ended,
+    /// Launch that did not end, and may go on elsewhere.
+    NotEnded,
+    /// Launch that did not end, and was not heard any more.
+    #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "a machine that is alone listens to nobody"))]
+    Unheard,
+}
+
+impl Before {
+    pub(crate) fn of_run(run: &RunRecord) -> Self {
+        if run.running { Before::NotEnded } else { Before::Ended }
+    }
 }
 
 /// Reason for which the log of a run was not read. A text of what is wrong with it names lane and message.
@@ -69,7 +112,7 @@ pub(crate) enum NotRead {
 
 /// Reason for which a run is not led by this process.
 #[derive(Debug, thiserror::Error)]
-#[cfg_attr(not(test), expect(dead_code, reason = "no launch takes a lead yet"))]
+#[cfg_attr(not(any(test, feature = "cluster")), expect(dead_code, reason = "a machine that is alone leads its runs"))]
 pub(crate) enum NotLed {
     #[error("another launch leads run {}: {}; nothing was sent", plain(run), by.as_ref().map_or_else(
         || "it does not say who it is".to_owned(),
@@ -81,9 +124,20 @@ pub(crate) enum NotLed {
         plain(run)
     )]
     AccountTaken { account: String, run: String, by: Box<Owner> },
-    #[error("the clocks of this machine and of {} are {} s apart; nothing was sent", plain(host), apart.as_secs())]
-    OtherClock { host: String, apart: Duration },
-    /// Each server with the reason, without what is secret.
-    #[error("the servers of the log cannot be used: {0}; nothing was sent")]
-    Unreachable(String),
+    #[error(
+        "the account `{}` is that of run {}, which has not ended, and of whose launch nothing is heard ({by}); nothing was sent",
+        plain(account),
+        plain(run)
+    )]
+    AccountLeft { account: String, run: String, by: Box<Owner> },
+    #[error("something that this cutover cannot read is recorded for the account `{}`; nothing was sent", plain(.0))]
+    AccountUnread(String),
+    #[error("the clock of this machine has {here:.0}, and {} {there:.0}; nothing was sent", plain(clock))]
+    OtherClock { clock: String, there: Timestamp, here: Timestamp },
+    #[error(transparent)]
+    Log(#[from] NotRead),
 }
+
+/// Largest difference between two clocks with which a launch takes a run over: what it recorded would have times that mean nothing.
+#[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "a machine that is alone has one clock"))]
+pub(crate) const APART: Duration = Duration::from_secs(30);

@@ -98,6 +98,10 @@ impl CommandError {
             ),
             CommandError::BegunAlone(_) => ErrorEntry::said(Usage, "leave `--engine` out"),
             CommandError::Lock(error) => entry_of_lock(error),
+            CommandError::NothingToFollow(run) => ErrorEntry::typed(Usage, |here| {
+                format!("`{}` goes on with it", here.reads(&format!("resume {}", shell_word(run))))
+            }),
+            CommandError::StoodBy { exit, .. } => ErrorEntry::said(*exit, "run the same command again to stand by"),
             CommandError::StillLocked { exit, lock, .. } => entry_of_lock(lock).ending_with(*exit),
             CommandError::KeyOfAnother { run, .. } => ErrorEntry::typed(Usage, move |here| {
                 format!("another slot has another key; `{}` shows that run", here.reads(&format!("status {run}")))
@@ -310,10 +314,14 @@ fn entry_of_lead(error: &NotLed) -> ErrorEntry<'_> {
         NotLed::Led { run, .. } | NotLed::AccountTaken { run, .. } => {
             ErrorEntry::typed(Exit::Locked, |here| hint_of_status(run, here))
         }
+        NotLed::AccountLeft { run, .. } => ErrorEntry::typed(Exit::Locked, |here| {
+            format!("`{}` goes on with it", here.reads(&format!("resume {} --engine URL", shell_word(run))))
+        }),
+        NotLed::AccountUnread(_) => ErrorEntry::said(Exit::Locked, "use the newer cutover"),
         NotLed::OtherClock { .. } => {
             ErrorEntry::said(Exit::Refused, "set both by one source of time (NTP), and run the same command again")
         }
-        NotLed::Unreachable(_) => entry_of_log_servers(),
+        NotLed::Log(error) => entry_of_log(error),
     }
 }
 
@@ -388,7 +396,6 @@ fn hint_after_changes(late: &AfterChanges, here: &Here) -> Option<String> {
 mod tests {
     use std::ffi::OsString;
     use std::path::PathBuf;
-    use std::time::Duration;
 
     use super::*;
     use crate::journal::{JournalError, LogError};
@@ -481,7 +488,7 @@ mod tests {
         let account = || "a".to_owned();
         let status = "`cutover status r1 --journal n.db` shows where it stands";
         let servers = "look at the servers and at the way to them, and run the same command again";
-        let errors: [(CommandError, Exit, &str); 10] = [
+        let errors: [(CommandError, Exit, &str); 12] = [
             (
                 NotRead::Untrue { run: run(), why: why() }.into(),
                 Exit::Integrity,
@@ -495,11 +502,17 @@ mod tests {
             (NotLed::Led { run: run(), by: Some(by()) }.into(), Exit::Locked, status),
             (NotLed::AccountTaken { account: account(), run: run(), by: by() }.into(), Exit::Locked, status),
             (
-                NotLed::OtherClock { host: run(), apart: Duration::from_secs(70) }.into(),
+                NotLed::AccountLeft { account: account(), run: run(), by: by() }.into(),
+                Exit::Locked,
+                "`cutover resume r1 --engine URL --journal n.db` goes on with it",
+            ),
+            (NotLed::AccountUnread(account()).into(), Exit::Locked, "use the newer cutover"),
+            (
+                NotLed::OtherClock { clock: run(), there: owner.since, here: owner.since }.into(),
                 Exit::Refused,
                 "set both by one source of time (NTP)",
             ),
-            (NotLed::Unreachable(why()).into(), Exit::Unreachable, servers),
+            (NotLed::Log(NotRead::Unreachable(why())).into(), Exit::Unreachable, servers),
         ];
         let here = here(&[("journal", "n.db")], &[]);
         for (error, exit, hint) in errors {

@@ -86,6 +86,13 @@ pub(crate) enum CommandError {
     BegunAlone(String),
     #[error(transparent)]
     Lock(#[from] LockError),
+    #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "a machine that is alone stands by for nobody"))]
+    #[error("run {} has no log besides its journal: no other machine can lead it", plain(.0))]
+    NothingToFollow(String),
+    /// A launch that stood by for another one, until a signal came.
+    #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "a machine that is alone stands by for nobody"))]
+    #[error("{why} while it stood by for run {}; nothing was sent", plain(run))]
+    StoodBy { exit: Exit, why: String, run: String },
     /// A launch that waited for a lock and gave up before it began.
     #[error("{why}: {lock}; nothing was sent")]
     StillLocked { exit: Exit, why: String, lock: Box<LockError> },

@@ -8,12 +8,13 @@ use jiff::Timestamp;
 use super::proxy::Proxy;
 use super::server::{Server, program, until};
 use super::site::Site;
-use crate::cluster::beat::{Beat, Beating, Hearing};
+use crate::cluster::beat::{BeatListener, Beating};
 use crate::cluster::claims::{Claim, Claims, NotClaimed};
 use crate::event::Event;
 use crate::event::lane::LaneId;
 use crate::event::run::RunEvent;
 use crate::exit::Exit;
+use crate::log::beat::Beat;
 use crate::log::suite::waited;
 
 const KEY: &str = "account.0123456789abcdef0123456789abcdef";
@@ -166,7 +167,7 @@ fn a_beat_is_heard_each_second_until_it_ends_and_none_that_waited_for_a_connecti
     let Some(bucket) = Bucket::new() else { return };
     let (handle, subject) = (bucket.site.runtime.handle(), "cutover.r1.beat".to_owned());
     let listener = bucket.direct.client();
-    let mut hearing = bucket.site.runtime.block_on(Hearing::begin(&listener, subject.clone())).unwrap();
+    let mut hearing = bucket.site.runtime.block_on(BeatListener::begin(&listener, subject.clone())).unwrap();
     let mut heard = |time| bucket.site.runtime.block_on(hearing.next_within(Duration::from_millis(time)));
     assert_eq!(heard(100), None);
     let beat = Beat::of_launch(3, "3-ab".to_owned());

@@ -1,27 +1,13 @@
 //! Three servers that replicate the stream.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream;
 use rustix::process::Signal;
 
-use super::server::{Server, free_port, program, until};
+use super::server::{Server, program, three, until};
 use super::site::Site;
 use crate::log::suite::{SuiteWriter, lines_of, waited};
-
-/// Starts three servers that know each other.
-fn three(program: &Path) -> Vec<Server> {
-    let routes = [(); 3].map(|()| free_port());
-    let all = routes.map(|port| format!("nats://127.0.0.1:{port}")).join(", ");
-    let server = |(nth, route): (usize, &u16)| {
-        let cluster = format!("cluster {{ name: three, listen: 127.0.0.1:{route}, routes: [{all}] }}\n");
-        let mut server = Server::new(program, &format!("n{nth}"), free_port(), &cluster);
-        server.start();
-        server
-    };
-    routes.iter().enumerate().map(server).collect()
-}
 
 /// A run on three servers, and a writer of it.
 struct Replicated {

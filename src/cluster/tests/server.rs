@@ -87,6 +87,19 @@ impl Drop for Server {
     }
 }
 
+/// Starts three servers that know each other.
+pub(super) fn three(program: &Path) -> Vec<Server> {
+    let routes = [(); 3].map(|()| free_port());
+    let all = routes.map(|port| format!("nats://127.0.0.1:{port}")).join(", ");
+    let server = |(nth, route): (usize, &u16)| {
+        let cluster = format!("cluster {{ name: three, listen: 127.0.0.1:{route}, routes: [{all}] }}\n");
+        let mut server = Server::new(program, &format!("n{nth}"), free_port(), &cluster);
+        server.start();
+        server
+    };
+    routes.iter().enumerate().map(server).collect()
+}
+
 /// Returns a port that was free a moment ago: a server that is started again has to have the same one.
 pub(super) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()

@@ -9,21 +9,34 @@ use super::account::Account;
 use crate::files;
 use crate::journal;
 use crate::lock::{Lock, LockError};
+use crate::log::server::LedAccount;
 use crate::settings::directories::state_directory;
 use crate::verb::context::Context;
 use crate::verb::error::CommandError;
 
 /// Takes one lock for each account at each endpoint, in the order of their keys. Accounts that share a key share a lock.
 pub(in crate::launch) fn lock_all(context: &Context, accounts: &[Account]) -> Result<Vec<Lock>, CommandError> {
-    let keys: BTreeMap<String, &Account> =
-        accounts.iter().rev().filter_map(|account| Some((account.lock_key()?, account))).collect();
-    let locks = keys.iter().map(|(key, account)| lock(context, account, key));
+    let locks = keyed(accounts).into_iter().map(|(key, account)| lock(context, account, &key));
     Ok(locks.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+}
+
+/// Returns the accounts as all hosts know them, in the order of their keys.
+pub(in crate::launch) fn led_accounts(accounts: &[Account]) -> Vec<LedAccount> {
+    let led = |(key, account): (String, &Account)| LedAccount { key: digest(&key), name: account.account().to_owned() };
+    keyed(accounts).into_iter().map(led).collect()
+}
+
+fn keyed(accounts: &[Account]) -> BTreeMap<String, &Account> {
+    accounts.iter().rev().filter_map(|account| Some((account.lock_key()?, account))).collect()
+}
+
+fn digest(key: &str) -> String {
+    journal::chain::hex(&Sha256::digest(key)[..16])
 }
 
 /// Takes the lock in the first folder that works. Warns and returns `None` if none does: the run is then not protected.
 fn lock(context: &Context, account: &Account, key: &str) -> Result<Option<Lock>, CommandError> {
-    let name = format!("{}.lock", journal::chain::hex(&Sha256::digest(key)[..16]));
+    let name = format!("{}.lock", digest(key));
     let what = format!("account `{}` at {}", account.account(), account.destination);
     let unnoticed = "another run of this account would not be noticed";
     let mut folders = lock_folders().peekable();

@@ -121,6 +121,10 @@ pub(crate) enum Verb {
         of_launch: SettingFlags<OfLaunch>,
         #[command(flatten)]
         engine: SettingFlags<OfEngine>,
+        /// Follow the run that another machine leads, and go on with it when that is not heard for seven seconds
+        #[cfg(feature = "cluster")]
+        #[arg(long, requires = "yes", help_heading = "Engine")]
+        standby: bool,
     },
     /// Open the rows again that did not get on target, and run
     #[command(after_help = codes::of_launches())]
