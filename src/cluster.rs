@@ -9,6 +9,7 @@ mod beat;
 mod claims;
 mod connection;
 mod leading;
+mod listing;
 mod log;
 mod message;
 mod plan;

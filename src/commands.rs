@@ -9,6 +9,8 @@ use crate::verb::error::CommandError;
 mod approve;
 mod audit;
 mod check;
+#[cfg(feature = "cluster")]
+mod collect;
 mod config;
 mod control;
 mod doctor;
@@ -65,6 +67,8 @@ pub(crate) fn dispatch(context: &Context, verb: Verb) -> Result<ProcessEnd, Comm
         Verb::Rollback { run, output, force } => {
             rollback::rollback(context, run.run.as_deref(), output.as_deref(), force)
         }
+        #[cfg(feature = "cluster")]
+        Verb::Collect { run, .. } => collect::collect(context, &run),
         Verb::Runs { runs, .. } => runs::runs(context, &runs),
         Verb::Explain { source_id, run } => explain::explain(context, run.as_deref(), &source_id),
         Verb::Report { run, format, output } => report::report(context, run.run.as_deref(), format, output.as_deref()),

@@ -143,7 +143,6 @@ pub mod audit;
 mod child;
 mod clock;
 #[cfg(feature = "cluster")]
-#[cfg_attr(not(test), expect(dead_code, reason = "its tests alone call it, until a verb leads a run by a log"))]
 mod cluster;
 mod commands;
 mod console;

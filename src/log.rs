@@ -12,6 +12,8 @@ pub(crate) mod making;
 #[cfg(test)]
 pub(crate) mod memory;
 pub(crate) mod seam;
+#[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "the journal is the only server that is built in"))]
+pub(crate) mod served;
 pub(crate) mod server;
 pub(crate) mod stamp;
 #[cfg(test)]

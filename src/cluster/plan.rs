@@ -143,7 +143,7 @@ pub(super) fn bring(
 }
 
 /// Reads the record, and checks that the stream has it and its parts once each, and nothing besides.
-async fn read_record(stream: &Stream, names: &Names) -> Result<CopyRecord, NotBrought> {
+pub(super) async fn read_record(stream: &Stream, names: &Names) -> Result<CopyRecord, NotBrought> {
     let text = read_text(stream, &names.part(RECORD)).await?.ok_or(NotBrought::Unmade)?;
     let record = CopyRecord::read(&text)?;
     if names.stream != Names::of_run(record.id()).stream {

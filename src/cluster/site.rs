@@ -13,15 +13,19 @@ use tokio::time::timeout;
 use super::admission::Admission;
 use super::connection::{ANSWER, connect};
 use super::leading::{self, Ways};
+use super::listing::list;
 use super::log::StreamLog;
 use super::message::{Unread, WriterId};
+use super::plan::{NotBrought, bring, runs};
 use super::replay::{NotReplayed, Place, replay};
 use super::servers::EngineSettings;
 use super::stream::{Names, NoStream, find, set_up};
+use crate::journal::run_copy::NotCopied;
 use crate::journal::run_copy::RunCopy;
 use crate::journal::stamped::Stamped;
 use crate::journal::{Journal, JournalError, RunKey};
 use crate::log::seam::{Committed, Hold, Log, NotCommitted};
+use crate::log::served::ServedRun;
 use crate::log::server::{Lead, LedRun, Listening, LogServer, NotLed, NotRead};
 use crate::wording::plain::plain;
 
@@ -123,7 +127,6 @@ impl Site {
     /// Opens the log behind all that was read of it; makes it for a run that was made here.
     fn log_of(&self, connected: &Connected, id: &str, run: &RunOfSite) -> Result<StreamLog, NotRead> {
         let (names, jetstream) = (Names::of_run(id), &connected.jetstream);
-        let no_answer = |error: &(dyn Error + 'static)| NotRead::Unreachable(told(error));
         let found = connected.wait(find(jetstream, &names)).map_err(|error| no_answer(&error))?;
         let n_replicas = match (&found, &run.read) {
             (Some(stream), _) => stream.cached_info().config.num_replicas,
@@ -162,12 +165,45 @@ impl LogServer for Site {
     }
 
     fn bring(&self, journal: &mut Journal, named: &str) -> Result<RunKey, NotRead> {
-        let run = match journal.find_run(named) {
-            Err(JournalError::UnknownRun(_)) => return Err(NotRead::NoRun(named.to_owned())),
-            found => found?,
+        let (id, connected) = (self.find(named)?, self.connected()?);
+        let runtime = connected.runtime().handle();
+        let run = bring(runtime, &connected.jetstream, &Names::of_run(&id), journal);
+        let run = run.map_err(|error| not_brought(&id, error))?;
+        self.catch_up(journal, run, &id)?;
+        Ok(run)
+    }
+
+    fn find(&self, named: &str) -> Result<String, NotRead> {
+        let connected = self.connected()?;
+        let ids = connected.wait(runs(&connected.jetstream)).map_err(|error| no_answer(&*error))?;
+        if ids.iter().any(|id| id == named) {
+            return Ok(named.to_owned());
+        }
+        let mut found: Vec<String> = ids.into_iter().filter(|id| !named.is_empty() && id.starts_with(named)).collect();
+        match found.len() {
+            0 => Err(NotRead::NoRun(named.to_owned())),
+            1 => Ok(found.remove(0)),
+            _ => Err(JournalError::AmbiguousRun { prefix: named.to_owned(), candidates: found }.into()),
+        }
+    }
+
+    fn runs(&self, id: Option<&str>) -> Result<Vec<ServedRun>, NotRead> {
+        let connected = self.connected()?;
+        let listed = async {
+            let ids = match id {
+                Some(id) => vec![id.to_owned()],
+                None => runs(&connected.jetstream).await?,
+            };
+            list(&connected.jetstream, ids).await
         };
-        self.catch_up(journal, run.key, &run.id)?;
-        Ok(run.key)
+        connected.wait(listed).map_err(|error| no_answer(&*error))
+    }
+
+    fn forget(&self, id: &str) -> Result<(), NotRead> {
+        let connected = self.connected()?;
+        locked(&self.runs).remove(id);
+        let removed = connected.wait(async { connected.jetstream.delete_stream(&Names::of_run(id).stream).await });
+        removed.map(drop).map_err(|error| no_answer(&error))
     }
 
     fn leaves_within(&self) -> Option<Duration> {
@@ -238,6 +274,29 @@ fn told(error: &(dyn Error + 'static)) -> String {
         if all.contains(&cause) { all } else { format!("{all}: {cause}") }
     });
     plain(&all)
+}
+
+fn no_answer(error: &(dyn Error + 'static)) -> NotRead {
+    NotRead::Unreachable(told(error))
+}
+
+fn not_brought(run: &str, error: NotBrought) -> NotRead {
+    let (run, why) = (run.to_owned(), told(&error));
+    match error {
+        NotBrought::Copy(NotCopied::Journal(error)) => NotRead::Journal(error),
+        NotBrought::NoAnswer(_) | NotBrought::Spool(_) => NotRead::Unreachable(why),
+        NotBrought::Gone => NotRead::NoRun(run),
+        NotBrought::Unmade => NotRead::Unmade(run),
+        NotBrought::Copy(NotCopied::Newer { .. })
+        | NotBrought::Unread { source: Unread::Newer { .. } | Unread::UnknownKind { .. }, .. } => {
+            NotRead::Newer { run, why }
+        }
+        NotBrought::NotOnce { .. }
+        | NotBrought::Stranger { .. }
+        | NotBrought::OfOther { .. }
+        | NotBrought::Unread { .. }
+        | NotBrought::Copy(_) => NotRead::Untrue { run, why },
+    }
 }
 
 fn not_read(run: &str, error: NotReplayed) -> NotRead {

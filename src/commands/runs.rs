@@ -14,7 +14,14 @@ use crate::verb::journal;
 use crate::verb::results::{print, print_json};
 use crate::wording::amounts::count;
 
+#[cfg(feature = "cluster")]
+mod served;
+
 pub(super) fn runs(context: &Context, args: &RunsArgs) -> Result<Exit, CommandError> {
+    #[cfg(feature = "cluster")]
+    if context.layers.is_by_flag(crate::settings::key::ENGINE) {
+        return served::list(context);
+    }
     let RunsArgs { since, unfinished, failed, limit } = *args;
     let since = since.map(|since| begins_at(context, since)).transpose()?;
     let journal = journal::to_read(context)?;

@@ -27,15 +27,15 @@ const LARGEST: usize = 512 << 10;
 #[serde(deny_unknown_fields)]
 pub(crate) struct MadeRun {
     pub(crate) id: String,
-    pub(super) plan_path: String,
+    pub(crate) plan_path: String,
     pub(super) plan_digest: String,
-    pub(super) n_rows: u32,
+    pub(crate) n_rows: u32,
     pub(super) endpoint: String,
     pub(super) account: String,
     /// As they are spelled.
     pub(super) settings: String,
     /// In milliseconds since 1970.
-    pub(super) created_at: i64,
+    pub(crate) created_at: i64,
     pub(super) rules: String,
     pub(super) run_key: Option<String>,
     pub(super) lanes: Vec<LanePlace>,
@@ -141,6 +141,10 @@ impl CopyRecord {
 
     pub(crate) fn id(&self) -> &str {
         &self.run.id
+    }
+
+    pub(crate) fn made(&self) -> &MadeRun {
+        &self.run
     }
 
     pub(crate) fn n_parts(&self) -> u32 {

@@ -27,6 +27,7 @@ use crate::log::appending::{append, append_of_run};
 use crate::log::logs::Logs;
 use crate::log::memory::{LogLine, Memory, Shared};
 use crate::log::seam::Log;
+use crate::log::served::ServedRun;
 use crate::log::server::{Lead, LedRun, Listening, LogServer, NotLed, NotRead};
 use crate::model::RowId;
 use crate::report::next::given::GivenByHand;
@@ -200,6 +201,18 @@ impl LogServer for LogsInMemory {
 
     fn bring(&self, journal: &mut Journal, named: &str) -> Result<RunKey, NotRead> {
         Alone.bring(journal, named)
+    }
+
+    fn find(&self, named: &str) -> Result<String, NotRead> {
+        Alone.find(named)
+    }
+
+    fn runs(&self, id: Option<&str>) -> Result<Vec<ServedRun>, NotRead> {
+        Alone.runs(id)
+    }
+
+    fn forget(&self, id: &str) -> Result<(), NotRead> {
+        Alone.forget(id)
     }
 
     fn leaves_within(&self) -> Option<Duration> {

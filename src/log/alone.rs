@@ -9,6 +9,7 @@ use super::appending::{append, append_taken, events_of};
 use super::beat::Beat;
 use super::making::make_run;
 use super::seam::{Committed, Hold, Log, NotCommitted};
+use super::served::ServedRun;
 use super::server::{Lead, LedRun, Listening, LogServer, NotLed, NotRead};
 use crate::event::Event;
 use crate::event::kind::EventKind;
@@ -56,6 +57,20 @@ impl LogServer for Alone {
     /// Finds the run: the journal has all there are.
     fn bring(&self, journal: &mut Journal, named: &str) -> Result<RunKey, NotRead> {
         Ok(journal.find_run(named)?.key)
+    }
+
+    fn find(&self, named: &str) -> Result<String, NotRead> {
+        Ok(named.to_owned())
+    }
+
+    /// Finds none: the journal alone has them.
+    fn runs(&self, _: Option<&str>) -> Result<Vec<ServedRun>, NotRead> {
+        Ok(Vec::new())
+    }
+
+    /// Does nothing: a run stays in its journal.
+    fn forget(&self, _: &str) -> Result<(), NotRead> {
+        Ok(())
     }
 
     fn leaves_within(&self) -> Option<Duration> {

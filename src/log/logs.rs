@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::alone::Alone;
 use super::seam::Log;
+use super::served::ServedRun;
 use super::server::{Lead, LedRun, Listening, LogServer, NotLed, NotRead};
 use crate::journal::{Journal, RunKey};
 
@@ -42,6 +43,24 @@ impl Logs {
         self.0.bring(journal, named)
     }
 
+    /// Finds a run, see [`LogServer::find`].
+    #[cfg_attr(not(any(test, feature = "cluster")), expect(dead_code, reason = "no verb reads a run from elsewhere"))]
+    pub(crate) fn find(&self, named: &str) -> Result<String, NotRead> {
+        self.0.find(named)
+    }
+
+    /// Looks at runs, see [`LogServer::runs`].
+    #[cfg_attr(not(any(test, feature = "cluster")), expect(dead_code, reason = "no verb looks at runs elsewhere"))]
+    pub(crate) fn runs(&self, id: Option<&str>) -> Result<Vec<ServedRun>, NotRead> {
+        self.0.runs(id)
+    }
+
+    /// Removes a run, see [`LogServer::forget`].
+    #[cfg_attr(not(any(test, feature = "cluster")), expect(dead_code, reason = "no verb removes a run elsewhere"))]
+    pub(crate) fn forget(&self, id: &str) -> Result<(), NotRead> {
+        self.0.forget(id)
+    }
+
     /// Time within which a change is on its way or is never sent, see [`LogServer::leaves_within`].
     pub(crate) fn leaves_within(&self) -> Option<Duration> {
         self.0.leaves_within()
@@ -75,6 +94,11 @@ mod tests {
         let run = journal.runs().unwrap()[0].key;
         logs.catch_up(&mut journal, run, "r1").unwrap();
         assert_eq!(logs.bring(&mut journal, "r").unwrap(), run);
+        // It is nowhere else.
+        assert_eq!(logs.find("r1").unwrap(), "r1");
+        assert_eq!(logs.runs(None).unwrap(), []);
+        logs.forget("r1").unwrap();
+        assert_eq!(journal.runs().unwrap().len(), 1);
         let absent = logs.bring(&mut journal, "s").unwrap_err();
         assert!(matches!(absent, NotRead::Journal(JournalError::UnknownRun(_))), "{absent}");
         let accounts = [LedAccount { key: "0".to_owned(), name: "one".to_owned() }];

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::beat::Beat;
 use super::seam::Log;
+use super::served::ServedRun;
 use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError, RunKey};
 use crate::lock::Owner;
@@ -26,6 +27,15 @@ pub(crate) trait LogServer: Send + Sync {
 
     /// Copies a run, which is found by its id or the beginning of one, into a journal that has it not; catches it up in one that has it.
     fn bring(&self, journal: &mut Journal, named: &str) -> Result<RunKey, NotRead>;
+
+    /// Finds a run by its id or the beginning of one.
+    fn find(&self, named: &str) -> Result<String, NotRead>;
+
+    /// Looks at all runs, in the order of their ids, or at the one of this id.
+    fn runs(&self, id: Option<&str>) -> Result<Vec<ServedRun>, NotRead>;
+
+    /// Removes a run with all of its log.
+    fn forget(&self, id: &str) -> Result<(), NotRead>;
 
     /// Time within which a change that asked for the hold is on its way or is never sent: whoever takes the run over waits for longer.
     /// `None` where nobody can.
@@ -106,6 +116,8 @@ pub(crate) enum NotRead {
     NotOpen(String),
     #[error("there is no run `{}` on the servers of the log", plain(.0))]
     NoRun(String),
+    #[error("run {} was not made to the end: the servers of the log have not all of its rows, and nothing was sent for it", plain(.0))]
+    Unmade(String),
     #[error(transparent)]
     Journal(#[from] JournalError),
 }

@@ -83,6 +83,8 @@ impl Flags {
             | Verb::Config { .. }
             | Verb::Sources { .. }
             | Verb::Sandbox { .. } => String::new(),
+            #[cfg(feature = "cluster")]
+            Verb::Collect { .. } => String::new(),
         }
     }
 
@@ -116,6 +118,8 @@ impl Flags {
             Verb::Control { engine, .. } | Verb::Status { engine, .. } | Verb::Runs { engine, .. } => {
                 all.extend(engine.given());
             }
+            #[cfg(feature = "cluster")]
+            Verb::Collect { engine, .. } => all.extend(engine.given()),
             Verb::Check { dialect, .. } => all.extend(dialect.given()),
             Verb::Doctor { service, .. } | Verb::Config { verb: ConfigVerb::Show { service } } => {
                 all.extend(service.given());

@@ -96,6 +96,12 @@ impl CommandError {
                 Refused,
                 "type it with a cutover that was built with `--features cluster`, in which it takes `--engine`; nothing was sent",
             ),
+            CommandError::NoServers => {
+                ErrorEntry::said(Usage, "`--engine nats://HOST:4222`, or `url` in [engine] of the settings")
+            }
+            CommandError::NotForgotten { .. } => {
+                ErrorEntry::said(Refused, "what was copied is in the journal; nothing was removed")
+            }
             CommandError::BegunAlone(_) => ErrorEntry::said(Usage, "leave `--engine` out"),
             CommandError::Lock(error) => entry_of_lock(error),
             CommandError::NothingToFollow(run) => ErrorEntry::typed(Usage, |here| {
@@ -305,6 +311,12 @@ fn entry_of_log(error: &NotRead) -> ErrorEntry<'_> {
         NotRead::NoRun(_) => {
             ErrorEntry::typed(Exit::Usage, |here| format!("`{}` shows those of this journal", here.reads("runs")))
         }
+        NotRead::Unmade(run) => ErrorEntry::typed(Exit::Usage, move |_| {
+            format!(
+                "unless somebody makes it just now, `nats stream rm cutover-{}` removes what is left of it",
+                shell_word(run)
+            )
+        }),
         NotRead::Journal(error) => entry_of_journal(error),
     }
 }
@@ -488,7 +500,7 @@ mod tests {
         let account = || "a".to_owned();
         let status = "`cutover status r1 --journal n.db` shows where it stands";
         let servers = "look at the servers and at the way to them, and run the same command again";
-        let errors: [(CommandError, Exit, &str); 12] = [
+        let errors: [(CommandError, Exit, &str); 13] = [
             (
                 NotRead::Untrue { run: run(), why: why() }.into(),
                 Exit::Integrity,
@@ -498,6 +510,11 @@ mod tests {
             (NotRead::Unreachable(why()).into(), Exit::Unreachable, servers),
             (NotRead::NotOpen(why()).into(), Exit::Credentials, "`credentials` in [engine] of the settings"),
             (NotRead::NoRun(run()).into(), Exit::Usage, "`cutover runs --journal n.db` shows those of this journal"),
+            (
+                NotRead::Unmade(run()).into(),
+                Exit::Usage,
+                "unless somebody makes it just now, `nats stream rm cutover-r1`",
+            ),
             (NotRead::Journal(JournalError::NoRuns).into(), Exit::Usage, "`cutover run PLAN` makes one"),
             (NotLed::Led { run: run(), by: Some(by()) }.into(), Exit::Locked, status),
             (NotLed::AccountTaken { account: account(), run: run(), by: by() }.into(), Exit::Locked, status),

@@ -82,6 +82,13 @@ pub(crate) enum CommandError {
     #[error("the log of run {} is on servers (NATS), and this cutover was built without what it takes to reach them", plain(.0))]
     #[cfg_attr(feature = "cluster", expect(dead_code, reason = "it can reach them"))]
     NeedsEngine(String),
+    /// Verb that reads a run from servers, of which none are named.
+    #[error("no servers are named that have the run")]
+    #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "no verb reads a run from servers"))]
+    NoServers,
+    #[error("run {} stays on the servers of its log: {why}", plain(run))]
+    #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "no verb removes a run from servers"))]
+    NotForgotten { run: String, why: String },
     #[error("run {} was begun without `--engine`: its journal alone has it", plain(.0))]
     BegunAlone(String),
     #[error(transparent)]

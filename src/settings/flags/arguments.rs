@@ -46,6 +46,21 @@ pub(crate) struct AnyRunArg {
     pub(crate) run: Option<String>,
 }
 
+/// Run to be copied from the servers of its log.
+#[cfg(feature = "cluster")]
+#[derive(Args, Debug)]
+pub(crate) struct CollectArgs {
+    /// A run's id, or the beginning of one; `runs --engine` lists them
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
+    /// Go on until the launch that carries the run has ended
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// Remove the run from the servers afterwards: it has to have ended, and the copy to be whole
+    #[arg(long)]
+    pub(crate) forget: bool,
+}
+
 /// Choice of runs. Of several conditions, all have to hold.
 #[derive(Args, Debug)]
 pub(crate) struct RunsArgs {

@@ -41,6 +41,12 @@ pub(super) fn of_journal() -> String {
     listed("it could answer", &[Integrity])
 }
 
+/// A verb that copies a run from the servers of its log.
+#[cfg(feature = "cluster")]
+pub(super) fn of_collect() -> String {
+    listed("the journal has the run as far as it goes", &[Refused, Locked, Integrity, Unreachable])
+}
+
 pub(super) fn of_status() -> String {
     format!("{}\n{}", of_journal(), plugin_table())
 }

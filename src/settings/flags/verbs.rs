@@ -6,6 +6,8 @@ use std::str::FromStr as _;
 
 use clap::Subcommand;
 
+#[cfg(feature = "cluster")]
+use super::arguments::CollectArgs;
 use super::arguments::{
     AnyRunArg, FilterArgs, LaunchArgs, ListFormat, PlanArgs, RunArg, RunsArgs, SelectionArgs, ShowArgs,
 };
@@ -221,6 +223,15 @@ pub(crate) enum Verb {
     Runs {
         #[command(flatten)]
         runs: RunsArgs,
+        #[command(flatten)]
+        engine: SettingFlags<OfEngine>,
+    },
+    /// Copy a run from the servers of its log into the journal
+    #[cfg(feature = "cluster")]
+    #[command(after_help = codes::of_collect())]
+    Collect {
+        #[command(flatten)]
+        run: CollectArgs,
         #[command(flatten)]
         engine: SettingFlags<OfEngine>,
     },
@@ -501,6 +512,8 @@ impl Verb {
             Verb::Resume { .. } => of("resume", None),
             Verb::Retry { .. } => of("retry", None),
             Verb::Reconcile { .. } => of("reconcile", None),
+            #[cfg(feature = "cluster")]
+            Verb::Collect { .. } => None,
             Verb::Run { dry_run: true, .. }
             | Verb::Init { .. }
             | Verb::Check { .. }
@@ -536,6 +549,8 @@ impl Verb {
             | Verb::Sources { verb: SourcesVerb::Plan { output, .. } }
             | Verb::Audit { verb: AuditVerb::Sign { output, .. } } => ("-o", output.as_deref()),
             Verb::Audit { verb: AuditVerb::Export { output, .. } } => ("-o", Some(output.as_path())),
+            #[cfg(feature = "cluster")]
+            Verb::Collect { .. } => return None,
             Verb::Audit { verb: AuditVerb::Verify { .. } | AuditVerb::Checker }
             | Verb::Sources { verb: SourcesVerb::List { .. } | SourcesVerb::Show { .. } }
             | Verb::Reconcile { .. }
