@@ -10,7 +10,7 @@
 //! | find its subject | `PlanToLaunch` | `planned` | the plan is read whole, all its problems are told, its settings are read |
 //! | | `RunToTakeUp` | `taking_up` | the journal is opened and compared with its events, dead runs are closed, the run is found |
 //! | check | `Ready` | `ready` | approvals, accounts, seal, waves to release, journal's place; whether people can be asked |
-//! | open | `Open`, `OpenApart` | `open` | accounts are locked, credentials fetched; journal and run are found or made; the run is locked |
+//! | open | `Open`, `OpenApart` | `open` | accounts are locked, credentials fetched; journal and run are found or made; the run is locked, and its lead taken |
 //! | assemble | `Assembly` | `assembling` | gates, lanes, recorder, observers, signals |
 //! | begin | `Launch::begin_and_carry` | `carrying` | the beginning is recorded; commands are taken from here on |
 //! | look, tell, ask | `Launch::consider` | `considering` | states are read, the difference is told, policy and seal may refuse it, people agree |
@@ -19,6 +19,8 @@
 //! | sum up | `Launch::sum_up` | `summing_up` | report and summary, from the journal alone |
 //!
 //! `foreseen` tells what the step *open* would find, for `run --dry-run`. Around all of these, `exporting` keeps the metrics file, which also tells of a launch that a step refuses.
+//!
+//! With `resume --standby`, `standing_by` follows the run between the steps *check* and *open*, until nobody leads it.
 //!
 //! The verbs differ in these:
 //!

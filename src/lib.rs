@@ -124,6 +124,8 @@
 //! | *log* | the place in which a batch of events is committed; the journal itself, as long as one machine writes |
 //! | *replicated log* | a log on servers of its own, from which another machine goes on with a run |
 //! | *writer* | who commits to a log: a launch in one process; a later one's first commit is a *fence*, behind which the log takes nothing of an earlier one |
+//! | *lead*, *claim* | the launch of a run that others leave to it, on whichever host; what keeps its accounts from the runs of other hosts |
+//! | *beat*, *standby* | a sign of life of whoever leads a run, each second; a launch that follows a run and waits for that to end |
 //! | *hold* | the leave for changes that a writer has: without end where nobody else can write, else for a second after each commit |
 //! | *stamp*, *project* | number, date and chain an event; write what follows from it into the journal's other tables |
 //! | *chain*, *head* | the hashes of a lane's events, each over the one before; the last of them |

@@ -26,8 +26,8 @@ use crate::verb::error::CommandError;
 use crate::verb::runtime::runtime;
 use crate::wording::plain::plain;
 
-/// Interval at which the log of the run is read.
-const READ_EVERY: Duration = Duration::from_secs(1);
+/// Interval at which the log of the run is read. What is found in it counts as said just now, so that it is not longer.
+const READ_EVERY: Duration = Duration::from_millis(500);
 /// Largest time between two looks after which what was said in between may not have been heard: this process may have been stopped.
 const DEAF: Duration = Duration::from_secs(3);
 /// Beats in a row that are apart from the clock of this machine. One alone may have been on its way for long.
@@ -120,7 +120,7 @@ impl<'c> Following<'c> {
 
     /// Listens until it is time to read again.
     fn listen(&mut self, found: &RunToTakeUp) -> Result<(), CommandError> {
-        let until = since_boot() + READ_EVERY;
+        let until = self.watch.gone_at().min(since_boot() + READ_EVERY);
         while let Some(beat) = self.ear.beat_within(until.saturating_sub(since_boot())) {
             // A launch that was replaced may go on beating until it knows.
             if beat.launch < found.run.launches {
@@ -221,8 +221,13 @@ impl HeadWatch {
         self.looked_at = now;
     }
 
+    /// Time at which the launch is taken for gone if nothing is heard until then.
+    fn gone_at(&self) -> Duration {
+        self.silent_since + GONE_AFTER
+    }
+
     fn is_gone(&self, now: Duration) -> bool {
-        now.saturating_sub(self.silent_since) >= GONE_AFTER
+        now >= self.gone_at()
     }
 }
 
