@@ -18,5 +18,6 @@ mod replay;
 pub(crate) mod servers;
 pub(crate) mod site;
 mod stream;
+mod tenure;
 #[cfg(test)]
 mod tests;

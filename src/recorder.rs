@@ -4,6 +4,7 @@
 //! transaction, so that full sync costs little when many calls share it.
 
 use std::thread;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -77,10 +78,26 @@ impl Recorder {
         done.await.unwrap_or(Err(NotRecorded::ToAll))
     }
 
-    /// Tells that a change may still leave: the run can be recorded, and nobody else has taken it over, as far as its log knows. Asked as
-    /// the last thing before each change leaves.
+    /// Tells that a change may leave: the run can be recorded, and nobody else has taken it over, as far as its log knows. Asked as the
+    /// last thing before each change leaves.
     pub(crate) fn holds_run(&self) -> bool {
         self.hold.is_held()
+    }
+
+    /// Tells that no change may leave any more: somebody else goes on with the run, or it cannot be recorded.
+    pub(crate) fn has_lost_run(&self) -> bool {
+        self.hold.is_withdrawn()
+    }
+
+    /// Time for which no change may leave yet, because one of the launch before this one still can; `None` if that is over.
+    pub(crate) fn holds_run_in(&self) -> Option<Duration> {
+        self.hold.begins_in()
+    }
+
+    /// Has the log of the run say that nobody else has taken it over, by a commit that records nothing. Takes as long as the log is not
+    /// to be reached. All who wait share one commit.
+    pub(crate) async fn hold_run(&self) -> Result<(), NotRecorded> {
+        self.bring(LaneId::RUN, Vec::new(), None).await
     }
 
     /// Has the writer look at once where the journal is. False: nobody writes any more.

@@ -25,14 +25,13 @@ use tokio::time::sleep;
 use super::message::{self, CommitMark, WriterId, bodies};
 use super::plan::publish;
 use super::stream::Names;
+use super::tenure::{Succession, Tenure};
 use crate::clock::since_boot;
 use crate::journal::run_copy::RunCopy;
 use crate::journal::stamped::Stamped;
 use crate::journal::{JournalError, LogError};
 use crate::log::seam::{Committed, Hold, Log, NotCommitted};
 
-/// Time from the sending of a publish that was acknowledged, for which the run is held: a successor waits for longer before it sends.
-const HOLD: Duration = Duration::from_secs(1);
 /// Pauses between two attempts to learn what became of a commit.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
 /// Time for which all answers have to show a loss. A server that has not heard of the others for ten seconds stops to lead, and looks at
@@ -66,22 +65,25 @@ pub(super) struct StreamLog {
     n_commits: u64,
     /// The commit that the next one goes behind.
     last: Option<LastCommit>,
-    hold: Hold,
+    tenure: Tenure,
     /// Reason for which it commits nothing more.
     closed: Option<NotCommitted>,
 }
 
 impl StreamLog {
-    /// Makes a writer that goes on behind a commit. It holds the run from its own first commit on.
+    /// Makes a writer that goes on behind a commit. It holds the run from its own first commit on, or from some time after that where the
+    /// launch before it was cut off.
     pub(super) fn behind(
         last: Option<LastCommit>,
+        succession: Succession,
         writer: WriterId,
         runtime: Handle,
         jetstream: jetstream::Context,
         stream: Stream,
         names: Names,
     ) -> Self {
-        Self { runtime, jetstream, stream, names, writer, n_commits: 0, last, hold: Hold::lapsed(), closed: None }
+        let tenure = Tenure::new(succession);
+        Self { runtime, jetstream, stream, names, writer, n_commits: 0, last, tenure, closed: None }
     }
 
     fn commit_bodies(&mut self, batch: &Stamped) -> Result<(), NotCommitted> {
@@ -101,6 +103,7 @@ impl StreamLog {
             after: self.last.map_or(0, |last| last.sequence),
         };
         let sequence = self.bring(mark, &body).await?;
+        self.tenure.committed(since_boot());
         self.n_commits = mark.number;
         self.last = Some(LastCommit { sequence, mark: Some(mark) });
         Ok(())
@@ -146,7 +149,7 @@ impl StreamLog {
         if acknowledged.stream != self.names.stream || acknowledged.sequence <= mark.after {
             return None;
         }
-        self.hold.extend(sent + HOLD);
+        self.tenure.acknowledged(sent);
         Some(acknowledged.sequence)
     }
 
@@ -173,14 +176,14 @@ impl Log for StreamLog {
             return Err(why.clone());
         }
         self.commit_bodies(batch).map_err(|why| {
-            self.hold.withdraw();
+            self.tenure.hold().withdraw();
             self.closed.insert(why).clone()
         })?;
         Ok(Committed::Apart)
     }
 
     fn hold(&self) -> Hold {
-        self.hold.clone()
+        self.tenure.hold()
     }
 }
 

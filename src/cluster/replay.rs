@@ -13,9 +13,12 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::log::{LastCommit, Seen, read_last};
-use super::message::{CommitMark, Unread, read_body};
+use super::message::{CommitMark, Unread, WriterId, read_body};
 use super::stream::{Names, find, n_trimmed};
+use super::tenure::Succession;
+use crate::event::kind::EventKind;
 use crate::event::lane::LaneId;
+use crate::event::run::RunEvent;
 use crate::journal::stamped::LaneHead;
 use crate::journal::stored::StoredEvent;
 use crate::journal::{Journal, JournalError, RunKey};
@@ -25,11 +28,28 @@ const COMMIT: Duration = Duration::from_secs(10);
 /// Largest number of commits that are written to the journal at once.
 const AT_ONCE: usize = 256;
 
-/// Place in a log up to which it was read: its last commit, and the heads of the lanes there.
+/// Place in a log up to which it was read: its last commit, the heads of the lanes there, and who leads the run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) last: Option<LastCommit>,
     heads: BTreeMap<LaneId, LaneHead>,
+    /// Writer of the last launch, unless that has ended.
+    led_by: Option<WriterId>,
+}
+
+impl Place {
+    pub(super) fn succession(&self) -> Succession {
+        if self.led_by.is_some() { Succession::CutOff } else { Succession::InOrder }
+    }
+
+    /// Notes an event with which a launch begins or ends. One that another writer closed, because it seemed to be dead, may go on.
+    fn note(&mut self, event: &StoredEvent<'_>, by: WriterId) {
+        match event.read() {
+            Ok(EventKind::Run(RunEvent::LaunchBegan { .. })) => self.led_by = Some(by),
+            Ok(EventKind::Run(RunEvent::LaunchEnded { .. })) => _ = self.led_by.take_if(|leader| *leader == by),
+            Ok(EventKind::Run(_) | EventKind::Lane(_) | EventKind::Row(..)) | Err(_) => (),
+        }
+    }
 }
 
 /// Reason for which a log was not read into a journal.
@@ -115,6 +135,9 @@ impl LogReading {
             return Err(NotReplayed::Hole { sequence, after: mark.after, last });
         }
         for event in read_body(&commit.body).map_err(unread)? {
+            if event.lane == LaneId::RUN {
+                self.place.note(&event, mark.writer);
+            }
             if !self.has(sequence, &event)? {
                 self.stored.insert(event.lane, (event.seq, event.hash));
                 missing.push(event);
@@ -238,11 +261,13 @@ fn commit(message: &jetstream::Message) -> Result<Commit, NotReplayed> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::message::{LARGEST, WriterId, bodies};
+    use crate::cluster::message::{LARGEST, bodies};
     use crate::event::Event;
+    use crate::exit::Exit;
     use crate::journal::chain::genesis;
     use crate::journal::stamped::Stamped;
     use crate::log::suite::{seen, waited};
+    use crate::whoami::Who;
 
     /// A log of commits with one event each, and the heads behind them.
     struct Told {
@@ -329,5 +354,37 @@ mod tests {
         assert_eq!(read(&Told::new().then(seen(1)).heads, &other.commits), other_event(1, 2));
         let unread = Commit { mark: Err(Unread::Newer { format: 2 }), ..told().commits.remove(0) };
         assert_eq!(read(&made, &[unread]), Err("message 2 of the log cannot be read".to_owned()));
+    }
+
+    #[test]
+    fn a_launch_that_another_writer_closed_has_not_ended_in_order() {
+        let of_run = |event: RunEvent| Event::unnumbered(LaneId::RUN, Some(jiff::Timestamp::UNIX_EPOCH), event.into());
+        let began = || {
+            of_run(RunEvent::LaunchBegan {
+                launch: 1,
+                verb: "run".to_owned(),
+                pid: 1,
+                host: String::new(),
+                user: None,
+                who: Who::default(),
+                version: String::new(),
+                given: BTreeMap::new(),
+                cut_off_ms: 0,
+            })
+        };
+        let ended = || of_run(RunEvent::LaunchEnded { exit: Exit::Done, reason: None, elapsed_ms: 1, refusal: None });
+        let by_another = |told: Told| Told { writer: WriterId::of_launch(1), ..told };
+        for (told, succession) in [
+            (Told::new().then(waited()), Succession::InOrder),
+            (Told::new().then(began()).then(waited()), Succession::CutOff),
+            (Told::new().then(began()).then(ended()), Succession::InOrder),
+            (by_another(Told::new().then(began())).then(ended()), Succession::CutOff),
+            (by_another(Told::new().then(began()).then(ended())).then(began()), Succession::CutOff),
+        ] {
+            let stored = Told::new().heads;
+            let mut reading = LogReading { stored, place: Place::default() };
+            told.commits.iter().for_each(|commit| reading.add(commit, &mut Vec::new()).unwrap());
+            assert_eq!(reading.place.succession(), succession);
+        }
     }
 }

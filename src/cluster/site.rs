@@ -20,6 +20,7 @@ use super::plan::{NotBrought, bring, runs};
 use super::replay::{NotReplayed, Place, replay};
 use super::servers::EngineSettings;
 use super::stream::{Names, NoStream, find, set_up};
+use super::tenure::LEAVES_WITHIN;
 use crate::journal::run_copy::NotCopied;
 use crate::journal::run_copy::RunCopy;
 use crate::journal::stamped::Stamped;
@@ -31,9 +32,6 @@ use crate::wording::plain::plain;
 
 /// Oldest version of the server that has all that is asked of it.
 const OLDEST: (u64, u64) = (2, 10);
-
-/// Time within which a change is on its way: a part of what a successor waits for.
-const LEAVES: Duration = Duration::from_secs(2);
 
 /// Servers of the engine. Nothing is asked of them before the first log.
 pub(crate) struct Site {
@@ -137,9 +135,9 @@ impl Site {
             NoStream::Differs { .. } => NotRead::Untrue { run: id.to_owned(), why: told(&error) },
             NoStream::SmallMessages { .. } | NoStream::Unmade { .. } => no_answer(&error),
         })?;
-        let last = run.read.as_ref().and_then(|place| place.last);
+        let place = run.read.clone().unwrap_or_default();
         let (writer, runtime) = (WriterId::of_launch(run.launch), connected.runtime().handle().clone());
-        Ok(StreamLog::behind(last, writer, runtime, jetstream.clone(), stream, names))
+        Ok(StreamLog::behind(place.last, place.succession(), writer, runtime, jetstream.clone(), stream, names))
     }
 }
 
@@ -207,7 +205,7 @@ impl LogServer for Site {
     }
 
     fn leaves_within(&self) -> Option<Duration> {
-        Some(LEAVES)
+        Some(LEAVES_WITHIN)
     }
 
     fn lead(&self, led: &LedRun<'_>) -> Result<Box<dyn Lead>, NotLed> {

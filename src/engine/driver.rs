@@ -133,7 +133,7 @@ impl Driver {
     pub(crate) fn clearance(&self, lane: &Stop, source: &SourceId, standing: &Standing) -> Clearance {
         if let Some(reason) = self.skipped(source, standing) {
             Clearance::Skipped(reason)
-        } else if lane.is_draining() || !self.recorder.holds_run() {
+        } else if lane.is_draining() || self.recorder.has_lost_run() {
             Clearance::Draining
         } else if *self.paused.borrow() {
             Clearance::Paused

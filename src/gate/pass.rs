@@ -1,6 +1,7 @@
 //! Pass: leave to send one request, from the queue for the cool-down and the pace.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
@@ -24,7 +25,15 @@ impl Pass {
         drop(self.wire);
         at_hand.slot = Some(self.slot);
     }
+
+    /// Gives up the turn, and keeps the slot for another one.
+    pub(crate) fn at_hand_again(self) -> AtHand {
+        AtHand { slot: Some(self.slot), positions: HeldPositions::default() }
+    }
 }
+
+/// Time after which a pass is overdue at any pace: answers that came meanwhile may have told the lane to wait.
+const OVERDUE: Duration = Duration::from_secs(1);
 
 impl Gate {
     /// Waits for the cool-down and the pace. Giving up while waiting costs no token of the lane's own pace, except while
@@ -36,6 +45,12 @@ impl Gate {
             None => self.slot().await,
         };
         self.pass_with(RequestKind::Change, slot, &mut positions).await
+    }
+
+    /// Tells that a pass was not used in its turn: now it would leave together with the next ones.
+    pub(crate) fn is_overdue(&self, pass: &Pass) -> bool {
+        let turn = self.slowest().and_then(|rate| Duration::try_from_secs_f64(1.0 / rate).ok());
+        pass.left_at.elapsed() > turn.map_or(OVERDUE, |turn| turn.min(OVERDUE))
     }
 
     /// Waits for a slot, if it has none.

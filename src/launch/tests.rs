@@ -127,7 +127,12 @@ fn a_launch_that_only_looks_has_its_journal_apart() {
 
 /// Logs in memory, by the ids of their runs.
 #[derive(Clone, Default)]
-struct LogsInMemory(Arc<Mutex<BTreeMap<String, Shared>>>, Leads);
+struct LogsInMemory {
+    shared: Arc<Mutex<BTreeMap<String, Shared>>>,
+    leads: Leads,
+    /// Time for which a commit holds the run; `None` for ever.
+    held_for: Option<Duration>,
+}
 
 /// Runs that another machine leads, and all that was told of leads of this one.
 #[derive(Clone, Default)]
@@ -166,7 +171,7 @@ impl LogsInMemory {
     }
 
     fn of_run(&self, id: &str) -> Shared {
-        self.0.lock().unwrap().entry(id.to_owned()).or_default().clone()
+        self.shared.lock().unwrap().entry(id.to_owned()).or_default().clone()
     }
 
     /// Asserts that the journal has the events of the logs, and no others. Returns how many runs there are.
@@ -181,7 +186,7 @@ impl LogsInMemory {
             assert_eq!(kinds(&lines), kinds(&in_journal), "run {}", run.id);
             assert_eq!(lines, in_journal);
         }
-        assert_eq!(self.0.lock().unwrap().len(), runs.len());
+        assert_eq!(self.shared.lock().unwrap().len(), runs.len());
         runs.len()
     }
 }
@@ -192,7 +197,8 @@ impl LogServer for LogsInMemory {
     }
 
     fn open(&self, run_id: &str) -> Result<Box<dyn Log>, NotRead> {
-        Ok(Box::new(Memory::new(&self.of_run(run_id))))
+        let shared = self.of_run(run_id);
+        Ok(Box::new(self.held_for.map_or_else(|| Memory::new(&shared), |time| Memory::held_for(&shared, time))))
     }
 
     fn catch_up(&self, journal: &mut Journal, run: RunKey, run_id: &str) -> Result<(), NotRead> {
@@ -220,16 +226,65 @@ impl LogServer for LogsInMemory {
     }
 
     fn lead(&self, led: &LedRun<'_>) -> Result<Box<dyn Lead>, NotLed> {
-        self.1.tell(format!("launch {}, {:?}", led.launch, led.before));
-        if self.1.elsewhere.lock().unwrap().contains(led.id) {
+        self.leads.tell(format!("launch {}, {:?}", led.launch, led.before));
+        if self.leads.elsewhere.lock().unwrap().contains(led.id) {
             return Err(NotLed::Led { run: led.id.to_owned(), by: None });
         }
-        Ok(Box::new(LeadInMemory(self.1.clone())))
+        Ok(Box::new(LeadInMemory(self.leads.clone())))
     }
 
     fn listen(&self, run_id: &str) -> Result<Box<dyn Listening>, NotRead> {
         Alone.listen(run_id)
     }
+}
+
+/// Launches a plan of three rows, of which one leaves each half a second, behind a log that holds the run for a moment. Returns the
+/// log's commits without events, and the journal, once it has done what it does to the log.
+fn launch_behind_a_brief_hold(folder: &Path, does: impl FnOnce(&Shared)) -> (usize, Journal) {
+    let (mut context, args_of_plan) = context(folder, "sandbox");
+    let flags = vec![("endpoint", "sandbox".to_owned()), ("rate", "2".to_owned())];
+    let journal = ("journal", folder.join("night.db").display().to_string());
+    context.layers = Layers::without_files(flags.into_iter().chain([journal]).collect(), |_| None).unwrap();
+    context.settings = Settings::read(&context.layers, None).unwrap();
+    let logs = LogsInMemory { held_for: Some(Duration::from_millis(100)), ..LogsInMemory::default() };
+    context.logs = logs.logs();
+    let text = "source_id,copystate\nvm-1,stopped\nvm-2,stopped\nvm-3,stopped\n";
+    std::fs::write(folder.join("plan.csv"), text).unwrap();
+    let plan = PlanToLaunch::read(&context, &args_of_plan).unwrap();
+    let open = opened(&plan).unwrap();
+    let shared = logs.of_run(&open.run().id);
+    std::thread::scope(|scope| {
+        let launched = scope.spawn(|| open.launch().unwrap());
+        does(&shared);
+        launched.join().unwrap();
+    });
+    assert_eq!(logs.have_all_of(&folder.join("night.db")), 1);
+    (shared.n_empty(), Journal::open_to_read(&folder.join("night.db")).unwrap())
+}
+
+#[test]
+fn a_hold_that_has_lapsed_when_a_change_is_to_leave_is_renewed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (n_empty, journal) = launch_behind_a_brief_hold(folder.path(), |_| ());
+    assert!(n_empty >= 1);
+    let run = journal.runs().unwrap()[0].key;
+    assert_eq!(journal.tally(run).unwrap().on_target(), 3);
+}
+
+#[test]
+fn a_change_waits_while_the_log_is_not_to_be_reached_and_then_leaves_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, journal) = launch_behind_a_brief_hold(folder.path(), |shared| {
+        shared.cut_behind_intents(3);
+        shared.wait_until_missed();
+        // Longer than a look or a token of the pace is used.
+        std::thread::sleep(Duration::from_millis(1500));
+        shared.mend();
+    });
+    let run = journal.runs().unwrap()[0].key;
+    assert_eq!(journal.tally(run).unwrap().on_target(), 3);
+    let n = |kind: &str| lines_of(&journal, run).iter().filter(|line| line.kind == kind).count();
+    assert_eq!([n("attempt_started"), n("attempt_ended")], [3, 3]);
 }
 
 #[test]
@@ -326,7 +381,7 @@ fn a_run_that_another_machine_leads_is_not_launched_and_ours_is_told_of_from_its
     let (mut context, args_of_plan) = context(folder.path(), "sandbox");
     let logs = LogsInMemory::default();
     context.logs = logs.logs();
-    let (path, leads) = (folder.path().join("night.db"), logs.1.clone());
+    let (path, leads) = (folder.path().join("night.db"), logs.leads.clone());
     let plan = PlanToLaunch::read(&context, &args_of_plan).unwrap();
     let run = opened(&plan).unwrap().run().clone();
     assert_eq!(leads.told(), ["launch 1, Ended", "given back"]);

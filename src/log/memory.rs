@@ -1,9 +1,11 @@
 //! A log in memory that several writers share, for tests: each of them has a handle.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
 
 use super::seam::{Committed, Hold, Log, NotCommitted};
+use crate::clock::since_boot;
 use crate::event::lane::LaneId;
 use crate::journal::JournalError;
 use crate::journal::chain::Hash;
@@ -37,11 +39,61 @@ impl LogLine {
 }
 
 #[derive(Clone, Default)]
-pub(crate) struct Shared(Arc<Mutex<Vec<LogLine>>>);
+pub(crate) struct Shared(Arc<LogOfAll>);
+
+#[derive(Default)]
+struct LogOfAll {
+    lines: Mutex<Vec<LogLine>>,
+    way: Mutex<WayThere>,
+    changed: Condvar,
+}
+
+/// Way to the log. A commit waits while there is none.
+#[derive(Default)]
+struct WayThere {
+    is_cut: bool,
+    n_intents: usize,
+    /// Number of intents behind which the way is cut.
+    cut_behind: Option<usize>,
+    is_missed: bool,
+    /// Commits without events.
+    n_empty: usize,
+}
 
 impl Shared {
     pub(crate) fn lines(&self) -> MutexGuard<'_, Vec<LogLine>> {
-        self.0.lock().unwrap()
+        self.0.lines.lock().unwrap()
+    }
+
+    pub(crate) fn n_empty(&self) -> usize {
+        self.0.way.lock().unwrap().n_empty
+    }
+
+    /// Cuts the way to the log as soon as it has so many intents.
+    pub(crate) fn cut_behind_intents(&self, n: usize) {
+        self.0.way.lock().unwrap().cut_behind = Some(n);
+    }
+
+    /// Waits until a commit waits for the way that was cut, or for twenty seconds.
+    pub(crate) fn wait_until_missed(&self) {
+        let way = self.0.way.lock().unwrap();
+        drop(self.0.changed.wait_timeout_while(way, Duration::from_secs(20), |way| !way.is_missed).unwrap());
+    }
+
+    pub(crate) fn mend(&self) {
+        let mut way = self.0.way.lock().unwrap();
+        (way.is_cut, way.cut_behind) = (false, None);
+        self.0.changed.notify_all();
+    }
+
+    fn come_to(&self, batch: &Stamped) {
+        let mut way = self.0.way.lock().unwrap();
+        way.is_missed |= way.is_cut;
+        self.0.changed.notify_all();
+        way = self.0.changed.wait_while(way, |way| way.is_cut).unwrap();
+        way.n_empty += usize::from(batch.iter().len() == 0);
+        way.n_intents += batch.iter().filter(|event| event.kind == "attempt_started").count();
+        way.is_cut = way.cut_behind.is_some_and(|n| way.n_intents >= n);
     }
 }
 
@@ -50,12 +102,19 @@ pub(crate) struct Memory {
     /// Events that the log has as far as this writer knows.
     n_known: usize,
     hold: Hold,
+    /// Time for which a commit extends the hold; `None` if that has no end.
+    held_for: Option<Duration>,
 }
 
 impl Memory {
     /// A writer that goes on behind all that is there.
     pub(crate) fn new(shared: &Shared) -> Self {
-        Self { shared: shared.clone(), n_known: shared.lines().len(), hold: Hold::without_end() }
+        Self { shared: shared.clone(), n_known: shared.lines().len(), hold: Hold::without_end(), held_for: None }
+    }
+
+    /// A writer that holds the run for so long behind each commit.
+    pub(crate) fn held_for(shared: &Shared, time: Duration) -> Self {
+        Self { hold: Hold::lapsed(), held_for: Some(time), ..Self::new(shared) }
     }
 }
 
@@ -66,8 +125,9 @@ impl Log for Memory {
     }
 
     fn commit(&mut self, batch: &Stamped) -> Result<Committed, NotCommitted> {
+        self.shared.come_to(batch);
         let mut lines = self.shared.lines();
-        if !self.hold.is_held() || lines.len() != self.n_known {
+        if self.hold.is_withdrawn() || lines.len() != self.n_known {
             self.hold.withdraw();
             return Err(NotCommitted::Replaced);
         }
@@ -78,6 +138,9 @@ impl Log for Memory {
         }
         lines.extend(batch.iter().map(|event| LogLine::new(&event)));
         self.n_known = lines.len();
+        if let Some(time) = self.held_for {
+            self.hold.extend(since_boot() + time);
+        }
         Ok(Committed::Apart)
     }
 

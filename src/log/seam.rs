@@ -60,26 +60,43 @@ pub(crate) enum Committed {
 /// whose intent was committed may wait for its pace while another writer takes the run over. What remains between the question and the
 /// wire is the time to sign the request and to connect.
 ///
-/// A leave without end costs one load; one with an end costs the clock as well.
+/// A leave without end costs one load; one with an end costs the clock as well. One that has lapsed is held again after a commit. Only
+/// one that was withdrawn is over.
 #[derive(Clone)]
-pub(crate) struct Hold {
-    /// End of the leave, in milliseconds since the machine was started; [`WITHDRAWN`] and [`WITHOUT_END`] are no times.
-    ends: Arc<AtomicU64>,
+pub(crate) struct Hold(Arc<Term>);
+
+/// Term of a leave, in milliseconds since the machine was started.
+struct Term {
+    /// [`NEVER`] is no time.
+    begins: AtomicU64,
+    /// [`WITHDRAWN`] and [`WITHOUT_END`] are no times.
+    ends: AtomicU64,
 }
 
+const NEVER: u64 = u64::MAX;
 const WITHDRAWN: u64 = 0;
 const WITHOUT_END: u64 = u64::MAX;
 
 impl Hold {
     /// Makes a leave that holds until it is withdrawn.
     pub(crate) fn without_end() -> Self {
-        Self { ends: Arc::new(AtomicU64::new(WITHOUT_END)) }
+        Self::new(0, WITHOUT_END)
     }
 
     /// Makes a leave that has lapsed, and holds once it is extended.
     #[cfg_attr(not(any(test, feature = "cluster")), expect(dead_code, reason = "that of the journal has no end"))]
     pub(crate) fn lapsed() -> Self {
-        Self { ends: Arc::new(AtomicU64::new(WITHDRAWN + 1)) }
+        Self::new(0, WITHDRAWN + 1)
+    }
+
+    /// Makes a leave that has lapsed, and holds once it has begun and is extended.
+    #[cfg_attr(not(any(test, feature = "cluster")), expect(dead_code, reason = "that of the journal has begun"))]
+    pub(crate) fn not_begun() -> Self {
+        Self::new(NEVER, WITHDRAWN + 1)
+    }
+
+    fn new(begins: u64, ends: u64) -> Self {
+        Self(Arc::new(Term { begins: AtomicU64::new(begins), ends: AtomicU64::new(ends) }))
     }
 
     /// Tells that nobody else can have taken the run over, and that the writer goes on.
@@ -87,29 +104,49 @@ impl Hold {
         self.is_held_at(since_boot)
     }
 
-    fn is_held_at(&self, now: impl FnOnce() -> Duration) -> bool {
-        let ends = self.ends.load(Ordering::Acquire);
-        ends == WITHOUT_END || ends != WITHDRAWN && now() < Duration::from_millis(ends)
+    pub(crate) fn is_held_at(&self, now: impl FnOnce() -> Duration) -> bool {
+        let ends = self.0.ends.load(Ordering::Acquire);
+        ends == WITHOUT_END
+            || ends != WITHDRAWN && {
+                let now = now();
+                now < Duration::from_millis(ends) && Duration::from_millis(self.0.begins.load(Ordering::Acquire)) <= now
+            }
+    }
+
+    /// Time until the leave begins; `None` if it has, or if that is not known yet.
+    pub(crate) fn begins_in(&self) -> Option<Duration> {
+        let begins = self.0.begins.load(Ordering::Acquire);
+        let left = || Duration::from_millis(begins).checked_sub(since_boot()).filter(|left| !left.is_zero());
+        if begins == 0 || begins == NEVER { None } else { left() }
+    }
+
+    /// Sets the beginning of a leave that was made without one.
+    #[cfg_attr(not(any(test, feature = "cluster")), expect(dead_code, reason = "that of the journal has begun"))]
+    pub(crate) fn begin_at(&self, begins: Duration) {
+        self.0.begins.store(in_ms(begins), Ordering::Release);
     }
 
     /// Extends the leave to a time since the machine was started, unless it was withdrawn.
     #[cfg_attr(not(any(test, feature = "cluster")), expect(dead_code, reason = "that of the journal has no end"))]
     pub(crate) fn extend(&self, to: Duration) {
-        let to = u64::try_from(to.as_millis()).expect("a machine runs for less than 500 million years");
+        let to = in_ms(to);
         let later = |ends: u64| (ends != WITHDRAWN).then_some(ends.max(to));
-        _ = self.ends.fetch_update(Ordering::AcqRel, Ordering::Acquire, later);
+        _ = self.0.ends.fetch_update(Ordering::AcqRel, Ordering::Acquire, later);
     }
 
-    /// Tells that the leave does not come back. A log whose leave has merely lapsed can extend it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "that of the journal does not lapse"))]
+    /// Tells that the leave does not come back. One that has merely lapsed can be extended.
     pub(crate) fn is_withdrawn(&self) -> bool {
-        self.ends.load(Ordering::Acquire) == WITHDRAWN
+        self.0.ends.load(Ordering::Acquire) == WITHDRAWN
     }
 
     /// Withdraws the leave for good.
     pub(crate) fn withdraw(&self) {
-        self.ends.store(WITHDRAWN, Ordering::Release);
+        self.0.ends.store(WITHDRAWN, Ordering::Release);
     }
+}
+
+fn in_ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).expect("a machine runs for less than 500 million years")
 }
 
 /// Reason for which a log has not taken a batch, and takes none of this writer any more.
@@ -141,5 +178,19 @@ mod tests {
         hold.withdraw();
         hold.extend(Duration::from_secs(1 << 40));
         assert!(hold.is_withdrawn() && !hold.is_held_at(unasked));
+    }
+
+    #[test]
+    fn a_leave_that_has_not_begun_is_extended_and_not_held() {
+        let at = |ms| move || Duration::from_millis(ms);
+        let hold = Hold::not_begun();
+        hold.extend(Duration::from_secs(2));
+        assert!(!hold.is_held_at(at(1000)) && !hold.is_withdrawn());
+        assert_eq!(hold.begins_in(), None, "nobody knows when");
+        hold.begin_at(Duration::from_millis(1500));
+        assert!(!hold.is_held_at(at(1499)) && hold.is_held_at(at(1500)) && !hold.is_held_at(at(2000)));
+        hold.begin_at(since_boot() + Duration::from_mins(1));
+        let left = hold.begins_in().unwrap();
+        assert!((Duration::from_secs(50)..=Duration::from_mins(1)).contains(&left), "{left:?}");
     }
 }

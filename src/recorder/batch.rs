@@ -16,7 +16,7 @@ use crate::model::SourceId;
 /// is closed to all.
 pub(super) type Recorded = Result<(), NotRecorded>;
 
-/// Events that a caller brings.
+/// Events that a caller brings; none from one who asks only if the run is still held.
 pub(super) struct Entry {
     pub(super) lane: LaneId,
     pub(super) kinds: Vec<EventKind>,

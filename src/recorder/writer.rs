@@ -16,6 +16,7 @@ use crate::event::run::DrainReason;
 use crate::event::run::RunEvent;
 use crate::journal::append::Begun;
 use crate::journal::place::{Gone, How};
+use crate::journal::stamped::Stamped;
 use crate::journal::{Journal, JournalError, RunKey};
 use crate::ledger::fold::IllegalStep;
 use crate::log::alone::Alone;
@@ -172,7 +173,7 @@ impl Writer {
                 return apart.take(batch);
             }
             if batch.is_empty() {
-                return Ok(());
+                return self.hold_run(batch);
             }
             // Whoever can write the file can write into rows that were read before they were agreed to, and are sent later.
             if self.comparison.is_due && !self.compare(batch)? {
@@ -203,6 +204,14 @@ impl Writer {
                     self.go_elsewhere(error)?;
                 }
             }
+        }
+    }
+
+    /// Commits nothing, for callers who ask only if the run is still held. The journal is not asked.
+    fn hold_run(&mut self, batch: &Batch) -> Result<(), JournalError> {
+        match batch.n_callers() {
+            0 => Ok(()),
+            _ => self.log.commit(&Stamped::default()).map(drop).map_err(|why| NotAppended::from(why).into()),
         }
     }
 

@@ -212,7 +212,7 @@ async fn what_a_certificate_lacks_is_named_and_nothing_was_sent() {
     assert!(expired.starts_with("TLS: ") && expired.contains("expired"), "{expired}");
 }
 
-/// Where another machine may take the run over, it waits until whatever was about to leave has left or never does.
+/// Bound of a request that is about to leave: a machine that takes the run over waits for longer.
 #[tokio::test]
 async fn a_request_that_has_to_leave_in_time_does_or_is_never_sent() {
     let in_time = |bundle| TransportSettings { leaves_within: Some(Duration::from_millis(300)), ..settings(bundle) };

@@ -11,6 +11,7 @@ use crate::cluster::log::{LastCommit, StreamLog};
 use crate::cluster::message::WriterId;
 use crate::cluster::replay::{NotReplayed, Place, replay};
 use crate::cluster::stream::{Names, NoStream, set_up};
+use crate::cluster::tenure::Succession;
 use crate::log::memory::LogLine;
 use crate::log::suite::{Made, SuiteWriter, lines_of};
 
@@ -52,7 +53,7 @@ impl Site {
     fn log_behind(&self, last: Option<LastCommit>, jetstream: &jetstream::Context) -> StreamLog {
         let stream = self.set_up(jetstream).unwrap();
         let (writer, runtime) = (WriterId::of_launch(1), self.runtime.handle().clone());
-        StreamLog::behind(last, writer, runtime, jetstream.clone(), stream, self.names.clone())
+        StreamLog::behind(last, Succession::InOrder, writer, runtime, jetstream.clone(), stream, self.names.clone())
     }
 
     /// Returns all events of the log, as whoever has only the run as it was made reads them.

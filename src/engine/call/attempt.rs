@@ -26,6 +26,7 @@ impl<R: Remote> Call<'_, R> {
             None => Box::pin(self.look_before_queueing()).await?,
         };
         self.cleared().await?;
+        lane.until_alone().await?;
         let mut turn = InTurn::begin(lane.begin_change());
         if self.known.decides_what_is_sent() {
             self.watch_pages();

@@ -143,11 +143,8 @@ impl<R: Remote> Call<'_, R> {
 
     /// Waits for leave to go with a recorded intent. Much may have changed by then, and the attempt ends unsent.
     pub(super) async fn leave_to_go(&mut self, attempt: u32, at_hand: AtHand, turn: &mut InTurn<'_>) -> Step<Pass> {
-        let held_back = match self.wait_for_pass(at_hand, turn).await {
-            Ok(pass) => match self.held_back(turn) {
-                None => return Ok(pass),
-                Some(held_back) => held_back,
-            },
+        let held_back = match self.cleared_pass(at_hand, turn).await {
+            Ok(pass) => return Ok(pass),
             Err(held_back) => held_back,
         };
         self.queued.was_held_back |= held_back == HeldBack::Expired;
@@ -155,6 +152,43 @@ impl<R: Remote> Call<'_, R> {
         self.decided(|| format!("attempt {attempt} is held back: {cause}"));
         self.record_unsent(attempt, cause).await?;
         Err(if self.lane.is_draining() { Early::End } else { Early::Restart })
+    }
+
+    /// Waits for the pass, and asks then if the request may leave. The last question is if the run is still held.
+    async fn cleared_pass(&mut self, mut at_hand: AtHand, turn: &mut InTurn<'_>) -> Result<Pass, HeldBack> {
+        loop {
+            let pass = self.wait_for_pass(at_hand, turn).await?;
+            if let Some(held_back) = self.held_back(turn) {
+                return Err(held_back);
+            }
+            if self.lane.holds_run() {
+                return Ok(pass);
+            }
+            match Box::pin(self.hold_run(pass, turn)).await? {
+                Ok(pass) => return Ok(pass),
+                Err(again) => at_hand = again,
+            }
+        }
+    }
+
+    /// Waits with a pass until the run is held. The pass is given up for another one if others have left in its turn meanwhile: both at
+    /// once would be faster than the pace.
+    async fn hold_run(&mut self, mut pass: Pass, turn: &mut InTurn<'_>) -> Result<Result<Pass, AtHand>, HeldBack> {
+        let lane = self.lane;
+        self.decided(|| "waits until the log of the run says that no other launch has it".to_owned());
+        loop {
+            lane.hold_run().await?;
+            if lane.gate().is_overdue(&pass) {
+                return Ok(Err(pass.at_hand_again()));
+            }
+            if let Some(held_back) = self.held_back(turn) {
+                return Err(held_back);
+            }
+            if lane.holds_run() {
+                pass.left_at = Instant::now();
+                return Ok(Ok(pass));
+            }
+        }
     }
 
     async fn record_unsent(&mut self, attempt: u32, cause: String) -> Result<(), NotRecorded> {

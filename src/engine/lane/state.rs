@@ -100,7 +100,7 @@ pub(crate) struct Lane<R> {
     pub(super) remote: R,
     pub(super) gate: Arc<Gate>,
     pub(super) limits: LaneLimits,
-    recorder: Recorder,
+    pub(super) recorder: Recorder,
     pub(super) stop: Stop,
     /// Inbox of the lane's one reader.
     pub(super) look_requests: mpsc::UnboundedSender<LookRequest>,
