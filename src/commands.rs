@@ -59,7 +59,7 @@ pub(crate) fn dispatch(context: &Context, verb: Verb) -> Result<ProcessEnd, Comm
         Verb::Status { run, check: true, .. } => {
             return status::check(context, run.run.as_deref()).map(ProcessEnd::Plugin);
         }
-        Verb::Status { run, watch, if_stopped, check: false, .. } => {
+        Verb::Status { run, watch, if_stopped, check: false } => {
             status::status(context, run.run.as_deref(), watch, if_stopped)
         }
         Verb::Rehearse { plan, from_live, .. } => rehearse::rehearse(context, &plan, from_live),

@@ -46,6 +46,19 @@ pub enum Command {
     Abort,
 }
 
+impl Command {
+    /// Tells whether the next launch of a run may begin with it, if the one that it was given to has ended.
+    #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "the journal asks for it in SQL"))]
+    pub(crate) fn outlives_launch(&self) -> bool {
+        match self {
+            Command::Skip { .. } | Command::Unskip { .. } | Command::Release { .. } | Command::Continue => true,
+            Command::Pause | Command::Rate { .. } | Command::Concurrency { .. } | Command::Drain | Command::Abort => {
+                false
+            }
+        }
+    }
+}
+
 impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -76,8 +89,12 @@ pub struct By {
     pub reason: Option<String>,
     /// `control`, a flag, or the flag file's path.
     pub via: String,
+    /// Boxed, since a command is a part of much that is small.
     #[serde(default, skip_serializing_if = "Who::is_empty")]
-    pub who: Who,
+    pub who: Box<Who>,
+    /// Id under which it was asked from another machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ask: Option<String>,
 }
 
 impl By {
@@ -89,14 +106,15 @@ impl By {
             host: crate::lock::host(),
             reason,
             via: via.to_owned(),
-            who: Who::me(),
+            who: Box::new(Who::me()),
+            ask: None,
         }
     }
 }
 
 impl fmt::Display for By {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { user, host, reason, via, who } = self;
+        let Self { user, host, reason, via, who, ask: _ } = self;
         match user.as_deref() {
             // A file is there, whoever made it.
             None if via != CONTROL && who.is_empty() => f.write_str(via)?,

@@ -11,11 +11,11 @@ use super::servers::EngineSettings;
 /// Way in at the servers.
 #[derive(Default)]
 pub(super) struct Admission {
-    secret: Option<Secret>,
+    secret: Option<EngineSecret>,
     ca: Option<PathBuf>,
 }
 
-enum Secret {
+enum EngineSecret {
     /// Content of a `.creds` file: a token of the user, and the seed of its key.
     Creds(Zeroizing<String>),
     /// Seed of a key.
@@ -28,7 +28,7 @@ impl Admission {
         let unread = |path: &Path, why: &dyn Display| format!("`{}` {why}", path.display());
         let secret = settings.credentials.as_deref().map(|path| {
             let text = crate::texts::read(path).map_err(|error| unread(path, &format!("cannot be read: {error}")))?;
-            Secret::from_text(Zeroizing::new(text)).map_err(|problem| unread(path, &problem))
+            EngineSecret::from_text(Zeroizing::new(text)).map_err(|problem| unread(path, &problem))
         });
         if let Some(path) = &settings.ca {
             let text = crate::texts::read(path).map_err(|error| unread(path, &format!("cannot be read: {error}")))?;
@@ -45,19 +45,19 @@ impl Admission {
             None => options,
         };
         match &self.secret {
-            Some(Secret::Creds(text)) => options.credentials(text).expect("it was read as such before"),
-            Some(Secret::Seed(seed)) => options.nkey(seed.to_string()),
+            Some(EngineSecret::Creds(text)) => options.credentials(text).expect("it was read as such before"),
+            Some(EngineSecret::Seed(seed)) => options.nkey(seed.to_string()),
             None => options,
         }
     }
 }
 
-impl Secret {
+impl EngineSecret {
     fn from_text(text: Zeroizing<String>) -> Result<Self, &'static str> {
         /// Length of a seed: two letters of its kind, 32 bytes and a sum, in base 32.
         const SEED: usize = 58;
         if ConnectOptions::new().credentials(&text).is_ok() {
-            return Ok(Secret::Creds(text));
+            return Ok(EngineSecret::Creds(text));
         }
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let is_seed = |line: &&str| {
@@ -66,7 +66,7 @@ impl Secret {
                 && line.bytes().all(|byte| matches!(byte, b'A'..=b'Z' | b'2'..=b'7'))
         };
         match (lines.next().filter(is_seed), lines.next()) {
-            (Some(seed), None) => Ok(Secret::Seed(Zeroizing::new(seed.to_owned()))),
+            (Some(seed), None) => Ok(EngineSecret::Seed(Zeroizing::new(seed.to_owned()))),
             (_, _) => Err("is neither a NATS .creds file nor the seed of a user's nkey (SU…)"),
         }
     }
@@ -80,9 +80,9 @@ mod tests {
 
     #[test]
     fn a_secret_is_a_seed_or_a_creds_file_and_no_error_repeats_it() {
-        let kind = |text: &str| match Secret::from_text(Zeroizing::new(text.to_owned())) {
-            Ok(Secret::Creds(_)) => "creds",
-            Ok(Secret::Seed(_)) => "seed",
+        let kind = |text: &str| match EngineSecret::from_text(Zeroizing::new(text.to_owned())) {
+            Ok(EngineSecret::Creds(_)) => "creds",
+            Ok(EngineSecret::Seed(_)) => "seed",
             Err(_) => "none",
         };
         let creds = format!(

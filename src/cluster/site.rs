@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,16 +19,18 @@ use super::log::StreamLog;
 use super::message::{Unread, WriterId};
 use super::plan::{NotBrought, bring, runs};
 use super::replay::{NotReplayed, Place, replay};
+use super::say::{self, Attending};
 use super::servers::EngineSettings;
 use super::stream::{Names, NoStream, find, set_up};
 use super::tenure::LEAVES_WITHIN;
+use crate::control::{By, Command};
 use crate::journal::run_copy::NotCopied;
 use crate::journal::run_copy::RunCopy;
 use crate::journal::stamped::Stamped;
 use crate::journal::{Journal, JournalError, RunKey};
 use crate::log::seam::{Committed, Hold, Log, NotCommitted};
 use crate::log::served::ServedRun;
-use crate::log::server::{Lead, LedRun, Listening, LogServer, NotLed, NotRead};
+use crate::log::server::{ControlAnswer, Lead, LedRun, Listening, LogServer, NotLed, NotRead};
 use crate::wording::plain::plain;
 
 /// Oldest version of the server that has all that is asked of it.
@@ -204,6 +207,29 @@ impl LogServer for Site {
         removed.map(drop).map_err(|error| no_answer(&error))
     }
 
+    fn leads(&self, run_id: &str) -> Result<bool, NotRead> {
+        let (connected, names) = (self.connected()?, Names::of_run(run_id));
+        connected.wait(say::leads(&connected.jetstream, &names)).map_err(|error| no_answer(&*error))
+    }
+
+    fn leave(&self, run_id: &str, command: &Command, by: &By) -> Result<(), NotRead> {
+        let (connected, names) = (self.connected()?, Names::of_run(run_id));
+        let left = connected.wait(say::leave(&connected.jetstream, &names, command, by));
+        left.map(drop).map_err(|error| no_answer(&*error))
+    }
+
+    fn ask(&self, run_id: &str, command: &Command, by: &By, within: Duration) -> Result<ControlAnswer, NotRead> {
+        let (connected, names) = (self.connected()?, Names::of_run(run_id));
+        let answer = connected.wait(say::ask(&connected.jetstream, &names, command, by, within));
+        answer.map_err(|error| no_answer(&*error))
+    }
+
+    fn attend(&self, journal: &Path, run: RunKey, run_id: &str) -> Result<Box<dyn Send>, NotRead> {
+        let connected = self.connected()?;
+        let (runtime, jetstream) = (connected.runtime().handle().clone(), connected.jetstream.clone());
+        Ok(Box::new(Attending::begin(runtime, jetstream, Names::of_run(run_id), journal, run)?))
+    }
+
     fn leaves_within(&self) -> Option<Duration> {
         Some(LEAVES_WITHIN)
     }
@@ -248,6 +274,10 @@ async fn reach(servers: &[String], admission: &Admission) -> Result<jetstream::C
     }
 }
 
+fn no_answer(error: &(dyn Error + 'static)) -> NotRead {
+    NotRead::Unreachable(told(error))
+}
+
 /// Tells that a server does not know whoever connects.
 fn is_refusal(kind: ConnectErrorKind) -> bool {
     matches!(kind, ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication)
@@ -272,10 +302,6 @@ fn told(error: &(dyn Error + 'static)) -> String {
         if all.contains(&cause) { all } else { format!("{all}: {cause}") }
     });
     plain(&all)
-}
-
-fn no_answer(error: &(dyn Error + 'static)) -> NotRead {
-    NotRead::Unreachable(told(error))
 }
 
 fn not_brought(run: &str, error: NotBrought) -> NotRead {

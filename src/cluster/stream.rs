@@ -22,7 +22,7 @@ pub(super) struct Names {
     /// The run as it was made, in parts that are numbered.
     plan: String,
     /// Commands to the launch.
-    say: String,
+    pub(super) say: String,
     /// Signs of life of whoever leads the run, which are not stored.
     pub(super) beat: String,
 }

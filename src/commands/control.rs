@@ -1,29 +1,25 @@
 //! `control` steers a run that goes on.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::audit::beforehand::{self, CheckFor};
 use crate::control::{By, CONTROL, Command};
 use crate::exit::Exit;
 use crate::journal::Journal;
 use crate::journal::read::runs::RunRecord;
-use crate::launch::closing::close_cut_off;
 use crate::launch::holding::paper_of;
 use crate::ledger::steered::Steered;
 use crate::model::words::nearest;
-use crate::report::holder::Holder;
 use crate::report::next::NextCommands;
+use crate::settings::key::ENGINE;
 use crate::values;
 use crate::verb::context::Context;
 use crate::verb::error::CommandError;
-use crate::verb::meant::{self, Otherwise};
+use crate::verb::meant;
 
 mod skipping;
+mod way;
 
-use skipping::{LOOK_EVERY, TAKEN_WITHIN};
-
-/// Time within which a launch has recorded any command that it has read.
-const IN_HAND_FOR: Duration = Duration::from_secs(1);
+use way::{Addressed, addressed};
 
 const COMMANDS: [&str; 8] = ["pause", "continue", "rate", "concurrency", "skip", "release", "drain", "abort"];
 
@@ -40,100 +36,33 @@ pub(super) fn control(context: &Context, words: &[String], reason: Option<&str>)
         Some(_) | None => command_of(words),
     };
     let command = command.map_err(CommandError::Command)?;
-    if !context.settings.journal.exists() {
-        return Err(crate::journal::JournalError::Absent(context.settings.journal.clone()).into());
-    }
-    let mut journal = Journal::open(&context.settings.journal)?;
-    beforehand::runs(&journal)?;
-    close_cut_off(context, &mut journal)?;
-    let run = meant::run_to_change(context, &journal, run, Otherwise::LaunchedLast)?;
-    beforehand::run(&journal, &run, CheckFor::Command)?;
-    let runs = may_go_on(context, &run);
-    let command = understood(context, &journal, &run, command, runs)?;
+    let mut addressed = addressed(context, run)?;
+    let runs = addressed.may_go_on(context)?;
+    let Addressed { journal, run, .. } = &addressed;
+    let command = understood(context, journal, run, command, runs)?;
     let waits_for_launch = matches!(command, Command::Skip { .. } | Command::Release { .. });
-    if !runs && !waits_for_launch && !lifts_a_pause(&journal, &run, &command)? {
-        let commands = NextCommands::from_journal(&journal, &run, &context.settings.journal)?;
-        return Err(CommandError::NotRunning { run: run.id, resume: commands.resume() });
+    if !runs && !waits_for_launch && !lifts_a_pause(journal, run, &command)? {
+        let commands = NextCommands::from_journal(journal, run, &context.settings.journal)?;
+        // From here its servers may be reached by other addresses than it was begun with.
+        let engine = context.settings.by_hand.get(ENGINE).map(|servers| (ENGINE, servers.as_str()));
+        let resume = commands.resume_with(engine.as_slice());
+        return Err(CommandError::NotRunning { run: run.id.clone(), resume });
     }
     let by = By::me(CONTROL, reason.map(str::to_owned));
-    let command = as_it_waits(&journal, &run, command)?;
+    let command = as_it_waits(journal, run, command)?;
+    let id = run.id.clone();
     let given = Instant::now();
     if !runs {
-        journal.give_command(run.key, &command, &by)?;
-        context.console.say(&format!("{command}: run {} does not go on now; its next launch begins with this", run.id));
+        addressed.leave(&command, &by)?;
+        context.console.say(&format!("{command}: run {id} does not go on now; its next launch begins with this"));
         return Ok(Exit::Done);
     }
-    give(context, &mut journal, &run, &command, &by)?;
+    addressed.give(context, &command, &by)?;
     if let Command::Skip { source_id } = &command {
-        skipping::must_be_skipped(&journal, &run, source_id)?;
+        skipping::must_be_skipped(&addressed.journal, &addressed.run, source_id)?;
     }
-    context.console.say(&format!("{command}: taken by run {} after {} ms", run.id, given.elapsed().as_millis()));
+    context.console.say(&format!("{command}: taken by run {id} after {} ms", given.elapsed().as_millis()));
     Ok(Exit::Done)
-}
-
-/// Tells whether there may be a launch that would take a command.
-fn may_go_on(context: &Context, run: &RunRecord) -> bool {
-    match Holder::look_up(&context.settings.journal, run) {
-        Holder::Alive => true,
-        Holder::Gone => false,
-        Holder::Unknown => run.running,
-    }
-}
-
-/// Stores the command, and waits until the launch has taken it.
-fn give(
-    context: &Context,
-    journal: &mut Journal,
-    run: &RunRecord,
-    command: &Command,
-    by: &By,
-) -> Result<(), CommandError> {
-    let given = Instant::now();
-    let mut control = journal.give_command(run.key, command, by)?;
-    loop {
-        // Asked first, so that a command that a launch took before it ended counts as taken.
-        let goes_on = may_go_on(context, &journal.run(run.key)?);
-        match journal.is_taken(control)? {
-            Some(true) => return Ok(()),
-            // A launch that begins drops commands meant for the one before, and this one may have been given just then.
-            None if goes_on && given.elapsed() <= TAKEN_WITHIN => {
-                control = journal.give_command(run.key, command, by)?;
-            }
-            None => return Err(too_late(journal, run)?),
-            // Withdrawn, so that it does not take effect when nobody expects it any more.
-            Some(false) if !goes_on || given.elapsed() > TAKEN_WITHIN => {
-                if journal.withdraw_command(control)? {
-                    return withdrawn(context, journal, run, control);
-                }
-            }
-            Some(false) => (),
-        }
-        std::thread::sleep(LOOK_EVERY);
-    }
-}
-
-/// Waits in case a withdrawn command takes effect nevertheless, because a launch has read it before. A launch that has ended did not.
-fn withdrawn(context: &Context, journal: &Journal, run: &RunRecord, control: i64) -> Result<(), CommandError> {
-    let since = Instant::now();
-    loop {
-        let goes_on = may_go_on(context, &journal.run(run.key)?);
-        if journal.took_effect(run.key, control)? {
-            return Ok(());
-        }
-        if !goes_on {
-            return Err(too_late(journal, run)?);
-        }
-        if since.elapsed() > IN_HAND_FOR {
-            return Err(CommandError::NotTaken(run.id.clone()));
-        }
-        std::thread::sleep(LOOK_EVERY);
-    }
-}
-
-fn too_late(journal: &Journal, run: &RunRecord) -> Result<CommandError, CommandError> {
-    let RunRecord { id, exit_code, exit_name, .. } = journal.run(run.key)?;
-    let ended = exit_code.zip(exit_name).map(|(code, name)| format!(" with {code} ({name})"));
-    Ok(CommandError::TooLate { run: id, ended: ended.unwrap_or_default() })
 }
 
 /// Completes a command with the id of the row that is meant, and checks that it can have an effect in this run.

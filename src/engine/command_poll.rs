@@ -13,7 +13,6 @@ use crate::control::{By, Command, GivenCommand};
 use crate::journal::Journal;
 use crate::journal::commands::Unreadable;
 use crate::recorder::refusal::NotRecorded;
-use crate::whoami::Who;
 
 /// Interval between two looks. A command takes effect within half a second.
 const LOOK_EVERY: Duration = Duration::from_millis(150);
@@ -109,5 +108,5 @@ fn is_there(path: &Path) -> bool {
 
 /// Giver of a command by a flag file. The owner of the file is not looked up: its existence is the command.
 fn by_file(path: &Path) -> By {
-    By { user: None, who: Who::default(), ..By::me(&format!("the file {}", path.display()), None) }
+    By { user: None, who: Box::default(), ..By::me(&format!("the file {}", path.display()), None) }
 }

@@ -14,7 +14,40 @@ pub struct Unreadable {
     pub error: String,
 }
 
+/// Command that was asked from another machine, as the journal has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AskedCommand {
+    /// No launch has taken it; its key.
+    Open(i64),
+    Taken,
+}
+
 impl Journal {
+    /// Finds a command by the id under which it was asked; `None` if it was never given, or was withdrawn.
+    #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "nobody asks a machine that is alone"))]
+    pub(crate) fn asked(&self, run: RunKey, ask: &str) -> Result<Option<AskedCommand>, JournalError> {
+        let took_effect: bool = self
+            .conn
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM event WHERE run = ?1 AND lane = 0 AND kind = 'controlled'
+                     AND json_extract(detail, '$.by.ask') = ?2)",
+            )?
+            .query_row(params![run.0, ask], |row| row.get(0))?;
+        if took_effect {
+            return Ok(Some(AskedCommand::Taken));
+        }
+        self.conn
+            .prepare_cached(
+                "SELECT control, taken_at IS NOT NULL FROM control
+                 WHERE run = ?1 AND json_extract(given_by, '$.ask') = ?2",
+            )?
+            .query_row(params![run.0, ask], |row| {
+                Ok(if row.get(1)? { AskedCommand::Taken } else { AskedCommand::Open(row.get(0)?) })
+            })
+            .optional()
+            .map_err(JournalError::from)
+    }
+
     /// Stores a command for the launch that carries the run, now or later. Returns its key.
     pub fn give_command(&mut self, run: RunKey, command: &Command, by: &By) -> Result<i64, JournalError> {
         let (command, by) = (serde_json::to_string(command), serde_json::to_string(by));

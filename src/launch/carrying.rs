@@ -76,6 +76,8 @@ impl Launch {
         let warn = Box::new(move |text: &str| console.warn(text));
         let steering = &self.settings.steering;
         let files = FlagFiles { pause: steering.pause_file.clone(), stop: steering.stop_file.clone() };
+        let attended = self.logs.attend(&self.settings.journal, self.run.key, &self.run.id);
+        let _attended = attended.map_err(|error| Halted::Error(error.into()))?;
         let mut poll = CommandPoll::new(Arc::clone(driver), files, commands.clone(), warn);
         poll.look().await?;
         let polling = tokio::spawn(poll.serve());

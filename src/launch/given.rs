@@ -9,18 +9,23 @@ use crate::journal::Journal;
 use crate::report::next::given::{self, GivenByHand};
 use crate::report::next::{NextCommands, flags};
 use crate::settings::Settings;
+use crate::settings::key::ENGINE;
+use crate::verb::engine::begun_with;
 use crate::verb::error::CommandError;
 use crate::verb::reach::Reach;
 use crate::waves::window::Window;
 
-/// Settings and other flags that a launch is given by hand.
+/// Settings and other flags that a launch is given by hand, besides the servers that its run was begun with.
 pub(super) fn given_by_hand(
     settings: &Settings,
     of_launch: &GivenByHand,
     accounts: &[Account],
     deadline: Option<Timestamp>,
+    begun_with: Option<&str>,
 ) -> GivenByHand {
     let mut given = settings.by_hand.clone();
+    // The run knows the servers of its log.
+    given.retain(|key, servers| key != ENGINE || begun_with != Some(servers));
     // The sandbox is this process, so that a later launch needs no flag to find it.
     if reach(accounts) == Reach::ThisProcess {
         given.retain(|key, _| !flags::is_of_way(key));
@@ -36,7 +41,8 @@ pub(super) fn given_by_hand(
 impl Launch {
     /// Returns what the launch is given by hand. Tells its window, and flags of the launch before that no longer hold.
     pub(super) fn tell_given(&self, journal: &Journal, window: &Window) -> Result<GivenByHand, CommandError> {
-        let given = given_by_hand(&self.settings, &self.request.given, &self.accounts, window.deadline);
+        let given =
+            given_by_hand(&self.settings, &self.request.given, &self.accounts, window.deadline, begun_with(&self.run));
         if self.request.consent.may_send() {
             let last = NextCommands::from_journal(journal, &self.run, journal.path())?.into_given();
             self.tell_what_no_longer_holds(&last, &given);

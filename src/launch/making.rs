@@ -12,7 +12,7 @@ use crate::log::making;
 use crate::plan::paper::Paper;
 use crate::plan::reading::Planned;
 use crate::report::next::given::GivenByHand;
-use crate::settings::key::Lifetime;
+use crate::settings::key::{ENGINE, Lifetime};
 use crate::settings::keys::KEYS;
 use crate::settings::{Settings, Steering};
 use crate::verb::context::{Context, reading_of};
@@ -39,7 +39,13 @@ pub(super) fn make_run(
         n_rows: checked.n_rows,
         lanes: &lanes,
         settings: &settings_of_run(settings, &plan.paper())?,
-        given: given_by_hand(settings, given, accounts, settings.steering.window(Timestamp::now())?.deadline),
+        given: given_by_hand(
+            settings,
+            given,
+            accounts,
+            settings.steering.window(Timestamp::now())?.deadline,
+            settings.texts.get(ENGINE).map(String::as_str),
+        ),
         terms: &checked.terms,
         run_key,
     };

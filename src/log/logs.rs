@@ -1,12 +1,14 @@
 //! Choice of the server that has the logs of runs.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::alone::Alone;
 use super::seam::Log;
 use super::served::ServedRun;
-use super::server::{Lead, LedRun, Listening, LogServer, NotLed, NotRead};
+use super::server::{ControlAnswer, Lead, LedRun, Listening, LogServer, NotLed, NotRead};
+use crate::control::{By, Command};
 use crate::journal::{Journal, RunKey};
 
 /// Handle to the server of logs of this process.
@@ -59,6 +61,32 @@ impl Logs {
     #[cfg_attr(not(any(test, feature = "cluster")), expect(dead_code, reason = "no verb removes a run elsewhere"))]
     pub(crate) fn forget(&self, id: &str) -> Result<(), NotRead> {
         self.0.forget(id)
+    }
+
+    /// Tells whether a launch leads the run, see [`LogServer::leads`].
+    pub(crate) fn leads(&self, run_id: &str) -> Result<bool, NotRead> {
+        self.0.leads(run_id)
+    }
+
+    /// Leaves a command for the next launch, see [`LogServer::leave`].
+    pub(crate) fn leave(&self, run_id: &str, command: &Command, by: &By) -> Result<(), NotRead> {
+        self.0.leave(run_id, command, by)
+    }
+
+    /// Asks the launch that leads the run, see [`LogServer::ask`].
+    pub(crate) fn ask(
+        &self,
+        run_id: &str,
+        command: &Command,
+        by: &By,
+        within: Duration,
+    ) -> Result<ControlAnswer, NotRead> {
+        self.0.ask(run_id, command, by, within)
+    }
+
+    /// Gives to the launch what is asked of it, see [`LogServer::attend`].
+    pub(crate) fn attend(&self, journal: &Path, run: RunKey, run_id: &str) -> Result<Box<dyn Send>, NotRead> {
+        self.0.attend(journal, run, run_id)
     }
 
     /// Time within which a change is on its way or is never sent, see [`LogServer::leaves_within`].

@@ -1,6 +1,7 @@
 //! The server of logs, which a process asks for all that several machines have to agree about: the log of each run, what others wrote
 //! to it, and who leads the run.
 
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,6 +9,7 @@ use jiff::Timestamp;
 use super::beat::Beat;
 use super::seam::Log;
 use super::served::ServedRun;
+use crate::control::{By, Command};
 use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError, RunKey};
 use crate::lock::Owner;
@@ -37,6 +39,27 @@ pub(crate) trait LogServer: Send + Sync {
     /// Removes a run with all of its log.
     fn forget(&self, id: &str) -> Result<(), NotRead>;
 
+    /// Tells whether a launch that leads the run is heard.
+    fn leads(&self, _run_id: &str) -> Result<bool, NotRead> {
+        Ok(false)
+    }
+
+    /// Leaves a command for the next launch of a run, wherever that is.
+    fn leave(&self, run_id: &str, _command: &Command, _by: &By) -> Result<(), NotRead> {
+        Err(NotRead::NoRun(run_id.to_owned()))
+    }
+
+    /// Asks the launch that leads a run to take a command, and waits for that at most so long.
+    fn ask(&self, run_id: &str, _command: &Command, _by: &By, _within: Duration) -> Result<ControlAnswer, NotRead> {
+        Err(NotRead::NoRun(run_id.to_owned()))
+    }
+
+    /// Gives to the launch of a run, by its journal, what is asked of it elsewhere, until the returned value is dropped. What was asked
+    /// before is given when this returns.
+    fn attend(&self, _journal: &Path, _run: RunKey, _run_id: &str) -> Result<Box<dyn Send>, NotRead> {
+        Ok(Box::new(()))
+    }
+
     /// Time within which a change that asked for the hold is on its way or is never sent: whoever takes the run over waits for longer.
     /// `None` where nobody can.
     fn leaves_within(&self) -> Option<Duration>;
@@ -47,6 +70,17 @@ pub(crate) trait LogServer: Send + Sync {
 
     /// Begins to listen for whoever leads a run.
     fn listen(&self, run_id: &str) -> Result<Box<dyn Listening>, NotRead>;
+}
+
+/// Answer of the launch that leads a run to a command from another machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "nobody asks a machine that is alone"))]
+pub(crate) enum ControlAnswer {
+    Taken,
+    /// Not taken in time, and withdrawn.
+    NotTaken,
+    /// The launch ended before it took the command.
+    Ended,
 }
 
 /// Lead of a run. Once it is dropped, nothing is told any more, and accounts are given back unless the launch began and did not end.

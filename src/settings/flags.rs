@@ -115,7 +115,7 @@ impl Flags {
                 all.extend(of_launch.given());
                 all.extend(engine.given());
             }
-            Verb::Control { engine, .. } | Verb::Status { engine, .. } | Verb::Runs { engine, .. } => {
+            Verb::Control { engine, .. } | Verb::Runs { engine, .. } => {
                 all.extend(engine.given());
             }
             #[cfg(feature = "cluster")]
@@ -127,6 +127,7 @@ impl Flags {
             Verb::Sources { verb } => all.extend(verb.service().given()),
             Verb::Sandbox { night, .. } => all.extend(night.given()),
             Verb::Init { .. }
+            | Verb::Status { .. }
             | Verb::Approve { .. }
             | Verb::Trust { .. }
             | Verb::Rollback { .. }

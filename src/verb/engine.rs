@@ -26,6 +26,18 @@ pub(crate) fn logs(_: Console, _: &Settings) -> Logs {
     Logs::alone()
 }
 
+/// Tells whether settings name servers.
+#[cfg(feature = "cluster")]
+pub(crate) fn is_set(settings: &Settings) -> bool {
+    settings.engine.is_some()
+}
+
+/// Tells that settings name no servers.
+#[cfg(not(feature = "cluster"))]
+pub(crate) fn is_set(_: &Settings) -> bool {
+    false
+}
+
 /// Servers with which a run was begun; `None` for a run that its journal alone has.
 pub(crate) fn begun_with(run: &RunRecord) -> Option<&str> {
     run.settings.get(ENGINE)?.as_str()
@@ -36,7 +48,8 @@ pub(crate) fn logs_of_run(context: &Context, run: &RunRecord) -> Result<Logs, Co
     match begun_with(run) {
         Some(servers) => of_engine(context, run, servers),
         None if context.layers.is_by_flag(ENGINE) => Err(CommandError::BegunAlone(run.id.clone())),
-        None => Ok(without_engine(context)),
+        None if is_set(&context.settings) => Ok(Logs::alone()),
+        None => Ok(context.logs.clone()),
     }
 }
 
@@ -51,14 +64,4 @@ fn of_engine(context: &Context, run: &RunRecord, servers: &str) -> Result<Logs, 
 #[cfg(not(feature = "cluster"))]
 fn of_engine(_: &Context, run: &RunRecord, _: &str) -> Result<Logs, CommandError> {
     Err(CommandError::NeedsEngine(run.id.clone()))
-}
-
-#[cfg(feature = "cluster")]
-fn without_engine(context: &Context) -> Logs {
-    if context.settings.engine.is_some() { Logs::alone() } else { context.logs.clone() }
-}
-
-#[cfg(not(feature = "cluster"))]
-fn without_engine(context: &Context) -> Logs {
-    context.logs.clone()
 }

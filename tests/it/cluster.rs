@@ -4,6 +4,7 @@
 //! `CUTOVER_LONG=20` plays as many rounds of whatever comes at random; without it, there are few.
 
 mod alone;
+mod asked;
 mod collect;
 mod hosts;
 mod kills;

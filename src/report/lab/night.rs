@@ -118,11 +118,12 @@ fn told_night() -> ReportLab {
 fn steering() -> Vec<EventKind> {
     let stage = || Stage { wave_no: 0, wave: Some("pilot".into()), part: Part::Canary };
     let by = |reason: &str| By {
+        ask: None,
         user: Some("ada".into()),
         host: "bridge".into(),
         reason: Some(reason.into()),
         via: control::CONTROL.into(),
-        who: crate::whoami::Who::default(),
+        who: Box::default(),
     };
     let controlled = |command, reason| RunEvent::Controlled { command, by: by(reason), control: None }.into();
     let release = Command::Release { wave: "pilot".into(), part: Some(Part::Canary) };

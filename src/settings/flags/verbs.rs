@@ -175,8 +175,6 @@ pub(crate) enum Verb {
         /// the worst; without any, the one launched last
         #[arg(long, conflicts_with_all = ["json", "watch", "if_stopped"])]
         check: bool,
-        #[command(flatten)]
-        engine: SettingFlags<OfEngine>,
     },
     /// Run the real plan with the real engine against the sandbox, hours in seconds; say whether it is ready
     #[command(after_help = codes::of_rehearse())]

@@ -19,8 +19,9 @@ fn a_run_is_logged_outside_and_goes_on_there_after_a_kill() {
     launch.kill();
     let balance = balance_the_books(&sandbox, &lab.journal(), Balance::default());
     // The run knows where its log is.
-    let ended = lab.launch(&sandbox, &["resume", "--rate", "off"]).exits(0);
-    assert!(!ended.stderr.contains("--engine"), "{}", ended.stderr);
+    let status = lab.cutover(&["status"]).exits(0);
+    assert!(status.stdout.contains("cutover resume") && !status.stdout.contains("--engine"), "{}", status.stdout);
+    lab.launch(&sandbox, &["resume", "--rate", "off"]).exits(0);
     balance_the_books(&sandbox, &lab.journal(), balance);
     assert_eq!(lab.journal().tally()["applied"], 60);
     assert_eq!(lab.journal().text("SELECT settings ->> 'engine' FROM run"), engine);
