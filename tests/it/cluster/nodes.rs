@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use super::hosts::Night;
 use super::n_rounds;
 use super::server::{Server, program, three, until};
-use super::wire::ask_stream;
+use super::wire::{ask, ask_stream};
 use crate::lab::launch::Launch;
 use crate::lab::machine::shared;
 
@@ -22,6 +22,7 @@ fn a_run_goes_on_whichever_servers_of_its_log_die_and_nothing_is_sent_while_they
     let Some(program) = program() else { return };
     for _ in 0..n_rounds(1) {
         let mut night = Night::on(three(&program), 400, "");
+        have_found_each_other(&night);
         let mut command = night.first.command(&["run", "plan.csv", "--rate", "10"]);
         let head = Launch::start({
             command.env("CUTOVER_ENGINE_REPLICAS", "3");
@@ -58,6 +59,13 @@ fn a_run_goes_on_whichever_servers_of_its_log_die_and_nothing_is_sent_while_they
         night.second.copy_from(&night.first);
         night.is_done();
     }
+}
+
+/// Waits until the servers can keep a stream on all of them.
+fn have_found_each_other(night: &Night) {
+    let settings = r#"{"name":"found","subjects":["found"],"num_replicas":3,"storage":"memory"}"#;
+    let make = format!("PUB $JS.API.STREAM.CREATE.found answers {}\r\n{settings}\r\n", settings.len());
+    until("the servers find each other", || ask(&night.servers[0], &make, "\"did_create\":true"));
 }
 
 /// Returns the position of the server that leads the stream of the run, once there is one.
