@@ -148,11 +148,10 @@ impl<'j> Append<'j> {
 
     /// Commits, and keeps the standings of rows in doubt in memory, so that they need not be read again for their next event.
     pub(crate) fn finish(self) -> Result<(), JournalError> {
-        let Append { transaction, run, ours, open, minds_heads, minds_rows: _, known } = self;
+        let Append { transaction, run, ours, open, minds_heads: _, minds_rows: _, known } = self;
         transaction.commit()?;
-        if minds_heads {
-            ours.extend(known.heads.into_iter().map(|(lane, head)| ((run, lane), head)));
-        }
+        // Whether they are minded may only be decided later, as for a run that is followed before it is launched.
+        ours.extend(known.heads.into_iter().map(|(lane, head)| ((run, lane), head)));
         let under_way = known.standings.into_iter().filter(|(_, standing)| standing.phase.is_in_doubt());
         open.extend(under_way.map(|(row, standing)| ((run, row), standing)));
         Ok(())

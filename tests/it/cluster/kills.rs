@@ -57,7 +57,6 @@ fn killed_at(link: Link, moment: Moment) {
     }
     let head = night.first.begin(&RUN);
     let run = night.first.run_begun();
-    night.second.copy_from(&night.first);
     let standby = night.second.stand_by(&run, &["--rate", "50"]);
     night.goes_on(3);
     is_held_up(&stalls.hold_up_at(moment));
@@ -98,7 +97,6 @@ fn killed_anywhere() {
     };
     let head = night.first.begin(&[&RUN[..], &["--timeout", "2s"]].concat());
     let run = night.first.run_begun();
-    night.second.copy_from(&night.first);
     let standby = night.second.stand_by(&run, &["--rate", "50", "--timeout", "2s"]);
     night.goes_on(1);
     std::thread::sleep(Duration::from_millis(rand::random_range(0..2000)));

@@ -16,7 +16,6 @@ fn a_run_is_led_by_one_host_and_its_account_is_used_by_no_other_run() {
     let (first, second) = (&night.first, &night.second);
     let head = first.begin(&RUN);
     let run = first.run_begun();
-    second.copy_from(first);
     let refused = second.begin(&["resume", &run]).end().exits(6).says(&format!("another launch leads run {run}: pid "));
     assert!(refused.stderr.contains("nothing was sent"), "{}", refused.stderr);
     second.lab.write("other.csv", &plan(3, "stopped,syncing"));
@@ -36,10 +35,7 @@ fn of_two_standbys_one_goes_on_and_the_other_follows_it_to_the_end() {
     let third = night.another_host();
     let head = night.first.begin(&RUN);
     let run = night.first.run_begun();
-    let standbys = [&night.second, &third].map(|host| {
-        host.copy_from(&night.first);
-        host.stand_by(&run, &["--rate", "30"])
-    });
+    let standbys = [&night.second, &third].map(|host| host.stand_by(&run, &["--rate", "30"]));
     night.goes_on(1);
     head.kill();
     for ended in standbys.map(Launch::end) {
@@ -57,10 +53,7 @@ fn a_standby_ends_with_what_a_person_did_to_the_run_and_with_what_a_person_does_
     let third = night.another_host();
     let head = night.first.begin(&RUN);
     let run = night.first.run_begun();
-    let [follows, left] = [&night.second, &third].map(|host| {
-        host.copy_from(&night.first);
-        host.stand_by(&run, &[])
-    });
+    let [follows, left] = [&night.second, &third].map(|host| host.stand_by(&run, &[]));
     left.signal("INT");
     left.end().exits(130).says(&format!("interrupted while it stood by for run {run}; nothing was sent"));
     head.signal("TERM");
@@ -78,7 +71,6 @@ fn a_standby_whose_clock_is_an_hour_off_does_not_lead_and_neither_does_a_launch_
     let Some(night) = Night::new(300, "") else { return };
     let head = night.first.begin(&RUN);
     let run = night.first.run_begun();
-    night.second.copy_from(&night.first);
     let with_clock = |by: &str, args: &[&str]| {
         let mut command = night.second.command(args);
         command.env("LD_PRELOAD", &preload).env("FAKETIME", by).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
@@ -100,7 +92,6 @@ fn a_log_that_a_newer_version_wrote_and_one_that_is_gone_are_refused_in_those_wo
     let run = night.first.run_begun();
     night.goes_on(2);
     head.kill();
-    night.second.copy_from(&night.first);
     let headers = "NATS/1.0\r\nCutover-Format: 2\r\n\r\n";
     let length = headers.len();
     ask(&night.servers[0], &format!("HPUB cutover.{run}.log {length} {}\r\n{headers}?\r\n", length + 1), "PONG")

@@ -23,7 +23,6 @@ fn a_head_that_was_stopped_sends_nothing_when_it_wakes_after_somebody_else_went_
     let Some(night) = Night::new(200, "") else { return };
     let mut head = night.first.begin(&RUN);
     let run = night.first.run_begun();
-    night.second.copy_from(&night.first);
     let standby = night.second.stand_by(&run, &["--rate", "100", "--concurrency", "16"]);
     night.goes_on(10);
     until("eight intents are unsent", || {
@@ -53,7 +52,6 @@ fn a_head_that_is_cut_off_from_the_log_sends_nothing_more_and_somebody_else_goes
     night.first.engine = format!("nats://127.0.0.1:{}", proxy.port);
     let head = night.first.begin(&RUN);
     let run = night.first.run_begun();
-    night.second.copy_from(&night.first);
     let standby = night.second.stand_by(&run, &["--rate", "100", "--concurrency", "16"]);
     night.goes_on(10);
     proxy.swallow_all();
