@@ -10,7 +10,7 @@ use super::servers::EngineSettings;
 
 /// Way in at the servers.
 #[derive(Default)]
-pub(super) struct Admission {
+pub(super) struct ServerAccess {
     secret: Option<EngineSecret>,
     ca: Option<PathBuf>,
 }
@@ -22,7 +22,7 @@ enum EngineSecret {
     Seed(Zeroizing<String>),
 }
 
-impl Admission {
+impl ServerAccess {
     /// Reads the files that settings name. The error names the file, and has nothing of it.
     pub(super) fn read(settings: &EngineSettings) -> Result<Self, String> {
         let unread = |path: &Path, why: &dyn Display| format!("`{}` {why}", path.display());

@@ -7,7 +7,7 @@ use async_nats::jetstream;
 use async_nats::jetstream::context::ContextBuilder;
 use tokio::runtime::Handle;
 
-use super::admission::Admission;
+use super::admission::ServerAccess;
 
 /// Bound of an answer, also of that to a publish. The library alone would wait for five seconds.
 pub(super) const ANSWER: Duration = Duration::from_secs(2);
@@ -19,7 +19,7 @@ const RECONNECT_AFTER: Duration = Duration::from_millis(250);
 /// Connects to one of the servers, and to another one whenever the connection is lost.
 pub(super) async fn connect(
     servers: &[String],
-    admission: &Admission,
+    admission: &ServerAccess,
 ) -> Result<jetstream::Context, async_nats::ConnectError> {
     let options = ConnectOptions::new()
         .name(env!("CARGO_PKG_NAME"))

@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
-use super::admission::Admission;
+use super::admission::ServerAccess;
 use super::connection::{ANSWER, connect};
 use super::leading::{self, Ways};
 use super::listing::list;
@@ -103,7 +103,7 @@ impl Site {
         }
         let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("engine").enable_all().build();
         let runtime = runtime.map_err(|error| NotRead::Unreachable(error.to_string()))?;
-        let admission = Admission::read(&self.settings).map_err(NotRead::NotOpen)?;
+        let admission = ServerAccess::read(&self.settings).map_err(NotRead::NotOpen)?;
         let jetstream = wait(&runtime, reach(self.settings.servers.addresses(), &admission));
         let made = Arc::new(Connected { jetstream: jetstream?, runtime: Some(runtime) });
         Ok(Arc::clone(connected.insert(made)))
@@ -247,7 +247,7 @@ impl LogServer for Site {
 }
 
 /// Connects to the servers, and looks at whether they have what is needed.
-async fn reach(servers: &[String], admission: &Admission) -> Result<jetstream::Context, NotRead> {
+async fn reach(servers: &[String], admission: &ServerAccess) -> Result<jetstream::Context, NotRead> {
     let bound = ANSWER * u32::try_from(servers.len()).unwrap_or(u32::MAX) + Duration::from_secs(1);
     let jetstream = match timeout(bound, connect(servers, admission)).await {
         Ok(Ok(jetstream)) => jetstream,
@@ -284,7 +284,7 @@ fn is_refusal(kind: ConnectErrorKind) -> bool {
 }
 
 /// Returns a server, and the reason for which it cannot be reached by itself.
-async fn reason(server: &String, admission: &Admission) -> String {
+async fn reason(server: &String, admission: &ServerAccess) -> String {
     let why = match timeout(ANSWER, connect(std::slice::from_ref(server), admission)).await {
         Ok(Ok(_)) => "answers now".to_owned(),
         Ok(Err(error)) => told(&error),

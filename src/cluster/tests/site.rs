@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use async_nats::jetstream;
 use tokio::runtime::Runtime;
 
-use crate::cluster::admission::Admission;
+use crate::cluster::admission::ServerAccess;
 use crate::cluster::connection::connect;
 use crate::cluster::log::{LastCommit, StreamLog};
 use crate::cluster::message::WriterId;
@@ -32,7 +32,7 @@ impl Site {
     /// Connects to servers by their ports.
     pub(super) fn connect(&self, ports: &[u16]) -> jetstream::Context {
         let servers: Vec<String> = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
-        self.runtime.block_on(connect(&servers, &Admission::default())).unwrap()
+        self.runtime.block_on(connect(&servers, &ServerAccess::default())).unwrap()
     }
 
     pub(super) fn set_up(&self, jetstream: &jetstream::Context) -> Result<jetstream::stream::Stream, NoStream> {
