@@ -319,7 +319,7 @@ fn engine_of(resolved: &Resolved) -> Result<Option<EngineSettings>, SettingsErro
     let Some(servers) = resolved.optional(&keys::ENGINE)? else { return Ok(None) };
     Ok(Some(EngineSettings {
         servers,
-        n_replicas: resolved.value(&keys::ENGINE_REPLICAS)?,
+        n_replicas: resolved.optional(&keys::ENGINE_REPLICAS)?,
         credentials: resolved.file(&keys::ENGINE_CREDENTIALS)?,
         ca: resolved.file(&keys::ENGINE_CA)?,
     }))

@@ -9,8 +9,8 @@ use url::Url;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct EngineSettings {
     pub(crate) servers: EngineServers,
-    /// Number of servers that keep the log of a new run.
-    pub(crate) n_replicas: usize,
+    /// Number of servers that keep the log of a new run, if it is set.
+    pub(crate) n_replicas: Option<usize>,
     /// File with the secret that they are opened with.
     pub(crate) credentials: Option<PathBuf>,
     /// Certificates to trust in place of the system's.

@@ -36,6 +36,9 @@ use crate::wording::plain::plain;
 /// Oldest version of the server that has all that is asked of it.
 const OLDEST: (u64, u64) = (2, 10);
 
+/// Number of servers of a cluster that keep a log: the least of which one can be lost.
+const OF_CLUSTER: usize = 3;
+
 /// Servers of the engine. Nothing is asked of them before the first log.
 pub(crate) struct Site {
     settings: EngineSettings,
@@ -111,7 +114,13 @@ impl Site {
 
     fn ways(&self, connected: &Connected) -> Ways {
         let (runtime, jetstream) = (connected.runtime().handle().clone(), connected.jetstream.clone());
-        Ways { runtime, jetstream, n_replicas: self.settings.n_replicas }
+        Ways { runtime, jetstream, n_replicas: self.n_replicas(connected) }
+    }
+
+    /// Returns the number of servers that keep a new log. Of a cluster nobody means to use one alone without saying so.
+    fn n_replicas(&self, connected: &Connected) -> usize {
+        let is_cluster = connected.jetstream.client().server_info().cluster.is_some();
+        self.settings.n_replicas.unwrap_or(if is_cluster { OF_CLUSTER } else { 1 })
     }
 
     /// Returns the one writer to the log of a run.
@@ -131,7 +140,7 @@ impl Site {
         let found = connected.wait(find(jetstream, &names)).map_err(|error| no_answer(&error))?;
         let n_replicas = match (&found, &run.read) {
             (Some(stream), _) => stream.cached_info().config.num_replicas,
-            (None, None) => self.settings.n_replicas,
+            (None, None) => self.n_replicas(connected),
             (None, Some(_)) => return Err(not_read(id, NotReplayed::Gone)),
         };
         let stream = connected.wait(set_up(jetstream, &names, n_replicas)).map_err(|error| match error {

@@ -335,11 +335,11 @@ settings! {
         .lasting(Home);
     #[cfg(feature = "cluster")]
     ENGINE_REPLICAS: usize, replicas,
-        Key::of_run(
+        Key::unless_set(
             "engine_replicas",
             Guards,
-            "1",
-            "how many servers keep the log of a new run: 1, or 3 of a cluster, so that one of them can be lost",
+            "3",
+            "how many servers keep the log of a new run: 3, so that one of them can be lost, where they are a cluster, else 1",
         )
         .of_process();
     #[cfg(feature = "cluster")]

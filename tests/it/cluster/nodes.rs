@@ -23,11 +23,7 @@ fn a_run_goes_on_whichever_servers_of_its_log_die_and_nothing_is_sent_while_they
     for _ in 0..n_rounds(1) {
         let mut night = Night::on(three(&program), 400, "");
         have_found_each_other(&night);
-        let mut command = night.first.command(&["run", "plan.csv", "--rate", "10"]);
-        let head = Launch::start({
-            command.env("CUTOVER_ENGINE_REPLICAS", "3");
-            command
-        });
+        let head = Launch::start(night.first.command(&["run", "plan.csv", "--rate", "10"]));
         let run = night.first.run_begun();
         night.goes_on(5);
 
