@@ -407,6 +407,27 @@ fn a_command_that_another_machine_took_leaves_the_commands_of_this_journal_alone
     is_whole(&lab.audit("other.db"));
 }
 
+#[test]
+fn a_run_is_steered_on_one_machine_after_another() {
+    let lab = CopyLab::new();
+    let run = lab.make("head.db", "r1", &shared());
+    lab.carry("head.db", run);
+    let copy = lab.take("other.db", &lab.ship("head.db", run)).unwrap();
+    let (by, mut journal) = (By::me("control", None), lab.open("other.db"));
+    let control = journal.give_command(copy, &Command::Continue, &by).unwrap();
+    assert_eq!(control, 1, "the same number as in the other journal");
+    let taken = RunEvent::Controlled { command: Command::Continue, by, control: Some(control) };
+    journal.append(copy, [(LaneId::RUN, taken.into())]).unwrap();
+    assert_eq!(journal.is_taken(control).unwrap(), Some(true));
+    is_whole(&lab.audit("other.db"));
+    // One that nobody took is none.
+    let edit = "UPDATE control SET command = json_set(command, '$.is', 'drain')";
+    tamper(&lab.path("other.db"), |conn| assert_eq!(conn.execute(edit, []).unwrap(), 1));
+    let audit = lab.audit("other.db");
+    let altered = audit.runs[0].as_ref().unwrap_err();
+    assert_eq!(altered.findings[0], Finding::CommandDiffers { control: 1 });
+}
+
 /// Writes a part anew, with the record that names it.
 fn forge(shipped: &mut Shipped, from: &str, to: &str) {
     let sum = |text: &str| crate::journal::chain::hex(&Sha256::digest(text));

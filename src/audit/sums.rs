@@ -199,6 +199,25 @@ fn is_spelled(value: &impl serde::Serialize, text: &str) -> bool {
     serde_json::to_string(value).is_ok_and(|spelled| spelled == text)
 }
 
+/// Command that a launch took. In a run that machines share, each of them numbers the commands that were given to it.
+#[derive(Clone)]
+struct TakenCommand {
+    command: Command,
+    by: By,
+    at_ms: i64,
+}
+
+impl TakenCommand {
+    /// Tells whether it is the one that was given, by what is stored of that.
+    fn is_of(&self, command: &str, given_by: &str) -> bool {
+        let given: Option<Command> = serde_json::from_str(command).ok();
+        let is_meant = given.is_some_and(|given| {
+            is_spelled(&given, command) && (given == self.command || is_release_of(&given, &self.command))
+        });
+        is_meant && is_spelled(&self.by, given_by)
+    }
+}
+
 /// Tells whether a release without a part is recorded as one for the part that was waiting when it was taken.
 fn is_release_of(given: &Command, taken: &Command) -> bool {
     let Command::Release { wave: given, part: None } = given else { return false };
@@ -227,7 +246,7 @@ pub(super) struct OwnSums {
     pub(super) layout: Option<String>,
     lanes: BTreeMap<LaneId, LaneSum>,
     /// Commands that launches took from table `control`, with the time in milliseconds.
-    taken: BTreeMap<i64, (Command, By, i64)>,
+    taken: BTreeMap<i64, Vec<TakenCommand>>,
 }
 
 #[derive(Default, PartialEq)]
@@ -302,7 +321,8 @@ impl OwnSums {
                 self.elapsed_ms += elapsed_ms;
             }
             RunEvent::Controlled { command, by, control: Some(control) } => {
-                self.taken.entry(*control).or_insert_with(|| (command.clone(), by.clone(), at_ms));
+                let taken = TakenCommand { command: command.clone(), by: by.clone(), at_ms };
+                self.taken.entry(*control).or_default().push(taken);
             }
             RunEvent::DrainBegan { .. }
             | RunEvent::StageBegan { .. }
@@ -401,18 +421,11 @@ impl OwnSums {
         for StoredCommand { control, command, given_by, taken_at_ms } in stored {
             let is_same = match untold.remove(control) {
                 None => taken_at_ms.is_none(),
-                Some((taken, by, at_ms)) => {
-                    let given: Option<Command> = serde_json::from_str(command).ok();
-                    let is_meant = given.is_some_and(|given| {
-                        is_spelled(&given, command) && (given == taken || is_release_of(&given, &taken))
-                    });
-                    if is_meant && is_spelled(&by, given_by) {
-                        *taken_at_ms == Some(at_ms)
-                    } else {
-                        // Another machine took another command, which has the same number in its journal.
-                        self.is_shared() && taken_at_ms.is_none()
-                    }
-                }
+                Some(taken) => match taken.iter().find(|taken| taken.is_of(command, given_by)) {
+                    Some(taken) => *taken_at_ms == Some(taken.at_ms),
+                    // Another machine took another command, which has the same number in its journal.
+                    None => self.is_shared() && taken_at_ms.is_none(),
+                },
             };
             if !is_same {
                 findings.add(Finding::CommandDiffers { control: *control });
