@@ -7,7 +7,7 @@
 //! |---|---|
 //! | none | it is claimed |
 //! | our own | it is claimed already |
-//! | of another launch of the same run | it is claimed: who leads the run is decided by the run's log |
+//! | of another launch of the same run | it is claimed, and put back if ours does not begin: who leads the run is decided by the run's log |
 //! | of a run whose log is gone, or has ended since the claim | it is claimed |
 //! | of any other run, or not to be read | it is refused |
 
@@ -44,6 +44,12 @@ pub(super) struct Claim {
     pub(super) after: u64,
 }
 
+impl Claim {
+    fn text(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a claim is plain data")
+    }
+}
+
 /// Reason for which an account was not claimed.
 #[derive(Debug)]
 pub(super) enum NotClaimed {
@@ -78,18 +84,22 @@ impl Claims {
         }
     }
 
-    /// Claims an account.
-    pub(super) async fn claim(&self, key: &str, claim: &Claim) -> Result<(), NotClaimed> {
-        let text = serde_json::to_vec(claim).expect("a claim is plain data");
+    /// Claims an account. Returns the claim of another launch of the run that is replaced.
+    pub(super) async fn claim(&self, key: &str, claim: &Claim) -> Result<Option<Claim>, NotClaimed> {
+        let text = claim.text();
         let mut tries = ClaimTries::begin();
+        let mut replaced = None;
         loop {
             let failed = match self.find_free(key, claim).await {
-                Ok(None) => return Ok(()),
-                Ok(Some(revision)) => match self.bucket.update(key, text.clone().into(), revision).await {
-                    Ok(_) => return Ok(()),
-                    // It may be put all the same, or another one was faster.
-                    Err(error) => error.into(),
-                },
+                Ok(None) => return Ok(replaced),
+                Ok(Some(free)) => {
+                    replaced = free.claim.filter(|found| found.run == claim.run);
+                    match self.bucket.update(key, text.clone().into(), free.revision).await {
+                        Ok(_) => return Ok(replaced),
+                        // It may be put all the same, or another one was faster.
+                        Err(error) => error.into(),
+                    }
+                }
                 Err(NotClaimed::NoAnswer(error)) => error,
                 Err(refused @ (NotClaimed::Taken(_) | NotClaimed::Unread)) => return Err(refused),
             };
@@ -117,15 +127,46 @@ impl Claims {
         }
     }
 
-    /// Returns the revision in whose place a claim may be put; `None` if it is there.
-    async fn find_free(&self, key: &str, ours: &Claim) -> Result<Option<u64>, NotClaimed> {
-        let FoundClaim { claim, revision } = self.find(key).await?;
-        match claim {
-            Some(found) if found.writer == ours.writer => Ok(None),
-            Some(found) if found.run != ours.run && !self.has_ended(&found).await.map_err(NotClaimed::NoAnswer)? => {
-                Err(NotClaimed::Taken(found))
+    /// Takes a claim back that came to nothing: the one that it replaced is put in its place, so that the run keeps its account.
+    pub(super) async fn take_back(
+        &self,
+        key: &str,
+        ours: &Claim,
+        replaced: Option<&Claim>,
+    ) -> Result<(), async_nats::Error> {
+        let mut tries = ClaimTries::begin();
+        loop {
+            let revision = match self.find(key).await {
+                Ok(FoundClaim { claim: Some(found), revision }) if found.writer == ours.writer => revision,
+                Ok(_) | Err(NotClaimed::Taken(_) | NotClaimed::Unread) => return Ok(()),
+                Err(NotClaimed::NoAnswer(error)) => {
+                    tries.again_after(error).await?;
+                    continue;
+                }
+            };
+            let failed: async_nats::Error = match replaced {
+                Some(replaced) => match self.bucket.update(key, replaced.text().into(), revision).await {
+                    Ok(_) => return Ok(()),
+                    Err(error) => error.into(),
+                },
+                None => match self.bucket.delete_expect_revision(key, Some(revision)).await {
+                    Ok(()) => return Ok(()),
+                    Err(error) => error.into(),
+                },
+            };
+            tries.again_after(failed).await?;
+        }
+    }
+
+    /// Returns what a claim may be put in place of; `None` if it is there.
+    async fn find_free(&self, key: &str, ours: &Claim) -> Result<Option<FoundClaim>, NotClaimed> {
+        let found = self.find(key).await?;
+        match &found.claim {
+            Some(claim) if claim.writer == ours.writer => Ok(None),
+            Some(claim) if claim.run != ours.run && !self.has_ended(claim).await.map_err(NotClaimed::NoAnswer)? => {
+                Err(NotClaimed::Taken(claim.clone()))
             }
-            Some(_) | None => Ok(Some(revision)),
+            Some(_) | None => Ok(Some(found)),
         }
     }
 

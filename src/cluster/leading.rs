@@ -99,8 +99,8 @@ impl Listening for Ear {
 struct HeldLead {
     ways: Ways,
     claim: Claim,
-    /// Keys of the accounts that are claimed.
-    keys: Vec<String>,
+    /// Keys of the accounts that are claimed, each with the claim of another launch of the run that ours replaced.
+    keys: Vec<(String, Option<Claim>)>,
     claims: Option<Arc<Claims>>,
     beat: Beat,
     /// Beats, from the beginning of the launch on.
@@ -117,12 +117,10 @@ impl HeldLead {
         let claims = Arc::clone(self.claims.insert(Arc::new(claims)));
         for LedAccount { key, name } in accounts {
             let key = format!("account.{key}");
-            // One that is not known to be claimed is given back as well.
-            self.keys.push(key.clone());
-            let refused = match claims.claim(&key, &self.claim).await {
-                Ok(()) => continue,
-                Err(refused) => refused,
-            };
+            let claimed = claims.claim(&key, &self.claim).await;
+            // One that is not known to be claimed is taken back as well.
+            self.keys.push((key, claimed.as_ref().ok().cloned().flatten()));
+            let Err(refused) = claimed else { continue };
             return Err(match refused {
                 NotClaimed::Taken(found) => self.taken(name, found).await?,
                 NotClaimed::Unread => NotLed::AccountUnread(name.clone()),
@@ -159,8 +157,12 @@ impl Drop for HeldLead {
             if has_begun && !claims.has_ended(claim).await? {
                 return Ok::<(), async_nats::Error>(());
             }
-            for key in &*keys {
-                claims.give_back(key, claim).await?;
+            for (key, replaced) in &*keys {
+                if has_begun {
+                    claims.give_back(key, claim).await?;
+                } else {
+                    claims.take_back(key, claim, replaced.as_ref()).await?;
+                }
             }
             Ok(())
         };

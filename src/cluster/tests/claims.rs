@@ -39,12 +39,16 @@ impl Bucket {
         self.site.runtime.block_on(Claims::open(jetstream, 1)).unwrap()
     }
 
-    fn claim(&self, claim: &Claim) -> Result<(), NotClaimed> {
+    fn claim(&self, claim: &Claim) -> Result<Option<Claim>, NotClaimed> {
         self.site.runtime.block_on(self.claims(&self.direct).claim(KEY, claim))
     }
 
     fn give_back(&self, claim: &Claim) {
         self.site.runtime.block_on(self.claims(&self.direct).give_back(KEY, claim)).unwrap();
+    }
+
+    fn take_back(&self, claim: &Claim, replaced: Option<&Claim>) {
+        self.site.runtime.block_on(self.claims(&self.direct).take_back(KEY, claim, replaced)).unwrap();
     }
 
     /// Asserts that an account is refused, because of this claim.
@@ -97,6 +101,26 @@ fn of_runs_that_claim_an_account_at_once_one_wins_and_the_others_are_told_of_it(
         all.iter().filter(|other| *other != winner).for_each(|other| bucket.give_back(other));
         bucket.is_refused(&by("r5", 1, "r5"), winner);
         bucket.give_back(winner);
+    }
+}
+
+#[test]
+fn of_launches_that_claim_the_account_of_their_run_at_once_those_that_come_to_nothing_leave_it_to_the_run() {
+    let Some(bucket) = Bucket::new() else { return };
+    let (all, other) = (["a", "b", "c"].map(|writer| by("r1", 2, writer)), by("r2", 1, "d"));
+    bucket.site.writer(&bucket.direct).append(&mut [waited()]).unwrap();
+    // Each of them may be the one that begins, and the others end in any order.
+    for (winner, losers) in [(0, [1, 2]), (0, [2, 1]), (1, [0, 2]), (1, [2, 0]), (2, [0, 1]), (2, [1, 0])] {
+        let replaced = all.each_ref().map(|claim| bucket.claim(claim).unwrap());
+        assert_eq!(replaced, [None, Some(all[0].clone()), Some(all[1].clone())]);
+        for loser in losers {
+            bucket.take_back(&all[loser], replaced[loser].as_ref());
+            let NotClaimed::Taken(found) = bucket.claim(&other).unwrap_err() else { panic!("it is free") };
+            assert_eq!(found.run, "r1");
+        }
+        bucket.give_back(&all[winner]);
+        assert_eq!(bucket.claim(&other).unwrap(), None);
+        bucket.take_back(&other, None);
     }
 }
 
