@@ -33,7 +33,7 @@ use crate::journal::{JournalError, LogError};
 use crate::log::seam::{Committed, Hold, Log, NotCommitted};
 
 /// Pauses between two attempts to learn what became of a commit.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
+pub(super) const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
 /// Time for which all answers have to show a loss. A server that has not heard of the others for ten seconds stops to lead, and looks at
 /// that every ten seconds.
 /// source: raft.go of nats-server (`lostQuorumIntervalDefault`, `lostQuorumCheckIntervalDefault`)
@@ -241,20 +241,20 @@ fn judge(ours: CommitMark, last: Option<LastCommit>, seen: Seen) -> CommitFate {
 
 /// Consecutive answers by which the log lost something.
 #[derive(Default)]
-struct Loss {
+pub(super) struct Loss {
     /// Times of the first and the last one, since the machine was started.
     seen: Option<(Duration, Duration)>,
 }
 
 impl Loss {
     /// Adds an answer that came just now.
-    fn add(&mut self, now: Duration) {
+    pub(super) fn add(&mut self, now: Duration) {
         let first = self.seen.filter(|(_, last)| now.saturating_sub(*last) <= LOST_GAP).map_or(now, |(first, _)| first);
         self.seen = Some((first, now));
     }
 
     /// Tells if there were enough of them.
-    fn is_certain(&self) -> bool {
+    pub(super) fn is_certain(&self) -> bool {
         self.seen.is_some_and(|(first, last)| last.saturating_sub(first) >= LOST_FOR)
     }
 }

@@ -10,12 +10,13 @@ use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
 use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::runtime::Handle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-use super::log::{LastCommit, Seen, read_last};
+use super::log::{LastCommit, Loss, PAUSES, Seen, read_last};
 use super::message::{CommitMark, Unread, WriterId, read_body};
 use super::stream::{Names, find, n_trimmed};
 use super::tenure::Succession;
+use crate::clock::since_boot;
 use crate::event::kind::EventKind;
 use crate::event::lane::LaneId;
 use crate::event::run::RunEvent;
@@ -191,8 +192,29 @@ struct Commits {
 }
 
 impl Commits {
-    /// Begins to read behind a place. `None`: the log ends there.
+    /// Begins to read behind a place. `None`: the log ends there. A loss is believed once all answers have shown it for so long that none
+    /// of them can be that of a server which was replaced.
     async fn behind(place: &Place, jetstream: &jetstream::Context, names: &Names) -> Result<Option<Self>, NotReplayed> {
+        let mut loss = Loss::default();
+        loop {
+            let found = Self::behind_as_answered(place, jetstream, names).await;
+            if !matches!(found, Err(NotReplayed::Gone | NotReplayed::Shorter { .. } | NotReplayed::MadeAnew { .. })) {
+                return found;
+            }
+            loss.add(since_boot());
+            if loss.is_certain() {
+                return found;
+            }
+            sleep(PAUSES.1).await;
+        }
+    }
+
+    /// Begins to read behind a place, by one answer each.
+    async fn behind_as_answered(
+        place: &Place,
+        jetstream: &jetstream::Context,
+        names: &Names,
+    ) -> Result<Option<Self>, NotReplayed> {
         let stream = find(jetstream, names).await.map_err(no_answer)?.ok_or(NotReplayed::Gone)?;
         let n = n_trimmed(stream.cached_info());
         if n > 0 {

@@ -244,8 +244,18 @@ fn a_stream_that_was_deleted_is_found() {
     let Some(mut fault) = Fault::new() else { return };
     fault.delete();
     fault.has_lost(LogError::Gone { acknowledged: 4 });
+    let began = Instant::now();
     let found = fault.replay(Place::default()).unwrap_err();
     assert!(matches!(found, NotReplayed::Gone), "{found:?}");
+    assert!(began.elapsed() >= Duration::from_secs(25), "one answer concludes nothing");
+    // A server that was replaced may have said so.
+    let found = thread::scope(|scope| {
+        let reading = scope.spawn(|| fault.site.replay_to(&fault.direct, Place::default(), &mut fault.writer));
+        thread::sleep(Duration::from_secs(1));
+        Site::new(1).writer(&fault.direct);
+        reading.join().unwrap()
+    });
+    assert!(matches!(found, Err(NotReplayed::LostEnd { .. })), "{found:?}");
 }
 
 #[test]
