@@ -15,6 +15,7 @@ mod log;
 mod message;
 mod plan;
 mod replay;
+mod restore;
 mod say;
 pub(crate) mod servers;
 pub(crate) mod site;

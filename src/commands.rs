@@ -21,6 +21,8 @@ mod plan;
 mod reconcile;
 mod rehearse;
 mod report;
+#[cfg(feature = "cluster")]
+mod restore_log;
 mod resume;
 mod retry;
 mod rollback;
@@ -53,6 +55,10 @@ pub(crate) fn dispatch(context: &Context, verb: Verb) -> Result<ProcessEnd, Comm
         }
         #[cfg(feature = "cluster")]
         Verb::Resume { run, launch, standby: true, .. } => stand_by::stand_by(context, run.run.as_deref(), &launch),
+        #[cfg(feature = "cluster")]
+        Verb::Resume { run, launch, restore_log: true, .. } => {
+            restore_log::restore_log(context, run.run.as_deref(), &launch)
+        }
         Verb::Resume { run, launch, .. } => resume::resume(context, run.run.as_deref(), &launch),
         Verb::Retry { run, selection, launch, .. } => retry::retry(context, run.run.as_deref(), &selection, &launch),
         Verb::Reconcile { run, show, .. } => reconcile::reconcile(context, run.run.as_deref(), &show),

@@ -68,7 +68,7 @@ fn subject(run_id: &str) -> String {
 }
 
 /// Waits until a launch of a run is heard, or one that came after it, or nobody was heard for so long that it is gone.
-async fn heard(ways: &Ways, run_id: &str, launch: u32) -> Result<Option<Owner>, NotLed> {
+pub(super) async fn heard(ways: &Ways, run_id: &str, launch: u32) -> Result<Option<Owner>, NotLed> {
     let until = Instant::now() + GONE_AFTER;
     let client = ways.jetstream.client();
     let mut hearing = BeatListener::begin(&client, subject(run_id)).await.map_err(|error| unreachable(&error))?;

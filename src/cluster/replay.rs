@@ -43,6 +43,11 @@ impl Place {
         if self.led_by.is_some() { Succession::CutOff } else { Succession::InOrder }
     }
 
+    /// Returns the last event of a lane there; `None` if it has none.
+    pub(super) fn head(&self, lane: LaneId) -> Option<LaneHead> {
+        self.heads.get(&lane).copied()
+    }
+
     /// Notes an event with which a launch begins or ends. One that another writer closed, because it seemed to be dead, may go on.
     fn note(&mut self, event: &StoredEvent<'_>, by: WriterId) {
         match event.read() {
@@ -76,6 +81,8 @@ pub(super) enum NotReplayed {
     NotNext { sequence: u64, lane: LaneId, seq: u64, last: u64 },
     #[error("event {seq} of lane {lane}, in message {sequence} of the log, is another one than in the journal")]
     OtherEvent { sequence: u64, lane: LaneId, seq: u64 },
+    #[error("the log has event {seq} of lane {lane}, which the journal lacks, and lacks others that the journal has")]
+    Forked { lane: LaneId, seq: u64 },
     #[error("the log ends with event {log} of lane {lane}, and the journal has event {journal}")]
     LostEnd { lane: LaneId, log: u64, journal: u64 },
     #[error(transparent)]
@@ -101,17 +108,78 @@ pub(super) fn replay(
     run: RunKey,
 ) -> Result<Place, NotReplayed> {
     let mut reading = LogReading { stored: heads(journal, run)?, place: from };
-    if let Some(mut commits) = runtime.block_on(Commits::behind(&reading.place, jetstream, names))? {
-        while reading.place.last.map_or(0, |last| last.sequence) < commits.end {
-            let commits = runtime.block_on(commits.next())?;
-            let mut events = Vec::new();
-            for commit in &commits {
-                reading.add(commit, &mut events)?;
-            }
-            journal.append_stamped(run, &events)?;
+    read(runtime, jetstream, names, &mut reading, |reading, commits| {
+        let mut events = Vec::new();
+        for commit in commits {
+            reading.add(commit, &mut events)?;
         }
-    }
+        journal.append_stamped(run, &events)?;
+        Ok(())
+    })?;
     reading.ends()
+}
+
+/// Reads on to the end of the log as it is now, some commits at a time.
+fn read(
+    runtime: &Handle,
+    jetstream: &jetstream::Context,
+    names: &Names,
+    reading: &mut LogReading,
+    mut each: impl FnMut(&mut LogReading, &[Commit]) -> Result<(), NotReplayed>,
+) -> Result<(), NotReplayed> {
+    let Some(mut commits) = runtime.block_on(Commits::behind(&reading.place, jetstream, names))? else { return Ok(()) };
+    while reading.place.last.map_or(0, |last| last.sequence) < commits.end {
+        each(reading, &runtime.block_on(commits.next())?)?;
+    }
+    Ok(())
+}
+
+/// A log from its beginning on, as it compares with a journal that has the same events.
+pub(super) struct Compared {
+    pub(super) place: Place,
+    /// Lanes of which the journal has more: the numbers of the last events in the log and in the journal.
+    pub(super) lacking: BTreeMap<LaneId, (u64, u64)>,
+}
+
+/// Compares a log with the journal, event by event, and writes nothing. A log that is gone has nothing of what the journal has.
+pub(super) fn compare(
+    runtime: &Handle,
+    jetstream: &jetstream::Context,
+    names: &Names,
+    journal: &Journal,
+    run: RunKey,
+) -> Result<Compared, NotReplayed> {
+    let stored = heads(journal, run)?;
+    let mut reading = LogReading { stored: stored.clone(), place: Place::default() };
+    let mut only_in_log = None;
+    let compared = read(runtime, jetstream, names, &mut reading, |reading, commits| {
+        for commit in commits {
+            let sequence = commit.sequence;
+            for event in read_body(&commit.body).map_err(|source| NotReplayed::Unread { sequence, source })? {
+                let StoredEvent { lane, seq, hash, .. } = event;
+                match journal.hash_at(run, lane, seq)? {
+                    Some(of_journal) if of_journal == hash => (),
+                    Some(_) => return Err(NotReplayed::OtherEvent { sequence, lane, seq }),
+                    None => only_in_log = only_in_log.or(Some((lane, seq))),
+                }
+            }
+            reading.add(commit, &mut Vec::new())?;
+        }
+        Ok(())
+    });
+    match compared {
+        Ok(()) => (),
+        Err(NotReplayed::Gone) if reading.place.last.is_none() => (),
+        Err(error) => return Err(error),
+    }
+    let place = reading.place;
+    let in_log = |lane| place.head(lane).map_or(0, |(seq, _)| seq);
+    let both = stored.into_iter().map(|(lane, (journal, _))| (lane, (in_log(lane), journal)));
+    let lacking: BTreeMap<_, _> = both.filter(|(_, (log, journal))| log < journal).collect();
+    match only_in_log {
+        Some((lane, seq)) if !lacking.is_empty() => Err(NotReplayed::Forked { lane, seq }),
+        Some(_) | None => Ok(Compared { place, lacking }),
+    }
 }
 
 fn heads(journal: &Journal, run: RunKey) -> Result<BTreeMap<LaneId, LaneHead>, JournalError> {

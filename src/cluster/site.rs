@@ -18,7 +18,8 @@ use super::listing::list;
 use super::log::StreamLog;
 use super::message::{Unread, WriterId};
 use super::plan::{NotBrought, bring, runs};
-use super::replay::{NotReplayed, Place, replay};
+use super::replay::{Compared, NotReplayed, Place, compare, replay};
+use super::restore::{NotRestored, Restoring};
 use super::say::{self, Attending};
 use super::servers::EngineSettings;
 use super::stream::{Names, NoStream, find, set_up};
@@ -27,10 +28,10 @@ use crate::control::{By, Command};
 use crate::journal::run_copy::NotCopied;
 use crate::journal::run_copy::RunCopy;
 use crate::journal::stamped::Stamped;
-use crate::journal::{Journal, JournalError, RunKey};
+use crate::journal::{Journal, JournalError, LogError, RunKey};
 use crate::log::seam::{Committed, Hold, Log, NotCommitted};
 use crate::log::served::ServedRun;
-use crate::log::server::{ControlAnswer, Lead, LedRun, Listening, LogServer, NotLed, NotRead};
+use crate::log::server::{ControlAnswer, Lacked, Lead, LedRun, Listening, LogServer, NotLed, NotRead, Restored};
 use crate::wording::plain::plain;
 
 /// Oldest version of the server that has all that is asked of it.
@@ -143,10 +144,7 @@ impl Site {
             (None, None) => self.n_replicas(connected),
             (None, Some(_)) => return Err(not_read(id, NotReplayed::Gone)),
         };
-        let stream = connected.wait(set_up(jetstream, &names, n_replicas)).map_err(|error| match error {
-            NoStream::Differs { .. } => NotRead::Untrue { run: id.to_owned(), why: told(&error) },
-            NoStream::SmallMessages { .. } | NoStream::Unmade { .. } => no_answer(&error),
-        })?;
+        let stream = connected.wait(set_up(jetstream, &names, n_replicas)).map_err(|error| no_stream(id, &error))?;
         let place = run.read.clone().unwrap_or_default();
         let (writer, runtime) = (WriterId::of_launch(run.launch), connected.runtime().handle().clone());
         Ok(StreamLog::behind(place.last, place.succession(), writer, runtime, jetstream.clone(), stream, names))
@@ -172,6 +170,34 @@ impl LogServer for Site {
         // A log that was opened before is behind what was read now.
         locked(&self.runs).insert(run_id.to_owned(), RunOfSite { read, launch, log: None });
         Ok(())
+    }
+
+    fn restore(
+        &self,
+        journal: &Journal,
+        run: RunKey,
+        run_id: &str,
+        agrees: &mut dyn FnMut(&Lacked) -> bool,
+    ) -> Result<Restored, NotLed> {
+        let (connected, names) = (self.connected()?, Names::of_run(run_id));
+        let (runtime, jetstream) = (connected.runtime().handle(), &connected.jetstream);
+        let compared = compare(runtime, jetstream, &names, journal, run).map_err(|error| not_read(run_id, error))?;
+        let Some(lacked) = lacked(&compared) else { return Ok(Restored::NothingLacked) };
+        let ways = self.ways(&connected);
+        // Whichever launch it is: this journal may not know of the last one.
+        if let Some(by) = runtime.block_on(leading::heard(&ways, run_id, 0))? {
+            return Err(NotLed::Led { run: run_id.to_owned(), by: Some(Box::new(by)) });
+        }
+        if !agrees(&lacked) {
+            return Ok(Restored::NotAgreed);
+        }
+        let found = connected.wait(find(jetstream, &names)).map_err(|error| no_answer(&error))?;
+        let n_replicas = found.map_or(self.settings.n_replicas, |stream| stream.cached_info().config.num_replicas);
+        // Whatever was opened of the log is behind something else.
+        locked(&self.runs).remove(run_id);
+        let restoring = Restoring { runtime, jetstream, names, n_replicas, journal, run };
+        restoring.write(run_id, &compared).map_err(|error| not_restored(run_id, error))?;
+        Ok(Restored::Written)
     }
 
     fn bring(&self, journal: &mut Journal, named: &str) -> Result<RunKey, NotRead> {
@@ -332,6 +358,30 @@ fn not_brought(run: &str, error: NotBrought) -> NotRead {
     }
 }
 
+fn no_stream(run: &str, error: &NoStream) -> NotRead {
+    match error {
+        NoStream::Differs { .. } => NotRead::Unfit { run: run.to_owned(), why: told(error) },
+        NoStream::SmallMessages { .. } | NoStream::Unmade { .. } => no_answer(error),
+    }
+}
+
+fn not_restored(run: &str, error: NotRestored) -> NotRead {
+    match error {
+        NotRestored::NoStream(error) => no_stream(run, &error),
+        NotRestored::Journal(JournalError::Log(why @ LogError::OtherRun)) => {
+            NotRead::Untrue { run: run.to_owned(), why: why.to_string() }
+        }
+        NotRestored::Journal(error) => NotRead::Journal(error),
+    }
+}
+
+/// Sums up what a log lacks; `None` if it has all.
+fn lacked(compared: &Compared) -> Option<Lacked> {
+    let (lane, (behind, _)) = compared.lacking.first_key_value()?;
+    let n_events = compared.lacking.values().map(|(log, journal)| journal - log).sum();
+    Some(Lacked { n_events, lane: *lane, behind: *behind, n_lanes: compared.lacking.len() })
+}
+
 fn not_read(run: &str, error: NotReplayed) -> NotRead {
     let (run, why) = (run.to_owned(), told(&error));
     match error {
@@ -349,14 +399,15 @@ fn not_read(run: &str, error: NotReplayed) -> NotRead {
                 | Unread::OtherHash { .. },
             ..
         }
-        | NotReplayed::Gone
-        | NotReplayed::Trimmed { .. }
-        | NotReplayed::Shorter { .. }
-        | NotReplayed::MadeAnew { .. }
         | NotReplayed::Hole { .. }
         | NotReplayed::NotNext { .. }
         | NotReplayed::OtherEvent { .. }
-        | NotReplayed::LostEnd { .. } => NotRead::Untrue { run, why },
+        | NotReplayed::Forked { .. } => NotRead::Untrue { run, why },
+        NotReplayed::Gone
+        | NotReplayed::Shorter { .. }
+        | NotReplayed::MadeAnew { .. }
+        | NotReplayed::LostEnd { .. } => NotRead::Lost { run, why },
+        NotReplayed::Trimmed { .. } => NotRead::Unfit { run, why },
     }
 }
 

@@ -7,6 +7,7 @@ mod left_out;
 mod nodes;
 mod plan;
 mod proxy;
+mod restore;
 mod server;
 mod site;
 mod suite;

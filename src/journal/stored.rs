@@ -1,5 +1,7 @@
 //! Stored forms for audits: events with their hashes, heads, and values that no event holds.
 
+use std::collections::BTreeMap;
+
 use rusqlite::params;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -110,6 +112,33 @@ impl Journal {
         while let Some(columns) = found.next().map_err(JournalError::from)? {
             let stored = stored_event(columns).map_err(JournalError::from)?;
             each(stored)?;
+        }
+        Ok(())
+    }
+
+    /// Visits the events behind these ones of their lanes, in the order of their times; those of one lane in theirs.
+    #[cfg_attr(
+        not(feature = "cluster"),
+        expect(dead_code, reason = "the journal is the log of a machine that is alone")
+    )]
+    pub(crate) fn for_each_event_behind(
+        &self,
+        run: RunKey,
+        behind: &BTreeMap<LaneId, u64>,
+        mut each: impl FnMut(StoredEvent<'_>) -> Result<(), JournalError>,
+    ) -> Result<(), JournalError> {
+        let behind: Vec<(u32, u64)> = behind.iter().map(|(lane, seq)| (lane.0, *seq)).collect();
+        let behind = serde_json::to_string(&behind).expect("numbers are JSON");
+        // A clock that was set back puts no event before those of its lane.
+        let mut statement = self.conn.prepare_cached(
+            "SELECT e.lane, e.seq, e.at, e.kind, e.row, e.detail, e.prev, e.hash
+             FROM json_each(?2) AS behind
+             JOIN event AS e ON e.run = ?1 AND e.lane = behind.value ->> 0 AND e.seq > behind.value ->> 1
+             ORDER BY max(e.at) OVER (PARTITION BY e.lane ORDER BY e.seq), e.lane, e.seq",
+        )?;
+        let mut found = statement.query(params![run.0, behind])?;
+        while let Some(columns) = found.next()? {
+            each(stored_event(columns)?)?;
         }
         Ok(())
     }

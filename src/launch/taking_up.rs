@@ -30,6 +30,16 @@ impl RunToTakeUp {
     /// Finds the run that is named, or that is meant without a name. What the journal stores of its runs is compared with their events
     /// before the choice, and the chosen run again after it. Runs that were cut off with nothing left to do are closed.
     pub(crate) fn find(context: &Context, named: Option<&str>, otherwise: Otherwise) -> Result<Self, CommandError> {
+        Self::find_first(context, named, otherwise, |_, _, _| Ok(()))
+    }
+
+    /// Finds it as [`RunToTakeUp::find`] does, and does something before its log is read.
+    pub(crate) fn find_first(
+        context: &Context,
+        named: Option<&str>,
+        otherwise: Otherwise,
+        first: impl FnOnce(&Logs, &Journal, &RunRecord) -> Result<(), CommandError>,
+    ) -> Result<Self, CommandError> {
         let path = &context.settings.journal;
         // Only where others have runs as well is one looked for that the journal does not have.
         let elsewhere = named.filter(|_| context.logs.leaves_within().is_some());
@@ -58,6 +68,7 @@ impl RunToTakeUp {
             return Err(CommandError::NeverBegun { run: plain(&run.id), instead });
         }
         let logs = logs_of_run(context, &run)?;
+        first(&logs, &journal, &run)?;
         logs.catch_up(&mut journal, run.key, &run.id)?;
         let run = journal.run(run.key)?;
         beforehand::run(&journal, &run, CheckFor::Launch)?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::alone::Alone;
 use super::seam::Log;
 use super::served::ServedRun;
-use super::server::{ControlAnswer, Lead, LedRun, Listening, LogServer, NotLed, NotRead};
+use super::server::{ControlAnswer, Lacked, Lead, LedRun, Listening, LogServer, NotLed, NotRead, Restored};
 use crate::control::{By, Command};
 use crate::journal::{Journal, RunKey};
 
@@ -38,6 +38,18 @@ impl Logs {
     /// Reads what others committed, see [`LogServer::catch_up`].
     pub(crate) fn catch_up(&self, journal: &mut Journal, run: RunKey, run_id: &str) -> Result<(), NotRead> {
         self.0.catch_up(journal, run, run_id)
+    }
+
+    /// Writes to a log again what it lacks, see [`LogServer::restore`].
+    #[cfg_attr(not(any(test, feature = "cluster")), expect(dead_code, reason = "no verb restores a log"))]
+    pub(crate) fn restore(
+        &self,
+        journal: &Journal,
+        run: RunKey,
+        run_id: &str,
+        agrees: &mut dyn FnMut(&Lacked) -> bool,
+    ) -> Result<Restored, NotLed> {
+        self.0.restore(journal, run, run_id, agrees)
     }
 
     /// Copies a run into a journal, see [`LogServer::bring`].
@@ -127,6 +139,8 @@ mod tests {
         assert_eq!(logs.runs(None).unwrap(), []);
         logs.forget("r1").unwrap();
         assert_eq!(journal.runs().unwrap().len(), 1);
+        let alone = logs.restore(&journal, run, "r1", &mut |_| true).unwrap_err().to_string();
+        assert_eq!(alone, "run r1 has no log besides its journal: there is nothing to restore");
         let absent = logs.bring(&mut journal, "s").unwrap_err();
         assert!(matches!(absent, NotRead::Journal(JournalError::UnknownRun(_))), "{absent}");
         let accounts = [LedAccount { key: "0".to_owned(), name: "one".to_owned() }];

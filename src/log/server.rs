@@ -10,6 +10,7 @@ use super::beat::Beat;
 use super::seam::Log;
 use super::served::ServedRun;
 use crate::control::{By, Command};
+use crate::event::lane::LaneId;
 use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError, RunKey};
 use crate::lock::Owner;
@@ -26,6 +27,18 @@ pub(crate) trait LogServer: Send + Sync {
 
     /// Reads into the journal what others committed to the log of a run since, and compares the rest.
     fn catch_up(&self, journal: &mut Journal, run: RunKey, run_id: &str) -> Result<(), NotRead>;
+
+    /// Writes to the log of a run again what the journal has and the log lacks, if nothing in it is another than in the journal, nobody
+    /// leads the run, and that is agreed to.
+    fn restore(
+        &self,
+        _journal: &Journal,
+        _run: RunKey,
+        run_id: &str,
+        _agrees: &mut dyn FnMut(&Lacked) -> bool,
+    ) -> Result<Restored, NotLed> {
+        Err(NotRead::JournalAlone(run_id.to_owned()).into())
+    }
 
     /// Copies a run, which is found by its id or the beginning of one, into a journal that has it not; catches it up in one that has it.
     fn bring(&self, journal: &mut Journal, named: &str) -> Result<RunKey, NotRead>;
@@ -70,6 +83,27 @@ pub(crate) trait LogServer: Send + Sync {
 
     /// Begins to listen for whoever leads a run.
     fn listen(&self, run_id: &str) -> Result<Box<dyn Listening>, NotRead>;
+}
+
+/// Events that a journal has and the log of their run lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "the journal is the log of a machine that is alone"))]
+pub(crate) struct Lacked {
+    pub(crate) n_events: u64,
+    /// First of the lanes that lack any, and the last event of it that the log has; 0 for none.
+    pub(crate) lane: LaneId,
+    pub(crate) behind: u64,
+    pub(crate) n_lanes: usize,
+}
+
+/// End of restoring a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "the journal is the log of a machine that is alone"))]
+pub(crate) enum Restored {
+    /// The log has all that the journal has.
+    NothingLacked,
+    NotAgreed,
+    Written,
 }
 
 /// Answer of the launch that leads a run to a command from another machine.
@@ -140,6 +174,14 @@ impl Before {
 pub(crate) enum NotRead {
     #[error("the log of run {} is not what it was: {why}; nothing was sent", plain(run))]
     Untrue { run: String, why: String },
+    /// The log lost something that the journal may have.
+    #[error("the log of run {} is not what it was: {why}; nothing was sent", plain(run))]
+    Lost { run: String, why: String },
+    /// Nothing can be written behind what is left of the log.
+    #[error("the log of run {} cannot be gone on with: {why}; nothing was sent", plain(run))]
+    Unfit { run: String, why: String },
+    #[error("run {} has no log besides its journal: there is nothing to restore", plain(.0))]
+    JournalAlone(String),
     #[error("the log of run {} was written by a newer cutover: {why}", plain(run))]
     Newer { run: String, why: String },
     /// Each server with the reason, without what is secret.

@@ -302,6 +302,22 @@ fn entry_of_log(error: &NotRead) -> ErrorEntry<'_> {
         NotRead::Untrue { .. } => ErrorEntry::typed(Exit::Integrity, |_| {
             format!("keep the journal and the log as they are, and compare them with an earlier copy; {LOOKS_ANEW}")
         }),
+        NotRead::Lost { run, .. } => ErrorEntry::typed(Exit::Integrity, move |here| {
+            format!(
+                "`{}` writes to it again what this journal has, if nothing in it is another; the journal of whoever led the run last has \
+                 the most",
+                here.reads(&format!("resume {} --restore-log", shell_word(run)))
+            )
+        }),
+        NotRead::Unfit { run, .. } => ErrorEntry::typed(Exit::Integrity, move |here| {
+            let (run, stream) = (shell_word(run), shell_word(&format!("cutover-{run}")));
+            format!(
+                "`nats stream backup {stream} FOLDER` keeps a copy of it, and `nats stream rm {stream}` then deletes it; `{}` makes it \
+                 anew of what this journal has",
+                here.reads(&format!("resume {run} --restore-log"))
+            )
+        }),
+        NotRead::JournalAlone(_) => ErrorEntry::said(Exit::Usage, "leave `--restore-log` out"),
         NotRead::Newer { .. } => ErrorEntry::said(Exit::Integrity, "use the newer cutover; nothing was sent"),
         NotRead::Unreachable(_) => entry_of_log_servers(),
         NotRead::NotOpen(_) => ErrorEntry::said(
@@ -477,10 +493,10 @@ mod tests {
             (
                 CommandError::Journal(LogError::Shorter { acknowledged: 9, found: 7 }.into()),
                 Exit::Integrity,
-                Some(&*format!(
-                    "keep the journal as it is: it has all that was recorded before this; the log may have acknowledged more, of \
-                     what was about to be recorded; {LOOKS_ANEW}"
-                )),
+                Some(
+                    "keep the journal as it is: it has all that was recorded before this; the log may have acknowledged more, of what was \
+                     about to be recorded; `cutover resume RUN --restore-log` writes to the log again what it lacks",
+                ),
             ),
             (
                 CommandError::Journal(JournalError::Replaced),
@@ -500,12 +516,24 @@ mod tests {
         let account = || "a".to_owned();
         let status = "`cutover status r1 --journal n.db` shows where it stands";
         let servers = "look at the servers and at the way to them, and run the same command again";
-        let errors: [(CommandError, Exit, &str); 13] = [
+        let errors: [(CommandError, Exit, &str); 16] = [
             (
                 NotRead::Untrue { run: run(), why: why() }.into(),
                 Exit::Integrity,
                 "keep the journal and the log as they are",
             ),
+            (
+                NotRead::Lost { run: run(), why: why() }.into(),
+                Exit::Integrity,
+                "`cutover resume r1 --restore-log --journal n.db` writes to it again",
+            ),
+            (
+                NotRead::Unfit { run: run(), why: why() }.into(),
+                Exit::Integrity,
+                "`nats stream backup cutover-r1 FOLDER` keeps a copy of it, and `nats stream rm cutover-r1` then deletes it; `cutover \
+                 resume r1 --restore-log --journal n.db` makes it anew",
+            ),
+            (NotRead::JournalAlone(run()).into(), Exit::Usage, "leave `--restore-log` out"),
             (NotRead::Newer { run: run(), why: why() }.into(), Exit::Integrity, "use the newer cutover"),
             (NotRead::Unreachable(why()).into(), Exit::Unreachable, servers),
             (NotRead::NotOpen(why()).into(), Exit::Credentials, "`credentials` in [engine] of the settings"),

@@ -13,6 +13,7 @@ mod nodes;
 #[expect(dead_code, reason = "the tests of the crate use more of it")]
 #[path = "../../src/cluster/tests/proxy.rs"]
 mod proxy;
+mod restores;
 mod secured;
 #[path = "../../src/cluster/tests/server.rs"]
 mod server;

@@ -127,6 +127,10 @@ pub(crate) enum Verb {
         #[cfg(feature = "cluster")]
         #[arg(long, requires = "yes", help_heading = "Engine")]
         standby: bool,
+        /// Write first to the log of the run again what it has lost and this journal has; asks unless `--yes` is given
+        #[cfg(feature = "cluster")]
+        #[arg(long, requires = "run", conflicts_with = "standby", help_heading = "Engine")]
+        restore_log: bool,
     },
     /// Open the rows again that did not get on target, and run
     #[command(after_help = codes::of_launches())]

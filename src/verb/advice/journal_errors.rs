@@ -56,12 +56,11 @@ pub(crate) fn entry_of_journal(error: &JournalError) -> ErrorEntry<'_> {
             )
         }),
         JournalError::Log(LogError::Shorter { .. } | LogError::Gone { .. } | LogError::MadeAnew { .. }) => {
-            ErrorEntry::typed(Integrity, |_| {
-                format!(
-                    "keep the journal as it is: it has all that was recorded before this; the log may have acknowledged more, of what \
-                     was about to be recorded; {LOOKS_ANEW}"
-                )
-            })
+            ErrorEntry::said(
+                Integrity,
+                "keep the journal as it is: it has all that was recorded before this; the log may have acknowledged more, of what was about \
+             to be recorded; `cutover resume RUN --restore-log` writes to the log again what it lacks",
+            )
         }
         JournalError::Log(LogError::NotMade) => ErrorEntry::said(
             Unreachable,
