@@ -214,7 +214,7 @@ pub(super) async fn read_last(stream: &Stream, names: &Names) -> Result<Seen, je
 
 /// Meaning of an end of the log for a commit that was published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum CommitFate {
+pub(super) enum CommitFate {
     /// The log has it, under this number.
     Taken(u64),
     NotYet,
@@ -223,7 +223,7 @@ enum CommitFate {
 }
 
 /// Judges by the end of the log what became of a commit that was published behind the last one.
-fn judge(ours: CommitMark, last: Option<LastCommit>, seen: Seen) -> CommitFate {
+pub(super) fn judge(ours: CommitMark, last: Option<LastCommit>, seen: Seen) -> CommitFate {
     let acknowledged = ours.after;
     match seen {
         Seen::NoStream => CommitFate::Lost(LogError::Gone { acknowledged }),

@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use crate::log::seam::Hold;
 
+#[cfg(test)]
+mod properties;
+
 /// Time from the sending of a publish that was acknowledged, for which the run is held. From the sending and not from the answer: whoever
 /// takes the run over may commit as soon as the publish was stored.
 pub(super) const HOLD: Duration = Duration::from_secs(1);
