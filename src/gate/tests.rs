@@ -467,3 +467,29 @@ async fn giving_up_while_waiting_costs_no_token() {
     }
     assert!(send(&gate).await - started < Duration::from_millis(1100));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_is_overdue_once_the_next_one_may_leave_and_after_a_second_at_any_pace() {
+    let of_lane = |per_second| GateSettings { per_second, ..settings(1.0) };
+    let cases = [
+        (Some(10.0), None, 100),
+        (Some(10.0), Some(4.0), 250),
+        (Some(4.0), Some(10.0), 250),
+        (None, Some(4.0), 250),
+        (Some(0.5), None, 1000),
+        (None, None, 1000),
+    ];
+    for (own, shared, turn_ms) in cases {
+        let shared = shared.map(|rate| Arc::new(SharedRate::new(Some(rate), 1)));
+        let gate = Gate::new(&of_lane(own), Past::default(), shared);
+        gate.heed(&Outcome::Accepted { status: 200 }, Instant::now());
+        let pass = gate.pass(gate.at_hand(None).await).await;
+        tokio::time::advance(Duration::from_millis(turn_ms)).await;
+        assert!(!gate.is_overdue(&pass), "{own:?} {turn_ms}");
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(gate.is_overdue(&pass), "{own:?} {turn_ms}");
+        // One that is passed anew has a turn of its own.
+        let again = gate.pass(pass.at_hand_again()).await;
+        assert!(!gate.is_overdue(&again), "{own:?} {turn_ms}");
+    }
+}

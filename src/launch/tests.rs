@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::open::{OpenLaunch, Opened};
 use super::planned::PlanToLaunch;
 use super::ready::Ready;
@@ -238,13 +240,16 @@ impl LogServer for LogsInMemory {
     }
 }
 
-/// Launches a plan of three rows, of which one leaves each half a second, behind a log that holds the run for a moment. Returns the
-/// log's commits without events, and the journal, once it has done what it does to the log.
-fn launch_behind_a_brief_hold(folder: &Path, does: impl FnOnce(&Shared)) -> (usize, Journal) {
+/// Launches a plan of three rows, of which one leaves each half a second, behind a log that holds the run for a moment. Each answer of
+/// the service takes a time. Returns the log's commits without events, and the journal, once it has done what it does to the log.
+fn launch_behind_a_brief_hold(folder: &Path, latency: Duration, does: impl FnOnce(&Shared)) -> (usize, Journal) {
     let (mut context, args_of_plan) = context(folder, "sandbox");
-    let flags = vec![("endpoint", "sandbox".to_owned()), ("rate", "2".to_owned())];
-    let journal = ("journal", folder.join("night.db").display().to_string());
-    context.layers = Layers::without_files(flags.into_iter().chain([journal]).collect(), |_| None).unwrap();
+    let (journal, scenario) = (folder.join("night.db"), folder.join("slow.toml"));
+    std::fs::write(&scenario, format!("latency_ms = [{0}, {0}]\n", latency.as_millis())).unwrap();
+    let flags = [("journal", &journal), ("scenario", &scenario)].map(|(key, path)| (key, path.display().to_string()));
+    let flags =
+        [("endpoint", "sandbox"), ("rate", "2")].map(|(key, text)| (key, text.to_owned())).into_iter().chain(flags);
+    context.layers = Layers::without_files(flags.collect(), |_| None).unwrap();
     context.settings = Settings::read(&context.layers, None).unwrap();
     let logs = LogsInMemory { held_for: Some(Duration::from_millis(100)), ..LogsInMemory::default() };
     context.logs = logs.logs();
@@ -265,7 +270,7 @@ fn launch_behind_a_brief_hold(folder: &Path, does: impl FnOnce(&Shared)) -> (usi
 #[test]
 fn a_hold_that_has_lapsed_when_a_change_is_to_leave_is_renewed() {
     let folder = tempfile::tempdir().unwrap();
-    let (n_empty, journal) = launch_behind_a_brief_hold(folder.path(), |_| ());
+    let (n_empty, journal) = launch_behind_a_brief_hold(folder.path(), Duration::ZERO, |_| ());
     assert!(n_empty >= 1);
     let run = journal.runs().unwrap()[0].key;
     assert_eq!(journal.tally(run).unwrap().on_target(), 3);
@@ -274,17 +279,27 @@ fn a_hold_that_has_lapsed_when_a_change_is_to_leave_is_renewed() {
 #[test]
 fn a_change_waits_while_the_log_is_not_to_be_reached_and_then_leaves_by_itself() {
     let folder = tempfile::tempdir().unwrap();
-    let (_, journal) = launch_behind_a_brief_hold(folder.path(), |shared| {
+    let (latency, mut mended) = (Duration::from_millis(500), Timestamp::MAX);
+    let (_, journal) = launch_behind_a_brief_hold(folder.path(), latency, |shared| {
         shared.cut_behind_intents(3);
         shared.wait_until_missed();
         // Longer than a look or a token of the pace is used.
         std::thread::sleep(Duration::from_millis(1500));
+        mended = Timestamp::now();
         shared.mend();
     });
     let run = journal.runs().unwrap()[0].key;
     assert_eq!(journal.tally(run).unwrap().on_target(), 3);
-    let n = |kind: &str| lines_of(&journal, run).iter().filter(|line| line.kind == kind).count();
-    assert_eq!([n("attempt_started"), n("attempt_ended")], [3, 3]);
+    let at = |kind: &str| {
+        let lines = lines_of(&journal, run).into_iter().filter(|line| line.kind == kind);
+        lines.map(|line| line.at_ms).collect::<Vec<_>>()
+    };
+    let (started, ended) = (at("attempt_started"), at("attempt_ended"));
+    assert_eq!([started.len(), ended.len()], [3, 3]);
+    // The first one may have left at once, and the others waited for their pace. Had they left meanwhile, they would have been
+    // answered by now.
+    let answered = (mended + latency).as_millisecond();
+    assert!(ended[1..].iter().all(|at| *at >= answered), "{started:?} {mended} {ended:?}");
 }
 
 #[test]

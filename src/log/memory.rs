@@ -18,7 +18,7 @@ use crate::journal::stored::StoredEvent;
 pub(crate) struct LogLine {
     pub(crate) lane: LaneId,
     pub(crate) seq: u64,
-    pub(super) at_ms: i64,
+    pub(crate) at_ms: i64,
     pub(crate) kind: String,
     pub(super) row: Option<u32>,
     pub(super) detail: String,
