@@ -53,6 +53,7 @@ mod making;
 mod notices;
 pub(crate) mod open;
 pub(crate) mod planned;
+mod reaching;
 pub(crate) mod ready;
 pub(crate) mod request;
 mod run_key;

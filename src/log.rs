@@ -6,6 +6,8 @@
 
 pub(crate) mod alone;
 pub(crate) mod appending;
+#[cfg_attr(not(any(test, feature = "cluster")), expect(dead_code, reason = "the journal is never away"))]
+pub(crate) mod away;
 pub(crate) mod beat;
 pub(crate) mod logs;
 pub(crate) mod making;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_nats::ConnectOptions;
+use async_nats::connection::State;
 use async_nats::jetstream;
 use async_nats::jetstream::context::ContextBuilder;
 use tokio::runtime::Handle;
@@ -29,6 +30,11 @@ pub(super) async fn connect(
         .reconnect_delay_callback(|_| RECONNECT_AFTER);
     let client = admission.add_to(options).connect(servers).await?;
     Ok(ContextBuilder::new().timeout(ANSWER).build(client))
+}
+
+/// Tells whether a server is connected just now. What is told at the end of a launch is not worth a wait for one that is away.
+pub(super) fn is_connected(jetstream: &jetstream::Context) -> bool {
+    jetstream.client().connection_state() == State::Connected
 }
 
 /// Waits for an answer on a thread of its own: this one may be a worker of another runtime, on which it would panic.

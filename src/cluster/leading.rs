@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout};
 
 use super::beat::{BeatListener, Beating};
 use super::claims::{Claim, Claims, NotClaimed};
+use super::connection::is_connected;
 use super::message::WriterId;
 use super::stream::Names;
 use crate::lock::Owner;
@@ -152,6 +153,9 @@ impl Drop for HeldLead {
         let has_begun = self.beating.take().is_some();
         let Some(claims) = self.claims.take() else { return };
         let Self { ways, claim, keys, .. } = self;
+        if !is_connected(&ways.jetstream) {
+            return;
+        }
         let give_back = async {
             // What a launch that was cut off may still have on the wire is looked at by whoever goes on with the run.
             if has_begun && !claims.has_ended(claim).await? {

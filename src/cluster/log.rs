@@ -19,9 +19,11 @@ use std::time::Duration;
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
 use async_nats::jetstream::{self, ErrorCode};
+use jiff::Timestamp;
 use tokio::runtime::Handle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
+use super::connection::ANSWER;
 use super::message::{self, CommitMark, WriterId, bodies};
 use super::plan::publish;
 use super::stream::Names;
@@ -30,6 +32,7 @@ use crate::clock::since_boot;
 use crate::journal::run_copy::RunCopy;
 use crate::journal::stamped::Stamped;
 use crate::journal::{JournalError, LogError};
+use crate::log::away::Away;
 use crate::log::seam::{Committed, Hold, Log, NotCommitted};
 
 /// Pauses between two attempts to learn what became of a commit.
@@ -66,6 +69,7 @@ pub(super) struct StreamLog {
     /// The commit that the next one goes behind.
     last: Option<LastCommit>,
     tenure: Tenure,
+    away: Away,
     /// Reason for which it commits nothing more.
     closed: Option<NotCommitted>,
 }
@@ -83,7 +87,8 @@ impl StreamLog {
         names: Names,
     ) -> Self {
         let tenure = Tenure::new(succession);
-        Self { runtime, jetstream, stream, names, writer, n_commits: 0, last, tenure, closed: None }
+        let away = Away::default();
+        Self { runtime, jetstream, stream, names, writer, n_commits: 0, last, tenure, away, closed: None }
     }
 
     fn commit_bodies(&mut self, batch: &Stamped) -> Result<(), NotCommitted> {
@@ -102,7 +107,17 @@ impl StreamLog {
             number: self.n_commits + 1,
             after: self.last.map_or(0, |last| last.sequence),
         };
-        let sequence = self.bring(mark, &body).await?;
+        let given_up = async {
+            let until = Instant::now() + ANSWER;
+            self.away.given_up().await;
+            sleep_until(until).await;
+        };
+        let brought = tokio::select! {
+            brought = self.bring(mark, &body) => brought,
+            () = given_up => return Err(NotCommitted::Failed(LogError::Away)),
+        };
+        self.away.end();
+        let sequence = brought?;
         self.tenure.committed(since_boot());
         self.n_commits = mark.number;
         self.last = Some(LastCommit { sequence, mark: Some(mark) });
@@ -110,14 +125,16 @@ impl StreamLog {
     }
 
     /// Publishes a commit until it is known to be taken, and returns the number that the log gave to it. It takes as long as the log is
-    /// not to be reached.
+    /// away.
     async fn bring(&self, mark: CommitMark, body: &str) -> Result<u64, NotCommitted> {
         let (mut is_due, mut pause, mut loss) = (true, PAUSES.0, Loss::default());
+        let began = Timestamp::now();
         loop {
             if is_due && let Some(sequence) = self.publish(mark, body).await {
                 return Ok(sequence);
             }
             is_due = false;
+            self.away.begin(began);
             if let Some(seen) = self.read_last().await {
                 match judge(mark, self.last, seen) {
                     CommitFate::Taken(sequence) => return Ok(sequence),
@@ -127,6 +144,7 @@ impl StreamLog {
                         loss = Loss::default();
                     }
                     CommitFate::Lost(error) => {
+                        self.away.end();
                         loss.add(since_boot());
                         if loss.is_certain() {
                             return Err(NotCommitted::Failed(error));
@@ -184,6 +202,10 @@ impl Log for StreamLog {
 
     fn hold(&self) -> Hold {
         self.tenure.hold()
+    }
+
+    fn away(&self) -> Option<Away> {
+        Some(self.away.clone())
     }
 }
 

@@ -19,9 +19,10 @@ use async_nats::{Error, Subscriber};
 use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::beat::BeatListener;
+use super::connection::is_connected;
 use super::stream::{Names, find};
 use crate::control::{By, Command};
 use crate::journal::commands::AskedCommand;
@@ -178,7 +179,9 @@ impl Attendant {
             }
         }
         let dropped = self.of_run.left();
-        self.answer(dropped);
+        if is_connected(&self.jetstream) {
+            self.answer(dropped);
+        }
     }
 
     fn ends(&self) -> bool {
@@ -188,7 +191,18 @@ impl Attendant {
     /// Reads all that is said until the launch ends, or until it cannot be read.
     fn attend(&mut self) -> Result<(), Error> {
         self.of_run.waiting.clear();
-        let (mut messages, mut n_before) = self.runtime.block_on(said(&self.jetstream, &self.names))?;
+        let ends = async {
+            while !self.ends() {
+                sleep(LOOK_EVERY).await;
+            }
+        };
+        let said = async {
+            tokio::select! {
+                said = said(&self.jetstream, &self.names) => said.map(Some),
+                () = ends => Ok(None),
+            }
+        };
+        let Some((mut messages, mut n_before)) = self.runtime.block_on(said)? else { return Ok(()) };
         while !self.ends() {
             if n_before == 0 {
                 let begun = self.begun.take();

@@ -29,6 +29,7 @@ use crate::journal::run_copy::NotCopied;
 use crate::journal::run_copy::RunCopy;
 use crate::journal::stamped::Stamped;
 use crate::journal::{Journal, JournalError, LogError, RunKey};
+use crate::log::away::Away;
 use crate::log::seam::{Committed, Hold, Log, NotCommitted};
 use crate::log::served::ServedRun;
 use crate::log::server::{ControlAnswer, Lacked, Lead, LedRun, Listening, LogServer, NotLed, NotRead, Restored};
@@ -425,5 +426,9 @@ impl Log for SharedLog {
 
     fn hold(&self) -> Hold {
         locked(&self.0).hold()
+    }
+
+    fn away(&self) -> Option<Away> {
+        locked(&self.0).away()
     }
 }

@@ -141,6 +141,11 @@ impl Stop {
         self.run.cancelled().await;
     }
 
+    /// Waits until everything is let go.
+    pub(crate) async fn aborting(&self) {
+        self.abort.cancelled().await;
+    }
+
     fn count_request(&self) {
         self.requests.send_modify(|n_requests| *n_requests += 1);
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::Connection;
 
@@ -66,6 +67,11 @@ impl Journal {
     /// Path that reports name.
     pub(crate) fn told_path(&self) -> &Path {
         self.told_as.as_deref().unwrap_or(&self.path)
+    }
+
+    /// Waits at most so long from here on for other processes that write.
+    pub(crate) fn wait_for_others(&self, most: Duration) -> Result<(), JournalError> {
+        Ok(self.conn.busy_timeout(most)?)
     }
 
     /// Runs reads that all see the journal of one instant, also while another process writes.

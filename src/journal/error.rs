@@ -79,6 +79,11 @@ pub enum JournalError {
     /// Failure of the log before the journal.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// Transaction of another process that takes too long.
+    #[error(
+        "another process holds the journal: perhaps a launch that waits for the servers of its log, which are away"
+    )]
+    Held,
     #[error("the disk is full: the journal cannot be written")]
     Full(#[source] rusqlite::Error),
     /// The disk failed, or a quota or a limit on the size of files stopped a write.
@@ -118,6 +123,9 @@ pub enum LogError {
     TooLarge { lane: LaneId, seq: u64, bytes: usize, limit: usize },
     #[error("part {part} of the rows takes {bytes} bytes, and the log of the run takes {limit} at once")]
     PartTooLarge { part: u32, bytes: usize, limit: usize },
+    /// Given up by somebody who did not wait for it any longer.
+    #[error("the servers of the log of the run are away")]
+    Away,
     #[error("the log of the run could not be made: its servers do not take the rows")]
     NotMade,
     #[error("the servers of the log have another run of this id")]
@@ -159,6 +167,7 @@ impl From<rusqlite::Error> for JournalError {
         match error.sqlite_error_code() {
             Some(rusqlite::ErrorCode::OperationInterrupted) => JournalError::Abandoned,
             Some(rusqlite::ErrorCode::NotADatabase) => JournalError::NotAJournal,
+            Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => JournalError::Held,
             Some(rusqlite::ErrorCode::DiskFull) => JournalError::Full(error),
             Some(rusqlite::ErrorCode::SystemIoFailure) => JournalError::FailingDisk(error),
             Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::TooBig) => {
@@ -201,10 +210,10 @@ impl JournalError {
             | JournalError::Beside { .. }
             | JournalError::NotOurs => Blamed::Content,
             JournalError::Illegal(_) => Blamed::ContentOrWrite,
+            JournalError::Held => Blamed::Lock,
             JournalError::Sqlite(error) => match error.sqlite_error_code() {
                 Some(rusqlite::ErrorCode::ConstraintViolation) => Blamed::ContentOrWrite,
                 Some(rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen) => Blamed::ReadOnlyPlace,
-                Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => Blamed::Lock,
                 _ => Blamed::Other,
             },
             JournalError::Absent(_)
@@ -240,7 +249,7 @@ impl JournalError {
     }
 
     /// Tells whether another process has locked the file just now.
-    pub(super) fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         self.blamed() == Blamed::Lock
     }
 

@@ -13,6 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::accounts::account::Account;
 use super::faults::Faults;
 use super::inputs::Launch;
+use super::reaching;
 use super::saving::Losing;
 use super::signals::{self, LastWords, Signals};
 use super::venue::Venue;
@@ -137,6 +138,14 @@ impl Assembly {
         let losing = Losing::default();
         let watch = losing.watch(&journal, run.key, &stop, &launch.sent, (launch.kept(&path), launch.console))?;
         let log = launch.logs.of_run(&run.id)?;
+        if let Some(away) = log.away() {
+            reaching::watch(
+                away,
+                stop.clone(),
+                (launch.console, steering_settings.window.zone.clone()),
+                run.id.clone(),
+            );
+        }
         let (recorder, writing) =
             recorder::start(log, journal, run.key, launch.begun.clone(), observers, launch.clock, watch)
                 .map_err(CommandError::Start)?;

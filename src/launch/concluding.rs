@@ -20,11 +20,11 @@ use crate::event::lane::LaneStop;
 use crate::event::run::{DrainReason, RunEvent};
 use crate::exit::Exit;
 use crate::journal::read::steering::Due;
-use crate::journal::{Journal, JournalError};
+use crate::journal::{Journal, JournalError, LogError};
 use crate::recorder::refusal::NotRecorded;
 use crate::recorder::{Recorder, Writing};
 use crate::report::next::NextCommands;
-use crate::verb::error::CommandError;
+use crate::verb::error::{CommandError, LogAway};
 
 impl Launch {
     /// Decides and records the end of the launch, and takes its parts down. A journal that cannot record it is lost or broken, which
@@ -38,7 +38,7 @@ impl Launch {
         let known = faults.known(self.sent.n());
         let refusal = carried.as_ref().err().and_then(Halted::refusal);
         let concluded = self.concluded(&work, &faults, carried, faults.told(&known)).await;
-        let recorder = work.of_run.recorder.clone();
+        let (recorder, stop) = (work.of_run.recorder.clone(), work.of_run.stop.clone());
         let (exit, reason) = match concluded {
             Ok((exit, reason)) => {
                 let exit = self.as_sent(exit);
@@ -49,7 +49,8 @@ impl Launch {
                 let exit = if known.is_empty() { self.as_sent(error.exit()) } else { Exit::Internal };
                 end_of_hooks(&work, exit, Some(&error.to_string())).await;
                 let finished = finish(&recorder, background.writing, exit_event(exit, None, None, started)).await;
-                return self.failed_in(faults.losing.lost(), finished.err().unwrap_or(error));
+                let error = finished.map_err(|error| self.given_up(error, &stop, &faults)).err().unwrap_or(error);
+                return self.failed_in(faults.losing.lost(), error);
             }
         };
         let is_any_refused = work.lanes.iter().any(|lane| lane.is_refused());
@@ -60,6 +61,7 @@ impl Launch {
         for sandbox in sandboxes {
             sandbox.stop().await;
         }
+        let finished = finished.map_err(|error| self.given_up(error, &stop, &faults));
         let journal = faults.whole_journal(self.sent.n())?;
         let (exit, reason) = match finished {
             // The reason names the account, and the error the row.
@@ -177,6 +179,22 @@ impl Launch {
                 Ok(Carried { exit: Exit::Internal, reason: Some(reason), journal: saved.clone() })
             }
             None => Err(lost.error(self.sent.n())),
+        }
+    }
+
+    /// Says of a launch that gave its log up who wanted that, and what is left; returns any other error.
+    fn given_up(&self, error: CommandError, stop: &Stop, faults: &Faults) -> CommandError {
+        let CommandError::Journal(JournalError::Log(LogError::Away)) = error else { return error };
+        let exit = by_signal(stop).unwrap_or(Exit::Halted);
+        let left = Journal::open_to_read(faults.journal()).and_then(|journal| {
+            let run = journal.run(self.run.key)?;
+            let resume = NextCommands::from_journal(&journal, &run, faults.journal())?.resume();
+            Ok((journal.tally(self.run.key)?.open, resume))
+        });
+        match left {
+            Ok((n_open, resume)) => CommandError::LogAway(LogAway { exit, run: self.run.id.clone(), n_open, resume }),
+            // The journal is what fails.
+            Err(error) => error.into(),
         }
     }
 

@@ -175,19 +175,26 @@ pub(super) fn watch(
         let mut n_asked = 0_u32;
         loop {
             let signal = signals.next().await;
-            if ended.load(Ordering::Relaxed) {
-                notices.wait_no_longer();
-                continue;
-            }
             let reason = signal.reason();
             let is_new = !stop.has_reason(reason);
+            n_asked += u32::from(signal != EndSignal::HangUp);
+            if ended.load(Ordering::Relaxed) {
+                notices.wait_no_longer();
+                // What is decided may wait to be recorded, for a log that is away.
+                if n_asked > 1 {
+                    stop.abort();
+                } else {
+                    stop.drain(reason);
+                }
+                continue;
+            }
             match signal {
                 EndSignal::HangUp if is_new => drain(&stop, &recorder, reason),
                 EndSignal::HangUp => (),
-                EndSignal::Interrupt | EndSignal::Terminate => {
-                    n_asked += 1;
-                    if n_asked == 1 && is_new { drain(&stop, &recorder, reason) } else { stop.abort() }
+                EndSignal::Interrupt | EndSignal::Terminate if n_asked == 1 && is_new => {
+                    drain(&stop, &recorder, reason);
                 }
+                EndSignal::Interrupt | EndSignal::Terminate => stop.abort(),
             }
         }
     });

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::away::Away;
 use crate::clock::since_boot;
 use crate::journal::run_copy::RunCopy;
 use crate::journal::stamped::Stamped;
@@ -41,6 +42,11 @@ pub(crate) trait Log: Send {
 
     /// Returns the leave for changes of this writer. It must have been withdrawn when a refused commit returns.
     fn hold(&self) -> Hold;
+
+    /// Returns the wait for its servers in a commit; `None` for a log that is never away.
+    fn away(&self) -> Option<Away> {
+        None
+    }
 }
 
 /// Durability of a batch that a log has taken.

@@ -76,6 +76,7 @@ impl From<JournalError> for PageError {
             | JournalError::Log(_)
             | JournalError::Full(_)
             | JournalError::FailingDisk(_)
+            | JournalError::Held
             | JournalError::Sqlite(_)
             | JournalError::Beside { .. }
             | JournalError::Excerpt

@@ -11,7 +11,7 @@ use hints::{
 use journal_errors::{entry_of_journal, hint_of_pruned};
 
 use super::approval::{ApprovalError, MissingApprovals};
-use super::error::{AfterChanges, CommandError, Unreported, UntrustedHooks};
+use super::error::{AfterChanges, CommandError, LogAway, Unreported, UntrustedHooks};
 use super::here::Here;
 use crate::credentials::error::CredentialsError;
 use crate::event::outcome::Outcome;
@@ -92,6 +92,9 @@ impl CommandError {
             CommandError::ShortAnchor(_) => ErrorEntry::said(Usage, "give all of it, as the run printed it"),
             CommandError::Log(error) => entry_of_log(error),
             CommandError::NotLed(error) => entry_of_lead(error),
+            CommandError::LogAway(LogAway { exit, resume, .. }) => ErrorEntry::typed(*exit, move |_| {
+                format!("once the servers answer, `{resume}` goes on with it, and looks first at what is open")
+            }),
             CommandError::NeedsEngine(_) => ErrorEntry::said(
                 Refused,
                 "type it with a cutover that was built with `--features cluster`, in which it takes `--engine`; nothing was sent",
@@ -174,7 +177,7 @@ impl CommandError {
                 ErrorEntry::typed(Usage, |here| hint_of_rest(run, resume, here))
             }
             CommandError::TooLate { run, .. } => ErrorEntry::typed(Usage, |here| hint_of_status(run, here)),
-            CommandError::NotTaken(run) => ErrorEntry::typed(Locked, |here| hint_of_status(run, here)),
+            CommandError::NotTaken(run) | CommandError::NotWithdrawn(run) => ErrorEntry::typed(Locked, |here| hint_of_status(run, here)),
             CommandError::NotSkipped { id, run, .. } => ErrorEntry::typed(Usage, |here| hint_of_skip(id, run, here)),
             CommandError::SeveralRuns { .. } => ErrorEntry::said(Usage, "name the one that is meant"),
             CommandError::AmbiguousRow { .. } => ErrorEntry::said(Usage, "type more of its id"),
@@ -415,7 +418,7 @@ fn hint_after_changes(late: &AfterChanges, here: &Here) -> Option<String> {
     let is_damaged = matches!(&**error, CommandError::Journal(error) if error.is_about_content());
     let has_each = if is_damaged { "" } else { ", and the journal has each" };
     // A change that was about to leave when the journal failed is counted, and may not have left.
-    let at_most = if matches!(**error, CommandError::Journal(_)) { "at most " } else { "" };
+    let at_most = if matches!(**error, CommandError::Journal(_) | CommandError::LogAway(_)) { "at most " } else { "" };
     let sent = format!("{at_most}{} left before that{has_each}", count(*n_sent, "change"));
     Some(hint.map_or(sent.clone(), |hint| format!("{sent}; {hint}")))
 }

@@ -39,6 +39,23 @@ pub(crate) struct UntrustedHooks {
     pub(crate) was_trusted: bool,
 }
 
+/// Launch that somebody ended while a commit waited for the servers of its log.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{} while the servers of the log of run {} could not be reached: {} open, and nothing that was recorded is lost",
+    exit.signal().unwrap_or("stopped"),
+    plain(run),
+    if *n_open == 0 { "no change is".to_owned() } else { format!("{} may be", count(*n_open, "change")) }
+)]
+pub(crate) struct LogAway {
+    pub(crate) exit: Exit,
+    pub(crate) run: String,
+    /// Changes that may have left, and whose end is not recorded.
+    pub(crate) n_open: u64,
+    /// Command that goes on with the run.
+    pub(crate) resume: String,
+}
+
 /// Error that ends a verb.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommandError {
@@ -78,6 +95,8 @@ pub(crate) enum CommandError {
     Log(#[from] NotRead),
     #[error(transparent)]
     NotLed(#[from] NotLed),
+    #[error(transparent)]
+    LogAway(#[from] LogAway),
     /// Run that its log has outside of this machine.
     #[error("the log of run {} is on servers (NATS), and this cutover was built without what it takes to reach them", plain(.0))]
     #[cfg_attr(feature = "cluster", expect(dead_code, reason = "it can reach them"))]
@@ -171,6 +190,11 @@ pub(crate) enum CommandError {
     TooLate { run: String, ended: String },
     #[error("run {0} is held by a launch that does not take the command, and it was withdrawn")]
     NotTaken(String),
+    #[error(
+        "run {0} is held by a launch that does not take the command now, perhaps because the servers of its log are away, and may \
+         take it later"
+    )]
+    NotWithdrawn(String),
     #[error("`{id}` {why}; only a row that was never sent can be skipped")]
     NotSkipped { run: String, id: String, why: String },
     #[error("{} are going on in this journal: {}", count(runs.len() as u64, "run"), bounded(runs))]

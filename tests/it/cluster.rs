@@ -5,6 +5,7 @@
 
 mod alone;
 mod asked;
+mod away;
 mod collect;
 mod hosts;
 mod kills;

@@ -65,6 +65,7 @@ fn in_journal(context: &Context, named: Option<&str>) -> Result<Addressed, Comma
         return Err(JournalError::Absent(context.settings.journal.clone()).into());
     }
     let mut journal = Journal::open(&context.settings.journal)?;
+    journal.wait_for_others(TAKEN_WITHIN)?;
     beforehand::runs(&journal)?;
     close_cut_off(context, &mut journal)?;
     let run = meant::run_to_change(context, &journal, named, Otherwise::LaunchedLast)?;
@@ -140,7 +141,11 @@ fn give(
             None => return Err(too_late(journal, run)?),
             // Withdrawn, so that it does not take effect when nobody expects it any more.
             Some(false) if !goes_on || given.elapsed() > TAKEN_WITHIN => {
-                if journal.withdraw_command(control)? {
+                let is_withdrawn = journal.withdraw_command(control).map_err(|error| match error {
+                    error if error.is_busy() => CommandError::NotWithdrawn(run.id.clone()),
+                    error => error.into(),
+                })?;
+                if is_withdrawn {
                     return withdrawn(context, journal, run, control);
                 }
             }

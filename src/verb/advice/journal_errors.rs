@@ -4,6 +4,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::entry::ErrorEntry;
+use super::entry_of_log_servers;
 use super::hints::{LOOKS_ANEW, hint_of_file};
 use crate::exit::Exit;
 use crate::journal::altered::{Additions, SchemaAltered};
@@ -62,6 +63,10 @@ pub(crate) fn entry_of_journal(error: &JournalError) -> ErrorEntry<'_> {
              to be recorded; `cutover resume RUN --restore-log` writes to the log again what it lacks",
             )
         }
+        JournalError::Log(LogError::Away) => entry_of_log_servers(),
+        JournalError::Held => ErrorEntry::typed(Locked, |here| {
+            format!("try again once it goes on; `{}` shows how the run stands", here.reads("status"))
+        }),
         JournalError::Log(LogError::NotMade) => ErrorEntry::said(
             Unreachable,
             "nothing was sent, and no run was made; the same command begins anew once the servers answer",

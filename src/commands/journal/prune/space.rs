@@ -40,9 +40,9 @@ pub(super) fn give_back(journal: &mut Journal, path: &Path) -> Result<SpaceGiven
             match journal.pack() {
                 Ok(()) => None,
                 // Nothing is lost, and nothing is in the way of later runs.
-                Err(JournalError::Full(_) | JournalError::FailingDisk(_) | JournalError::Sqlite(_)) => {
-                    Some(Hindrance::NoRoom)
-                }
+                Err(
+                    JournalError::Held | JournalError::Full(_) | JournalError::FailingDisk(_) | JournalError::Sqlite(_),
+                ) => Some(Hindrance::NoRoom),
                 Err(error) => return Err(error),
             }
         };
