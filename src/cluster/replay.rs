@@ -135,7 +135,7 @@ fn read(
 }
 
 /// A log from its beginning on, as it compares with a journal that has the same events.
-pub(super) struct Compared {
+pub(super) struct ComparedLog {
     pub(super) place: Place,
     /// Lanes of which the journal has more: the numbers of the last events in the log and in the journal.
     pub(super) lacking: BTreeMap<LaneId, (u64, u64)>,
@@ -148,7 +148,7 @@ pub(super) fn compare(
     names: &Names,
     journal: &Journal,
     run: RunKey,
-) -> Result<Compared, NotReplayed> {
+) -> Result<ComparedLog, NotReplayed> {
     let stored = heads(journal, run)?;
     let mut reading = LogReading { stored: stored.clone(), place: Place::default() };
     let mut only_in_log = None;
@@ -178,7 +178,7 @@ pub(super) fn compare(
     let lacking: BTreeMap<_, _> = both.filter(|(_, (log, journal))| log < journal).collect();
     match only_in_log {
         Some((lane, seq)) if !lacking.is_empty() => Err(NotReplayed::Forked { lane, seq }),
-        Some(_) | None => Ok(Compared { place, lacking }),
+        Some(_) | None => Ok(ComparedLog { place, lacking }),
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 
 use super::log::StreamLog;
 use super::message::{LARGEST, WriterId};
-use super::replay::Compared;
+use super::replay::ComparedLog;
 use super::stream::{Names, NoStream, set_up};
 use crate::event::lane::LaneId;
 use crate::journal::chain::genesis;
@@ -46,7 +46,7 @@ pub(super) struct Restoring<'j> {
 impl Restoring<'_> {
     /// Writes what the log lacks, event by event in the order of their times. A stream that is gone is made anew, with the run as it was
     /// made.
-    pub(super) fn write(self, run_id: &str, compared: &Compared) -> Result<(), NotRestored> {
+    pub(super) fn write(self, run_id: &str, compared: &ComparedLog) -> Result<(), NotRestored> {
         let Self { runtime, jetstream, names, n_replicas, journal, run } = self;
         let stream = runtime.block_on(set_up(jetstream, &names, n_replicas))?;
         let writer = WriterId::of_launch(journal.run(run)?.launches);

@@ -18,7 +18,7 @@ use super::listing::list;
 use super::log::StreamLog;
 use super::message::{Unread, WriterId};
 use super::plan::{NotBrought, bring, runs};
-use super::replay::{Compared, NotReplayed, Place, compare, replay};
+use super::replay::{ComparedLog, NotReplayed, Place, compare, replay};
 use super::restore::{NotRestored, Restoring};
 use super::say::{self, Attending};
 use super::servers::EngineSettings;
@@ -193,7 +193,8 @@ impl LogServer for Site {
             return Ok(Restored::NotAgreed);
         }
         let found = connected.wait(find(jetstream, &names)).map_err(|error| no_answer(&error))?;
-        let n_replicas = found.map_or(self.settings.n_replicas, |stream| stream.cached_info().config.num_replicas);
+        let n_replicas =
+            found.map_or_else(|| self.n_replicas(&connected), |stream| stream.cached_info().config.num_replicas);
         // Whatever was opened of the log is behind something else.
         locked(&self.runs).remove(run_id);
         let restoring = Restoring { runtime, jetstream, names, n_replicas, journal, run };
@@ -377,7 +378,7 @@ fn not_restored(run: &str, error: NotRestored) -> NotRead {
 }
 
 /// Sums up what a log lacks; `None` if it has all.
-fn lacked(compared: &Compared) -> Option<Lacked> {
+fn lacked(compared: &ComparedLog) -> Option<Lacked> {
     let (lane, (behind, _)) = compared.lacking.first_key_value()?;
     let n_events = compared.lacking.values().map(|(log, journal)| journal - log).sum();
     Some(Lacked { n_events, lane: *lane, behind: *behind, n_lanes: compared.lacking.len() })

@@ -87,7 +87,6 @@ pub(crate) trait LogServer: Send + Sync {
 
 /// Events that a journal has and the log of their run lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "the journal is the log of a machine that is alone"))]
 pub(crate) struct Lacked {
     pub(crate) n_events: u64,
     /// First of the lanes that lack any, and the last event of it that the log has; 0 for none.

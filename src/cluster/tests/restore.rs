@@ -127,7 +127,7 @@ fn a_log_that_lost_its_beginning_or_is_set_otherwise_is_refused() {
     let Some(lab) = RestoreLab::new() else { return };
     let messages = lab.messages();
     lab.put_back(&messages[..4]);
-    lab.update(|settings| settings.max_age = std::time::Duration::from_secs(3600));
+    lab.update(|settings| settings.max_age = std::time::Duration::from_hours(1));
     let differs = lab.restore().unwrap_err();
     assert!(differs.starts_with("the stream `cutover-r1` is not one that keeps a run: "), "{differs}");
     lab.update(|settings| {
