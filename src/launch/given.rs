@@ -54,13 +54,19 @@ impl Launch {
     /// Warns of flags of the launch before that this one lacks: without its window a run may go on into business hours, and without
     /// its rate too fast. `--yes` is no such flag.
     fn tell_what_no_longer_holds(&self, last: &GivenByHand, given: &GivenByHand) {
-        let is_gone = |(key, value): &(&String, &String)| {
-            let holds = given.contains_key(*key) || self.settings.texts.get(key.as_str()) == Some(*value);
-            *key != given::YES && !flags::is_of_way(key) && !holds
-        };
-        let gone = flags::flags(last.iter().filter(is_gone));
+        let gone = no_longer_held(last, given, &self.settings);
         if !gone.is_empty() {
+            let gone = flags::flags(&gone);
             self.console.warn(&format!("the last launch was given{gone}, which does not hold for this one"));
         }
     }
+}
+
+/// Flags of the launch before that a launch with these lacks. Those of the way to the service, and `--yes`, are none of them.
+pub(super) fn no_longer_held(last: &GivenByHand, given: &GivenByHand, settings: &Settings) -> GivenByHand {
+    let is_gone = |(key, value): &(&String, &String)| {
+        let holds = given.contains_key(*key) || settings.texts.get(key.as_str()) == Some(*value);
+        *key != given::YES && !flags::is_of_way(key) && !holds
+    };
+    last.iter().filter(is_gone).map(|(key, value)| (key.clone(), value.clone())).collect()
 }

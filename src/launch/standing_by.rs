@@ -10,6 +10,7 @@ use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
 use super::accounts::credentials::fetch_credentials;
+use super::given::{given_by_hand, no_longer_held};
 use super::inputs::Launch;
 use super::ready::{Prepared, Ready};
 use super::signals::Signals;
@@ -20,6 +21,8 @@ use crate::exit::Exit;
 use crate::journal::{JournalError, RunKey};
 use crate::log::beat::{Beat, GONE_AFTER};
 use crate::log::server::{APART, Before, Listening, NotLed, NotRead};
+use crate::report::next::given;
+use crate::report::next::{NextCommands, flags};
 use crate::verb::context::Context;
 use crate::verb::engine::begun_with;
 use crate::verb::error::CommandError;
@@ -52,7 +55,7 @@ impl Ready<RunToTakeUp> {
         }
         let runtime = runtime()?;
         fetch_credentials(&runtime, &prepared.accounts)?;
-        let exit = Following::begin(&prepared.context, &found, &runtime)?.follow(&mut found)?;
+        let exit = Following::begin(&prepared, &found, &runtime)?.follow(&mut found)?;
         if let Some(exit) = exit {
             return Ok(StoodBy::Ended(sum_up(prepared, found, exit)?));
         }
@@ -76,6 +79,9 @@ fn sum_up(prepared: Prepared, RunToTakeUp { journal, run, .. }: RunToTakeUp, exi
 /// Following of a run that another machine leads.
 struct Following<'c> {
     context: &'c Context,
+    prepared: &'c Prepared,
+    /// Number of the launch whose flags were compared with those of this process.
+    compared: Option<u32>,
     run: RunKey,
     ear: Box<dyn Listening>,
     signals: Signals,
@@ -87,7 +93,8 @@ struct Following<'c> {
 }
 
 impl<'c> Following<'c> {
-    fn begin(context: &'c Context, found: &RunToTakeUp, runtime: &'c Runtime) -> Result<Self, CommandError> {
+    fn begin(prepared: &'c Prepared, found: &RunToTakeUp, runtime: &'c Runtime) -> Result<Self, CommandError> {
+        let context = &prepared.context;
         let signals = Signals::listen().map_err(CommandError::Start)?;
         let ear = context.logs.listen(&found.run.id)?;
         context.console.say(&format!(
@@ -96,7 +103,8 @@ impl<'c> Following<'c> {
             GONE_AFTER.as_secs()
         ));
         let watch = HeadWatch::begin(since_boot());
-        Ok(Self { context, run: found.run.key, ear, signals, runtime, watch, told: None, is_cut_off: false })
+        let (run, compared, told, is_cut_off) = (found.run.key, None, None, false);
+        Ok(Self { context, prepared, compared, run, ear, signals, runtime, watch, told, is_cut_off })
     }
 
     /// Returns the exit that the launch of the run gave to it; `None` once nobody is heard.
@@ -105,6 +113,7 @@ impl<'c> Following<'c> {
             if let Some(exit) = ended(found)? {
                 return Ok(Some(exit));
             }
+            self.must_be_given_as_much(found)?;
             self.listen(found)?;
             self.must_go_on(&found.run.id)?;
             let has_moved = self.read(found)?;
@@ -116,6 +125,28 @@ impl<'c> Following<'c> {
                 return Ok(None);
             }
         }
+    }
+
+    /// Compares the flags of the launch that leads the run with those of this process: with less leave it could not go on, which is
+    /// said before it has to.
+    fn must_be_given_as_much(&mut self, found: &RunToTakeUp) -> Result<(), CommandError> {
+        let RunToTakeUp { journal, run, .. } = found;
+        if self.compared.replace(run.launches) == Some(run.launches) {
+            return Ok(());
+        }
+        let Prepared { context: Context { settings, console, .. }, request, accounts, .. } = self.prepared;
+        let commands = NextCommands::from_journal(journal, run, journal.path())?;
+        let stand_by = format!("{} --standby", commands.resume());
+        let given = given_by_hand(settings, &request.given, accounts, None, begun_with(run));
+        let gone = no_longer_held(&commands.into_given(), &given, settings);
+        if gone.contains_key(given::IRREVERSIBLE) {
+            return Err(CommandError::StandsByWithoutLeave { run: run.id.clone(), stand_by });
+        }
+        if !gone.is_empty() {
+            let gone = flags::flags(&gone);
+            console.warn(&format!("the launch of run {} was given{gone}, which will not hold for this one", run.id));
+        }
+        Ok(())
     }
 
     /// Listens until it is time to read again.

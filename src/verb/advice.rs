@@ -110,6 +110,9 @@ impl CommandError {
             CommandError::NothingToFollow(run) => ErrorEntry::typed(Usage, |here| {
                 format!("`{}` goes on with it", here.reads(&format!("resume {}", shell_word(run))))
             }),
+            CommandError::StandsByWithoutLeave { stand_by, .. } => {
+                ErrorEntry::typed(Refused, move |_| format!("`{stand_by}` could go on with it"))
+            }
             CommandError::StoodBy { exit, .. } => ErrorEntry::said(*exit, "run the same command again to stand by"),
             CommandError::StillLocked { exit, lock, .. } => entry_of_lock(lock).ending_with(*exit),
             CommandError::KeyOfAnother { run, .. } => ErrorEntry::typed(Usage, move |here| {

@@ -115,6 +115,9 @@ pub(crate) enum CommandError {
     #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "a machine that is alone stands by for nobody"))]
     #[error("run {} has no log besides its journal: no other machine can lead it", plain(.0))]
     NothingToFollow(String),
+    #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "a machine that is alone stands by for nobody"))]
+    #[error("the launch of run {} was given leave for targets without a way back, and this one is not", plain(run))]
+    StandsByWithoutLeave { run: String, stand_by: String },
     /// A launch that stood by for another one, until a signal came.
     #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "a machine that is alone stands by for nobody"))]
     #[error("{why} while it stood by for run {}; nothing was sent", plain(run))]

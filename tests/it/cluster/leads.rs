@@ -65,6 +65,20 @@ fn a_standby_ends_with_what_a_person_did_to_the_run_and_with_what_a_person_does_
 }
 
 #[test]
+fn a_standby_with_less_leave_than_the_launch_that_leads_is_refused_at_once_and_other_flags_are_told() {
+    let _machine = shared();
+    let Some(night) = Night::new(300, "") else { return };
+    let head = night.first.begin(&[&RUN[..], &["--allow-irreversible", "--max-changes", "300"]].concat());
+    let run = night.first.run_begun();
+    let refused = night.second.begin(&["resume", &run, "--standby"]).end().exits(3);
+    refused.says("was given leave for targets without a way back").says("--standby").says("--allow-irreversible");
+    let standby = night.second.stand_by(&run, &["--allow-irreversible"]);
+    night.first.lab.cutover(&["control", "drain"]).exits(0);
+    head.end();
+    standby.end().says("was given --max-changes 300").says("which will not hold for this one");
+}
+
+#[test]
 fn a_standby_whose_clock_is_an_hour_off_does_not_lead_and_neither_does_a_launch_whose_clock_is_behind() {
     let _machine = shared();
     let Some(preload) = tools::faketime() else { return };
