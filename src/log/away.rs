@@ -8,10 +8,10 @@ use tokio::sync::watch;
 
 /// Cheap to clone; every clone is about the same log.
 #[derive(Clone, Default)]
-pub(crate) struct Away(Arc<watch::Sender<Wait>>);
+pub(crate) struct Away(Arc<watch::Sender<AwayState>>);
 
 #[derive(Default)]
-struct Wait {
+struct AwayState {
     /// Beginning of the commit that waits; `None` if none does.
     since: Option<Timestamp>,
     is_given_up: bool,
@@ -32,9 +32,7 @@ impl Away {
     pub(crate) async fn given_up(&self) {
         self.until(|wait| wait.is_given_up.then_some(())).await;
     }
-}
 
-impl Away {
     /// Has the log give up what has no answer by now, or has none soon. It takes nothing more from there on.
     pub(crate) fn give_up(&self) {
         self.0.send_modify(|wait| wait.is_given_up = true);
@@ -50,7 +48,7 @@ impl Away {
         self.until(|wait| wait.since.is_none().then_some(())).await;
     }
 
-    async fn until<T>(&self, found: impl Fn(&Wait) -> Option<T>) -> T {
+    async fn until<T>(&self, found: impl Fn(&AwayState) -> Option<T>) -> T {
         let mut waits = self.0.subscribe();
         loop {
             if let Some(found) = found(&waits.borrow_and_update()) {

@@ -8,7 +8,7 @@ use hints::{
     hint_of_others_file, hint_of_owner, hint_of_planted, hint_of_problems, hint_of_rest, hint_of_skip, hint_of_status,
     hint_of_way,
 };
-use journal_errors::{entry_of_journal, hint_of_pruned};
+use journal_errors::{entry_of_journal, entry_of_log_servers, hint_of_pruned};
 
 use super::approval::{ApprovalError, MissingApprovals};
 use super::error::{AfterChanges, CommandError, LogAway, Unreported, UntrustedHooks};
@@ -357,10 +357,6 @@ fn entry_of_lead(error: &NotLed) -> ErrorEntry<'_> {
         }
         NotLed::Log(error) => entry_of_log(error),
     }
-}
-
-fn entry_of_log_servers() -> ErrorEntry<'static> {
-    ErrorEntry::said(Exit::Unreachable, "look at the servers and at the way to them, and run the same command again")
 }
 
 fn entry_of_lock(error: &LockError) -> ErrorEntry<'_> {

@@ -17,7 +17,7 @@ const END: Duration = Duration::from_mins(1);
 /// Time after which a head asks again.
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// What becomes of a message and of its answer.
+/// Fate of a message and of its answer.
 #[derive(Clone, Debug)]
 struct Way {
     /// `None`: lost.

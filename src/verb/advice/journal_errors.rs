@@ -4,7 +4,6 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::entry::ErrorEntry;
-use super::entry_of_log_servers;
 use super::hints::{LOOKS_ANEW, hint_of_file};
 use crate::exit::Exit;
 use crate::journal::altered::{Additions, SchemaAltered};
@@ -107,6 +106,10 @@ pub(crate) fn entry_of_journal(error: &JournalError) -> ErrorEntry<'_> {
         | JournalError::Sqlite(_)
         | JournalError::Log(LogError::TooLarge { .. }) => ErrorEntry::plain(Internal),
     }
+}
+
+pub(super) fn entry_of_log_servers() -> ErrorEntry<'static> {
+    ErrorEntry::said(Exit::Unreachable, "look at the servers and at the way to them, and run the same command again")
 }
 
 fn hint_of_runs(here: &Here) -> String {
