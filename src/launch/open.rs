@@ -304,6 +304,8 @@ fn locked_run(
     let (mut journal, runs) = looked_at.map_or_else(look, Ok)?;
     close_cut_off(context, &mut journal)?;
     let (run, begun, begun_with) = if let Some(run) = runs.to_take_up {
+        // It may have been closed just now.
+        let run = journal.run(run.key)?;
         let logs = logs_of_run(context, &run)?;
         let begun_with = Context { logs, ..as_begun(plan.outside, &run, &plan.checked.terms)? };
         (run, None, Some(begun_with))
