@@ -32,7 +32,7 @@ pub(crate) struct MadeRun {
     pub(crate) n_rows: u32,
     pub(super) endpoint: String,
     pub(super) account: String,
-    /// As they are spelled.
+    /// Text of the settings as it is spelled.
     pub(super) settings: String,
     /// In milliseconds since 1970.
     pub(crate) created_at: i64,

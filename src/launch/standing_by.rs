@@ -40,7 +40,7 @@ const APART_EVERY: Duration = Duration::from_millis(500);
 
 /// End of standing by.
 pub(crate) enum StoodBy {
-    /// Nobody leads the run, and this launch is to go on with it.
+    /// Run that nobody leads any more: this launch is to go on with it.
     Unheard(Box<Ready<RunToTakeUp>>),
     /// The launch that led the run ended it, and its summary is told.
     Ended(Exit),

@@ -59,7 +59,7 @@ enum ServedState {
     Led,
     NotLaunched,
     Ended,
-    /// Nobody was heard, and its last launch has not ended.
+    /// Run whose last launch has not ended, and of which nobody was heard.
     NotLed,
     Unmade,
     Unreadable,
