@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,9 @@ pub(crate) struct Launch {
     verb: Vec<String>,
     events: Receiver<Value>,
     stdout: JoinHandle<String>,
-    stderr: JoinHandle<String>,
+    stderr: JoinHandle<()>,
+    /// All of its standard error until now.
+    told: Arc<Mutex<Vec<u8>>>,
 }
 
 /// End of a launch.
@@ -51,12 +53,15 @@ impl Launch {
             text
         });
         let mut err = child.stderr.take().unwrap();
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let telling = Arc::clone(&told);
         let stderr = std::thread::spawn(move || {
-            let mut text = Vec::new();
-            _ = err.read_to_end(&mut text);
-            String::from_utf8_lossy(&text).into_owned()
+            let mut piece = [0; 4096];
+            while let Ok(n @ 1..) = err.read(&mut piece) {
+                telling.lock().unwrap().extend_from_slice(&piece[..n]);
+            }
         });
-        Self { child, verb, events, stdout, stderr }
+        Self { child, verb, events, stdout, stderr, told }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -91,6 +96,20 @@ impl Launch {
         true
     }
 
+    /// Waits until its standard error has a text.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn tells(&mut self, text: &str) {
+        let until = Instant::now() + PATIENCE;
+        while !self.told().contains(text) {
+            assert!(self.is_running() && Instant::now() < until, "`{text}` is not in:\n{}", self.told());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn told(&self) -> String {
+        String::from_utf8_lossy(&self.told.lock().unwrap()).into_owned()
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         signal(name, self.pid());
     }
@@ -109,7 +128,7 @@ impl Launch {
         while self.is_running() {
             if Instant::now() > until {
                 _ = self.child.kill();
-                panic!("it does not end: {}", self.stderr.join().unwrap());
+                panic!("it does not end: {}", self.told());
             }
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -118,7 +137,10 @@ impl Launch {
             let listed = codes_of(&self.verb);
             assert!(listed.contains(&code), "the help of {:?} does not list {code}: {listed:?}", self.verb);
         }
-        Ended { code, stdout: self.stdout.join().unwrap(), stderr: self.stderr.join().unwrap() }
+        let stdout = self.stdout.join().unwrap();
+        self.stderr.join().unwrap();
+        let stderr = String::from_utf8_lossy(&self.told.lock().unwrap()).into_owned();
+        Ended { code, stdout, stderr }
     }
 }
 
