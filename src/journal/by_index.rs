@@ -34,11 +34,19 @@ const IS_MOVED: &str = "(moved_copystate IS NOT NULL OR moved_migrationcycle IS 
 const IS_NOT_TAKEN: &str = "taken_at IS NULL";
 
 impl Journal {
-    /// Checks that each index that a launch uses has the entries of this run that its table has, and no others. `NOT INDEXED` still
-    /// uses the primary key, so the one of `row` is named.
+    /// Checks that each index that a launch uses has the entries of this run that its table has, and no others. Tables and indexes are
+    /// read as of one instant, because a launch may be settling rows meanwhile.
+    pub(crate) fn check_asked_indexes(&self, run: RunKey) -> Result<(), JournalError> {
+        self.at_one_instant(|| {
+            self.check_indexes_of_rows(run)?;
+            self.check_index_of_commands(run)
+        })
+    }
+
+    /// Compares with the table by its primary key, which is named: `NOT INDEXED` still uses it.
     ///
     /// source: `sqlite.org/lang_indexedby.html`, sqlite.org/withoutrowid.html
-    pub(crate) fn check_asked_indexes(&self, run: RunKey) -> Result<(), JournalError> {
+    fn check_indexes_of_rows(&self, run: RunKey) -> Result<(), JournalError> {
         let key = RandomState::new();
         let entries = |sql: &str, add: &dyn Fn(&rusqlite::Row<'_>, &mut IndexEntries) -> rusqlite::Result<()>| {
             self.entries(run, sql, add)
@@ -77,10 +85,14 @@ impl Journal {
             entries.add(&key, (run, row, columns.get_ref(2)?.as_str()?));
             Ok(())
         })?;
-        must_be_the_same("row_source", &source, &expected.source)?;
+        must_be_the_same("row_source", &source, &expected.source)
+    }
+
+    fn check_index_of_commands(&self, run: RunKey) -> Result<(), JournalError> {
+        let key = RandomState::new();
         let waiting = |how: &str| {
             let sql = format!("SELECT run, control FROM control {how} WHERE run = ?1 AND {IS_NOT_TAKEN}");
-            entries(&sql, &|columns, entries| {
+            self.entries(run, &sql, &|columns, entries| {
                 entries.add(&key, numbers::<2>(columns)?);
                 Ok(())
             })

@@ -252,17 +252,17 @@ impl Journal {
     ///
     /// source: sqlite.org/wal.html (checkpointing), `sqlite.org/pragma.html#pragma_page_count`
     pub(crate) fn check_end(&self) -> Result<(), JournalError> {
-        let log = beside(&self.path, "-wal");
-        if fs::metadata(log).is_ok_and(|log| log.len() > 0) {
-            return Ok(());
-        }
-        let [page, n_pages] = ["page_size", "page_count"]
-            .map(|pragma| self.conn.pragma_query_value(None, pragma, |row| row.get::<_, u64>(0)));
-        let ends_at = page?.saturating_mul(n_pages?);
-        match fs::metadata(&self.path).map_or(0, |data| data.len()).saturating_sub(ends_at) {
-            0 => Ok(()),
-            n_behind => Err(JournalError::Damaged(format!("{n_behind} bytes stand behind its last page"))),
-        }
+        // What others write from the first read on is still in the log when that is looked at.
+        self.at_one_instant(|| {
+            let [page, n_pages] = ["page_size", "page_count"]
+                .map(|pragma| self.conn.pragma_query_value(None, pragma, |row| row.get::<_, u64>(0)));
+            let ends_at = page?.saturating_mul(n_pages?);
+            let n_behind = fs::metadata(&self.path).map_or(0, |data| data.len()).saturating_sub(ends_at);
+            if n_behind == 0 || has_content(&beside(&self.path, "-wal")) {
+                return Ok(());
+            }
+            Err(JournalError::Damaged(format!("{n_behind} bytes stand behind its last page")))
+        })
     }
 
     /// Checks that all pages belong to an intact database. Reads all of them.

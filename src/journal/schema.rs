@@ -19,7 +19,7 @@ const LOG_KEPT: i64 = 8 << 20;
 pub(super) fn tune(conn: &Connection) -> rusqlite::Result<()> {
     // Another launch may be writing its own run into the same file; its transactions are short.
     conn.busy_timeout(std::time::Duration::from_secs(30))?;
-    conn.pragma_update(None, "journal_mode", "WAL")?;
+    keep_log(conn)?;
     conn.pragma_update(None, "synchronous", "FULL")?;
     // A log that grew because of a reader is cut again.
     conn.pragma_update(None, "journal_size_limit", LOG_KEPT)?;
@@ -30,6 +30,18 @@ pub(super) fn tune(conn: &Connection) -> rusqlite::Result<()> {
     conn.pragma_update(None, "ignore_check_constraints", "ON")?;
     conn.set_prepared_statement_cache_capacity(64);
     Ok(())
+}
+
+/// Gives the file a log. One that has none yet, such as a copy, is switched by one write to its first sector, of which nothing is kept
+/// beside it: the rollback journal of a process that was killed there could not be told from one that somebody else wrote.
+///
+/// source: sqlite.org/fileformat2.html (section 1.3.3), `sqlite.org/pragma.html#pragma_journal_mode`
+fn keep_log(conn: &Connection) -> rusqlite::Result<()> {
+    let mode: String = conn.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    if mode != "wal" {
+        conn.pragma_update(None, "journal_mode", "MEMORY")?;
+    }
+    conn.pragma_update(None, "journal_mode", "WAL")
 }
 
 /// Longest value, in bytes, that is read or written: more than any of ours, and little enough to be held a few times over.

@@ -1,9 +1,12 @@
 //! The journal's promises, on real files.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use rusqlite::Connection;
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 
 use super::chain::Hash;
 use super::new_run::{NewLane, NewRun};
@@ -656,4 +659,73 @@ fn a_row_is_what_its_events_say_before_a_later_launch_sends_or_settles_it() {
         let ended = RowEvent::AttemptEnded { attempt: 1, outcome, request_id: None, took_ms: 1 }.about(RowId(2));
         later.append(lab.run, [(LaneId::FIRST, ended)]).unwrap();
     }
+}
+
+/// Lets another process do something right before a statement is prepared: the first one that is about this.
+fn meanwhile(
+    journal: &Journal,
+    is_it: impl Fn(&AuthAction<'_>) -> bool + Send + 'static,
+    act: impl FnOnce() + Send + 'static,
+) {
+    let mut act = Some(act);
+    let hook = move |asked: AuthContext<'_>| {
+        if is_it(&asked.action)
+            && let Some(act) = act.take()
+        {
+            act();
+        }
+        Authorization::Allow
+    };
+    journal.conn.authorizer(Some(hook)).unwrap();
+}
+
+#[test]
+fn an_index_and_its_table_are_compared_as_of_one_instant() {
+    let lab = JournalLab::new(6);
+    let (run, mut launch) = (lab.run, Journal::open(&lab.path()).unwrap());
+    // The second statement reads an index, which no longer has what the first one found in the table.
+    let n_selects = AtomicU32::new(0);
+    let is_second = move |action: &AuthAction<'_>| {
+        matches!(action, AuthAction::Select) && n_selects.fetch_add(1, Ordering::Relaxed) == 1
+    };
+    meanwhile(&lab.journal, is_second, move || {
+        launch.append(run, (1..=6).map(|row| (LaneId::FIRST, settled(row, Verdict::Already)))).unwrap();
+    });
+    lab.journal.check_asked_indexes(run).unwrap();
+    assert_eq!(lab.count("SELECT count(*) FROM row WHERE verdict = 'already'"), 6);
+    lab.journal.check_asked_indexes(run).unwrap();
+}
+
+#[test]
+fn a_file_that_another_process_packs_is_not_taken_for_one_with_bytes_behind_its_end() {
+    let lab = JournalLab::new(1);
+    let raw = Connection::open(lab.path()).unwrap();
+    raw.execute_batch("CREATE TABLE z AS SELECT zeroblob(500000) AS z; DROP TABLE z").unwrap();
+    assert!(lab.journal.write_back_and_cut().unwrap());
+    let mut other = Journal::open(&lab.path()).unwrap();
+    let is_count = |action: &AuthAction<'_>| matches!(action, AuthAction::Pragma { pragma_name: "page_count", .. });
+    meanwhile(&lab.journal, is_count, move || other.pack().unwrap());
+    lab.journal.check_end().unwrap();
+}
+
+#[test]
+fn a_journal_without_a_log_gets_one_and_nothing_lies_beside_it_meanwhile() {
+    let lab = JournalLab::new(1);
+    let copy = lab.folder.path().join("copy.db");
+    lab.journal.copy_to(&copy).unwrap();
+    let conn = Connection::open(&copy).unwrap();
+    let mode = || conn.pragma_query_value(None, "journal_mode", |row| row.get::<_, String>(0)).unwrap();
+    assert_eq!(mode(), "delete");
+    let (beside, found) = (lab.folder.path().join("copy.db-journal"), Arc::new(Mutex::new(Vec::new())));
+    let seen = Arc::clone(&found);
+    // Whoever is killed here leaves what is there.
+    let hook = move || {
+        seen.lock().unwrap().push(beside.exists());
+        false
+    };
+    conn.commit_hook(Some(hook)).unwrap();
+    schema::tune(&conn).unwrap();
+    assert_eq!((mode().as_str(), &*found.lock().unwrap()), ("wal", &vec![false]));
+    drop(conn);
+    Journal::open(&copy).unwrap().check_pages().unwrap();
 }
