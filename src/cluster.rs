@@ -2,13 +2,15 @@
 //!
 //! The room has what implements [`Log`](crate::log::seam::Log) with it: the stream (`stream`), the form of a commit (`message`), the
 //! writer (`log`) and the way back into a journal (`replay`), and the run as it was made (`plan`). Beside the log, hosts tell each other
-//! who leads a run (`leading`): signs of life (`beat`), and claims of accounts (`claims`). It decides nothing about a run: when a change
+//! who leads a run (`leading`): signs of life (`beat`), and claims of accounts (`claims`). Workers make the
+//! requests of a launch elsewhere (`hand`). The room decides nothing about a run: when a change
 //! may leave, and when a run is taken over, is asked elsewhere. No other room knows of NATS.
 
 mod admission;
 mod beat;
 mod claims;
 mod connection;
+mod hand;
 mod leading;
 mod listing;
 mod log;

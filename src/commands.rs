@@ -35,6 +35,8 @@ mod sources;
 mod stand_by;
 mod status;
 mod trust;
+#[cfg(feature = "cluster")]
+mod worker;
 
 /// Carries out one verb.
 pub(crate) fn dispatch(context: &Context, verb: Verb) -> Result<ProcessEnd, CommandError> {
@@ -73,6 +75,8 @@ pub(crate) fn dispatch(context: &Context, verb: Verb) -> Result<ProcessEnd, Comm
         Verb::Rollback { run, output, force } => {
             rollback::rollback(context, run.run.as_deref(), output.as_deref(), force)
         }
+        #[cfg(feature = "cluster")]
+        Verb::Worker { targets, .. } => worker::worker(context, &targets),
         #[cfg(feature = "cluster")]
         Verb::Collect { run, .. } => collect::collect(context, &run),
         Verb::Runs { runs, .. } => runs::runs(context, &runs),

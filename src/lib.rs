@@ -41,7 +41,7 @@
 //! gate  ledger  retry  transport
 //! event
 //! control
-//! console  digest  doctor  formats  lock
+//! console  digest  doctor  formats  hands  lock
 //! waves  wording
 //! values
 //! texts
@@ -159,6 +159,7 @@ pub mod exit;
 mod files;
 pub mod formats;
 mod gate;
+mod hands;
 mod hooks;
 mod inventory;
 pub mod journal;

@@ -10,5 +10,10 @@ pub(crate) mod http;
 pub(crate) mod quota;
 mod reads;
 pub(crate) mod service;
+#[cfg(feature = "cluster")]
+pub(crate) mod serving;
+mod spoken;
 pub(crate) mod text;
+pub(crate) mod there;
+pub(crate) mod way;
 pub(crate) mod wire;

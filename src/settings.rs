@@ -17,6 +17,7 @@ use crate::console::LogFormat;
 use crate::credentials::chain::spec::Spec;
 use crate::engine::lane::LaneSettings;
 use crate::gate::settings::GateSettings;
+use crate::hands::Via;
 use crate::lock::IfLocked;
 use crate::retry::Patience;
 use crate::transport::settings::TransportSettings;
@@ -88,6 +89,8 @@ pub(crate) struct Settings {
     pub(crate) metrics_file: Option<PathBuf>,
     /// File of the keys that approvals of a sealed plan have to be signed with; `None` if a name is enough.
     pub(crate) approvers: Option<PathBuf>,
+    /// Choice of who makes the requests; `None` where that depends on where the credentials are.
+    pub(crate) via: Option<Via>,
     /// Servers that keep the logs of runs.
     #[cfg(feature = "cluster")]
     pub(crate) engine: Option<EngineSettings>,
@@ -158,6 +161,7 @@ impl Settings {
             seed: resolved.value(&keys::SEED)?,
             metrics_file: resolved.file(&keys::METRICS_FILE)?,
             approvers: resolved.file(&keys::APPROVERS)?,
+            via: via_of(resolved)?,
             #[cfg(feature = "cluster")]
             engine: engine_of(resolved)?,
             texts: resolved.texts(),
@@ -312,6 +316,18 @@ fn spec_of(resolved: &Resolved) -> Result<Spec, SettingsError> {
         one_of_several: false,
         withheld: resolved.withheld.clone(),
     })
+}
+
+#[cfg(feature = "cluster")]
+fn via_of(resolved: &Resolved) -> Result<Option<Via>, SettingsError> {
+    resolved.optional(&keys::VIA)
+}
+
+/// Returns no choice: a machine that is alone has none.
+#[cfg(not(feature = "cluster"))]
+#[expect(clippy::unnecessary_wraps, reason = "a build with workers has a setting for it")]
+fn via_of(_: &Resolved) -> Result<Option<Via>, SettingsError> {
+    Ok(None)
 }
 
 #[cfg(feature = "cluster")]

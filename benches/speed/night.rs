@@ -278,7 +278,7 @@ impl Writer {
     fn ended(&mut self, n: u32, attempt: u32, outcome: Outcome) -> EventKind {
         let request_id = Some(format!("{:016x}{:016x}", self.dice.roll(), self.dice.roll()));
         let took_ms = u64::from(20 + self.dice.below(200));
-        RowEvent::AttemptEnded { attempt, outcome, request_id, took_ms }.about(RowId(n))
+        RowEvent::AttemptEnded { attempt, outcome, request_id, took_ms, via: None }.about(RowId(n))
     }
 }
 

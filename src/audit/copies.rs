@@ -168,7 +168,7 @@ impl CopyLab {
             of_row(RowEvent::Seen { seen: Some(seen("replicating")) }),
             of_row(RowEvent::AttemptStarted { attempt: 1, sends: TargetState::default() }),
             (LaneId::RUN, RunEvent::Controlled { command: Command::Pause, by, control: Some(control) }.into()),
-            of_row(RowEvent::AttemptEnded { attempt: 1, outcome: ended, request_id: None, took_ms: 7 }),
+            of_row(RowEvent::AttemptEnded { attempt: 1, outcome: ended, request_id: None, took_ms: 7, via: None }),
             of_row(RowEvent::Seen { seen: Some(seen("stopped")) }),
         ];
         journal.append(run, events).unwrap();

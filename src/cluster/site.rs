@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::admission::ServerAccess;
 use super::connection::{ANSWER, connect};
+use super::hand::{LaunchHands, Workplace};
 use super::leading::{self, Ways};
 use super::listing::list;
 use super::log::StreamLog;
@@ -25,6 +26,7 @@ use super::servers::EngineSettings;
 use super::stream::{Names, NoStream, find, set_up};
 use super::tenure::LEAVES_WITHIN;
 use crate::control::{By, Command};
+use crate::hands::{AtWork, Hands, ServedTarget, Serving};
 use crate::journal::run_copy::NotCopied;
 use crate::journal::run_copy::RunCopy;
 use crate::journal::stamped::Stamped;
@@ -46,6 +48,7 @@ pub(crate) struct Site {
     settings: EngineSettings,
     connected: Mutex<Option<Arc<Connected>>>,
     runs: Mutex<HashMap<String, RunOfSite>>,
+    hands: Mutex<Option<Arc<LaunchHands>>>,
 }
 
 /// Run of which this process has read or opened the log.
@@ -97,7 +100,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Site {
     pub(crate) fn new(settings: EngineSettings) -> Self {
-        Self { settings, connected: Mutex::default(), runs: Mutex::default() }
+        Self { settings, connected: Mutex::default(), runs: Mutex::default(), hands: Mutex::default() }
     }
 
     /// Returns the connection, which the first call makes.
@@ -277,6 +280,25 @@ impl LogServer for Site {
         leading::lead(&self.ways(&connected), led, behind)
     }
 
+    fn hands(&self) -> Result<Option<Arc<dyn Hands>>, NotRead> {
+        let connected = self.connected()?;
+        let mut hands = locked(&self.hands);
+        if let Some(hands) = &*hands {
+            return Ok(Some(Arc::clone(hands) as Arc<dyn Hands>));
+        }
+        let (runtime, client) = (connected.runtime().handle(), connected.jetstream.client());
+        let made = connected.wait(LaunchHands::begin(runtime, client)).map_err(|error| no_answer(&*error))?;
+        Ok(Some(Arc::clone(hands.insert(Arc::new(made))) as Arc<dyn Hands>))
+    }
+
+    fn serve(&self, targets: Vec<ServedTarget>, serving: Arc<dyn Serving>) -> Result<Option<Box<dyn AtWork>>, NotRead> {
+        let connected = self.connected()?;
+        let (runtime, client) = (connected.runtime().handle(), connected.jetstream.client());
+        let place = connected.wait(Workplace::begin(runtime, client, targets, serving));
+        let place = place.map_err(|error| no_answer(&*error))?;
+        Ok(Some(Box::new(PlaceOfSite { place, connected })))
+    }
+
     fn listen(&self, run_id: &str) -> Result<Box<dyn Listening>, NotRead> {
         let connected = self.connected()?;
         leading::listen(&self.ways(&connected), run_id).map_err(|error| NotRead::Unreachable(plain(&error.to_string())))
@@ -410,6 +432,19 @@ fn not_read(run: &str, error: NotReplayed) -> NotRead {
         | NotReplayed::MadeAnew { .. }
         | NotReplayed::LostEnd { .. } => NotRead::Lost { run, why },
         NotReplayed::Trimmed { .. } => NotRead::Unfit { run, why },
+    }
+}
+
+/// Place of a worker, with the connection that it works by.
+struct PlaceOfSite {
+    place: Workplace,
+    connected: Arc<Connected>,
+}
+
+impl AtWork for PlaceOfSite {
+    fn leave(self: Box<Self>) {
+        let Self { place, connected } = *self;
+        connected.wait(place.leave());
     }
 }
 

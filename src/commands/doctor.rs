@@ -1,5 +1,7 @@
 //! `doctor`: checks everything that a run depends on, and changes nothing.
 
+mod workers;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use crate::credentials::chain;
 use crate::doctor::{Health, Patient, document, in_one_line, render};
 use crate::event::outcome::Outcome;
 use crate::exit::Exit;
+use crate::hands::{Hands, Via};
 use crate::journal::place::JournalFiles;
 use crate::journal::read::lanes::LearnedQuota;
 use crate::journal::{Journal, JournalError};
@@ -27,6 +30,7 @@ use crate::remote::http::{Http, Looked};
 use crate::settings::Settings;
 use crate::settings::parse::Destination;
 use crate::transport::Transport;
+use crate::transport::endpoint::Endpoint;
 use crate::verb::advice::exit_of_credentials;
 use crate::verb::advice::journal_errors::entry_of_journal;
 use crate::verb::context::Context;
@@ -34,6 +38,7 @@ use crate::verb::error::{CommandError, stdout_failed};
 use crate::verb::notices::{BadReceiver, receivers};
 use crate::verb::runtime::runtime;
 use crate::waves::UNNAMED;
+use crate::wording::shell::shell_word;
 use crate::wording::sieve::Form;
 use crate::{console, files};
 
@@ -58,13 +63,15 @@ pub(super) fn doctor(context: &Context, tests: Tests) -> Result<Exit, CommandErr
     let runtime = runtime()?;
     let mut exit = Exit::Done;
     let mut patients = vec![machine(context, &mut exit)];
+    let (hands, of_workers) = workers::workers(context, &mut exit);
+    patients.extend(of_workers);
     let names: Vec<Option<String>> = match (&context.settings.profile, context.layers.profiles().as_slice()) {
         (Some(profile), _) => vec![Some(profile.clone())],
         (None, []) => vec![None],
         (None, names) => names.iter().map(|name| Some((*name).to_owned())).collect(),
     };
     for name in names {
-        let (patient, worst) = runtime.block_on(account(context, name.as_deref()))?;
+        let (patient, worst) = runtime.block_on(account(context, name.as_deref(), hands.as_deref()))?;
         patients.push(patient);
         exit = exit.worst(worst);
     }
@@ -227,7 +234,11 @@ fn told_of_log(log: u64, readers: Option<&[String]>) -> (String, &'static str) {
     }
 }
 
-async fn account(context: &Context, profile: Option<&str>) -> Result<(Patient, Exit), CommandError> {
+async fn account(
+    context: &Context,
+    profile: Option<&str>,
+    hands: Option<&dyn Hands>,
+) -> Result<(Patient, Exit), CommandError> {
     let settings = match profile {
         Some(name) => Settings::read(&context.layers, Some(name))?,
         None => context.settings.clone(),
@@ -248,6 +259,9 @@ async fn account(context: &Context, profile: Option<&str>) -> Result<(Patient, E
             return Ok((patient, Exit::Usage));
         }
     };
+    if settings.via == Some(Via::Worker) {
+        return Ok(by_worker(patient, (profile.unwrap_or(UNNAMED), &endpoint), hands));
+    }
     let transport = Transport::new(endpoint.clone(), &settings.transport)?;
     let by = transport.proxy().map_or_else(String::new, |proxy| format!(", by the proxy {proxy}"));
     patient.ok("endpoint", format!("{endpoint}{by}"));
@@ -285,6 +299,24 @@ async fn account(context: &Context, profile: Option<&str>) -> Result<(Patient, E
     let exit = reading(&mut patient, !endpoint.is_plain(), looked);
     learned(context, &settings, profile, &mut patient);
     Ok((patient, exit))
+}
+
+/// Tells which worker makes the requests of an account. All else is looked at where that is.
+fn by_worker(mut patient: Patient, (name, endpoint): (&str, &Endpoint), hands: Option<&dyn Hands>) -> (Patient, Exit) {
+    patient.ok("endpoint", format!("{endpoint}, by way of workers"));
+    let worker = hands.and_then(|hands| hands.hand(name, &endpoint.place()).worker());
+    let exit = if let Some(worker) = worker {
+        patient.ok("credentials", format!("worker {} has them", worker.name()));
+        Exit::Done
+    } else {
+        let advice = format!("`cutover worker --target {}` on a machine that has them", shell_word(name));
+        patient.add("credentials", Health::Problem, "no worker that serves it is heard", Some(&advice));
+        Exit::Unreachable
+    };
+    for what in OF_READING {
+        patient.add(what, Health::Unknown, "the worker's machine is asked by a `cutover doctor` there", None);
+    }
+    (patient, exit)
 }
 
 fn no_credentials(patient: &mut Patient) {

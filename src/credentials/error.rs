@@ -27,6 +27,9 @@ pub enum CredentialsError {
     /// Asking again may help.
     #[error("{origin}: {reason}")]
     Unreachable { origin: String, reason: String },
+    /// Worker that has them, and was not heard for so long.
+    #[error("no worker that serves `{target}` was heard for {seconds} s")]
+    NoWorker { target: String, seconds: u64 },
     /// Half of a pair. `has` is told with its place.
     #[error("{has} is set, and {} is not{}", told(lacks, folder.as_deref()), if folder.is_some() { " there, or empty" } else { "" })]
     Lacking { has: String, lacks: &'static str, folder: Option<PathBuf> },

@@ -23,6 +23,14 @@ pub struct Generation(u64);
 impl Generation {
     /// Generation of a request without a proof.
     pub(crate) const NONE: Generation = Generation(0);
+
+    pub(crate) fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
 }
 
 /// Result of renewing credentials that the service refused.
@@ -293,7 +301,7 @@ impl HeldProof {
     /// Remembers an error that is final.
     fn note(&mut self, error: CredentialsError) -> CredentialsError {
         match &error {
-            CredentialsError::Unreachable { .. } => (),
+            CredentialsError::Unreachable { .. } | CredentialsError::NoWorker { .. } => (),
             CredentialsError::Empty { .. }
             | CredentialsError::TooLong { .. }
             | CredentialsError::NotVisible { .. }

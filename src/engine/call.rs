@@ -55,7 +55,8 @@ impl<R: Remote> Call<'_, R> {
         let cause = "the launch ended before the answer came".to_owned();
         let outcome = Outcome::Lost { status: None, code: None, cause };
         let attempt = self.known.standing.started;
-        let ended = RowEvent::AttemptEnded { attempt, outcome, request_id: None, took_ms: 0 }.about(self.row.id);
+        let ended =
+            RowEvent::AttemptEnded { attempt, outcome, request_id: None, took_ms: 0, via: None }.about(self.row.id);
         Ok(self.record(vec![ended]).await?)
     }
 }

@@ -22,7 +22,7 @@ mod cost;
 mod pending;
 mod swept;
 
-use cost::{ListPages, Way, cheapest_way};
+use cost::{ListPages, LookWay, cheapest_way};
 use pending::{LaneActivity, PendingLooks};
 
 /// Sweeps that are read side by side; further ones wait, and gather requests meanwhile.
@@ -63,14 +63,14 @@ async fn sweep<R: Remote>(lane: Arc<Lane<R>>, batch: Vec<LookRequest>) {
     let way = cheapest_way(&batch, ListPages::from_lane(&lane));
     diagnostics::decided(|| {
         let way = match way {
-            Way::ById => "by id",
-            Way::Pages => "by pages of the list",
+            LookWay::ById => "by id",
+            LookWay::Pages => "by pages of the list",
         };
         format!("account `{}` looks at {} {way}: fewer requests", lane.name, count(batch.len() as u64, "row"))
     });
     let unanswered = match way {
-        Way::ById => batch,
-        Way::Pages => by_pages::answer(&lane, batch).await,
+        LookWay::ById => batch,
+        LookWay::Pages => by_pages::answer(&lane, batch).await,
     };
     by_id::answer(&lane, unanswered).await;
 }

@@ -24,6 +24,9 @@ pub enum RowEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         request_id: Option<String>,
         took_ms: u64,
+        /// Worker on another machine that made the request; `None` for one that left from here, or never left.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        via: Option<String>,
     },
     #[serde(rename = "row_settled")]
     Settled {

@@ -283,12 +283,13 @@ mod tests {
             RowEvent::Seen { seen: Some(state()) },
             RowEvent::Seen { seen: None },
             RowEvent::AttemptStarted { attempt: 3, sends },
-            RowEvent::AttemptEnded { attempt: 1, outcome: refused, request_id: None, took_ms: 9 },
+            RowEvent::AttemptEnded { attempt: 1, outcome: refused, request_id: None, took_ms: 9, via: None },
             RowEvent::AttemptEnded {
                 attempt: 1,
                 outcome: Outcome::Accepted { status: 200 },
                 request_id: Some("r".to_owned()),
                 took_ms: u64::MAX,
+                via: None,
             },
             RowEvent::Settled { verdict: Verdict::Applied, seen: Some(state()), reason: None, ground: None },
             RowEvent::Settled {

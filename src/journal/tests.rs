@@ -147,7 +147,8 @@ fn started(row: u32, attempt: u32) -> EventKind {
 }
 
 fn ended(row: u32, outcome: Outcome) -> EventKind {
-    RowEvent::AttemptEnded { attempt: 1, outcome, request_id: Some("abc".to_owned()), took_ms: 3 }.about(RowId(row))
+    RowEvent::AttemptEnded { attempt: 1, outcome, request_id: Some("abc".to_owned()), took_ms: 3, via: None }
+        .about(RowId(row))
 }
 
 fn settled(row: u32, verdict: Verdict) -> EventKind {
@@ -184,8 +185,9 @@ fn the_last_word_of_a_row_is_stored_and_an_unknown_source_is_asked_of_its_events
     let throttled = Outcome::Throttled { status: None, retry_after_ms: None, quota: None, message: String::new() };
     let reopened = || RowEvent::Reopened { cause: "asked for".to_owned() }.about(RowId(1));
     let unknown = || RowEvent::Seen { seen: None }.about(RowId(1));
-    let end =
-        |attempt, outcome| RowEvent::AttemptEnded { attempt, outcome, request_id: None, took_ms: 3 }.about(RowId(1));
+    let end = |attempt, outcome| {
+        RowEvent::AttemptEnded { attempt, outcome, request_id: None, took_ms: 3, via: None }.about(RowId(1))
+    };
     let refused = || vec![seen(1), started(1, 1), end(1, rejected()), settled(1, Verdict::Refused), reopened()];
     let then = |more: Vec<EventKind>| [refused(), more].concat();
     let accepted = Outcome::Accepted { status: 200 };
@@ -656,7 +658,8 @@ fn a_row_is_what_its_events_say_before_a_later_launch_sends_or_settles_it() {
         // Whoever took it in hand knows how it stands.
         Connection::open(lab.path()).unwrap().execute("UPDATE row SET reason = 'x' WHERE row = 2", []).unwrap();
         let outcome = Outcome::Accepted { status: 200 };
-        let ended = RowEvent::AttemptEnded { attempt: 1, outcome, request_id: None, took_ms: 1 }.about(RowId(2));
+        let ended =
+            RowEvent::AttemptEnded { attempt: 1, outcome, request_id: None, took_ms: 1, via: None }.about(RowId(2));
         later.append(lab.run, [(LaneId::FIRST, ended)]).unwrap();
     }
 }

@@ -7,10 +7,14 @@ use std::collections::HashMap;
 use account::Account;
 use settings::{settings_of, settings_of_lane, unnamed};
 
+#[cfg(feature = "cluster")]
+use crate::hands::Via;
 use crate::journal::read::lanes::LaneRecord;
 use crate::journal::read::runs::RunRecord;
 use crate::launch::venue::Venue;
 use crate::plan::checked::Checked;
+#[cfg(feature = "cluster")]
+use crate::settings::Settings;
 use crate::settings::parse::Destination;
 use crate::verb::context::Context;
 use crate::verb::error::CommandError;
@@ -36,7 +40,7 @@ pub(crate) fn of_plan(context: &Context, checked: &Checked) -> Result<Vec<Accoun
     }
     let account = |name: &str| {
         let settings = settings_of(context, checked.terms.profile_of(name))?;
-        Account::new(context.console, name, name == unnamed, settings, several)
+        Account::new(context, name, name == unnamed, settings, several)
     };
     distinct(names.into_iter().map(account).collect::<Result<_, _>>()?)
 }
@@ -52,7 +56,7 @@ pub(crate) fn of_run(
     let account = |lane: &LaneRecord| {
         let mut settings = settings_of_lane(context, lane, lanes, terms)?;
         settings.begun_as(run, lane)?;
-        Account::new(context.console, &lane.name, lane.name == unnamed, settings, lanes.len() > 1)
+        Account::new(context, &lane.name, lane.name == unnamed, settings, lanes.len() > 1)
     };
     distinct(lanes.iter().map(account).collect::<Result<_, _>>()?)
 }
@@ -60,14 +64,39 @@ pub(crate) fn of_run(
 /// Account of rows that name no target, for verbs that read the inventory without a plan.
 pub(crate) fn unnamed_one(context: &Context) -> Result<Account, CommandError> {
     let name = unnamed(&context.settings);
-    Account::new(context.console, name, true, settings_of(context, name)?, false)
+    Account::new(context, name, true, settings_of(context, name)?, false)
+}
+
+/// Accounts that a worker serves: those of these names, or all whose credentials are here.
+#[cfg(feature = "cluster")]
+pub(crate) fn served(context: &Context, names: &[String]) -> Result<Vec<Account>, CommandError> {
+    let profiles = context.layers.profiles();
+    let all: Vec<&str> = match profiles.as_slice() {
+        [] => vec![unnamed(&context.settings)],
+        profiles => profiles.to_vec(),
+    };
+    let must_be_here = !names.is_empty();
+    let names = if must_be_here { names.iter().map(String::as_str).collect() } else { all };
+    let mut accounts = Vec::new();
+    for name in &names {
+        let settings = Settings { via: Some(Via::Here), ..settings_of(context, name)? };
+        match Account::new(context, name, false, settings, names.len() > 1) {
+            Ok(account) => accounts.push(account),
+            Err(CommandError::NoCredentials { .. } | CommandError::NoEndpoint { .. }) if !must_be_here => (),
+            Err(error) => return Err(error),
+        }
+    }
+    if accounts.is_empty() {
+        return Err(CommandError::NothingToServe);
+    }
+    Ok(accounts)
 }
 
 /// Reach of a launch in these accounts.
 pub(super) fn reach(accounts: &[Account]) -> Reach {
     let is_inside = |account: &Account| match account.venue {
         Venue::Sandbox(_) => true,
-        Venue::Service(_) => false,
+        Venue::Service(_) | Venue::Workers(_) => false,
     };
     if accounts.iter().all(is_inside) { Reach::ThisProcess } else { Reach::Outside }
 }

@@ -38,11 +38,14 @@ use crate::recorder::kept::Kept;
 use crate::recorder::observer::Observer;
 use crate::recorder::{self, Recorder, Writing};
 use crate::remote::http::Http;
+use crate::remote::there::There;
+use crate::remote::way::Way;
 use crate::report::next::NextCommands;
 use crate::report::next::given::GivenByHand;
 use crate::sandbox::estate::Seeded;
 use crate::sandbox::scenario::Scenario;
 use crate::sandbox::{self, Sandbox, estate};
+use crate::settings::Settings;
 use crate::steering::SteeringState;
 use crate::steering::settings::{StartLimit, SteeringSettings};
 use crate::transport::Transport;
@@ -50,7 +53,7 @@ use crate::values::zone::Zone;
 use crate::verb::error::CommandError;
 use crate::wording::amounts;
 
-pub(super) type Lanes = [Arc<Lane<Http>>];
+pub(super) type Lanes = [Arc<Lane<Way>>];
 
 /// A row to be opened again, with its lane and its standing before that.
 pub(super) type Reopened = (LaneId, RowId, Standing);
@@ -68,7 +71,7 @@ pub(super) struct Work {
     /// Flags that this launch was given by hand.
     pub(super) given: GivenByHand,
     pub(super) reopened: Vec<Reopened>,
-    pub(super) lanes: Vec<Arc<Lane<Http>>>,
+    pub(super) lanes: Vec<Arc<Lane<Way>>>,
     pub(super) of_run: RunParts,
     /// Journal, as commands to the run are read from it.
     pub(super) commands: JournalReader,
@@ -120,8 +123,8 @@ impl Assembly {
         let gates = launch.gates(&journal, shared_rate.as_ref())?;
         let first_answers = launch.first_answers(&journal)?;
         for (account, gate) in launch.accounts.iter().zip(gates) {
-            let (transport, sandbox) = launch.transport(&journal, account).await?;
-            ways.push((Http::new(transport, Arc::clone(&account.credentials)), gate));
+            let (way, sandbox) = launch.way(&journal, account).await?;
+            ways.push((way, gate));
             sandboxes.extend(sandbox);
         }
         let progress = launch.progress(&journal, &commands, &steering_settings.window.zone)?;
@@ -186,10 +189,10 @@ impl Launch {
     /// Makes a lane for each account, and starts its reader.
     fn lanes(
         &self,
-        ways: Vec<(Http, Gate)>,
+        ways: Vec<(Way, Gate)>,
         first_answers: Vec<FirstAnswers>,
         of_run: &RunParts,
-    ) -> (Vec<Arc<Lane<Http>>>, JoinSet<()>) {
+    ) -> (Vec<Arc<Lane<Way>>>, JoinSet<()>) {
         let mut lanes = Vec::new();
         let mut reading = JoinSet::new();
         for (((account, (remote, gate)), first_answers), id) in
@@ -331,45 +334,57 @@ impl Launch {
         })
     }
 
-    /// Way of an account's requests. A sandbox in this process is seeded with the account's own rows.
-    async fn transport(
+    /// Way of an account's requests.
+    async fn way(&self, journal: &Journal, account: &Account) -> Result<(Way, Option<Sandbox>), CommandError> {
+        let (transport, sandbox) = match &account.venue {
+            Venue::Workers(hands) => {
+                let hand = hands.hand(&account.name, &account.place_of_service());
+                let Settings { transport, gate, .. } = &account.settings;
+                let there = There::new(hand, &account.name, transport.timeout, gate.max_throttle);
+                return Ok((Way::There(Box::new(there)), None));
+            }
+            Venue::Service(transport) => (transport.clone(), None),
+            Venue::Sandbox(scenario) => self.inside(journal, account, scenario).await?,
+        };
+        let credentials = account.credentials.clone().expect("whoever asks from here has credentials");
+        Ok((Way::Here(Http::new(transport, credentials)), sandbox))
+    }
+
+    /// Starts a sandbox in this process, seeded with the account's own rows.
+    async fn inside(
         &self,
         journal: &Journal,
         account: &Account,
+        scenario: &Scenario,
     ) -> Result<(Transport, Option<Sandbox>), CommandError> {
-        match &account.venue {
-            Venue::Service(transport) => Ok((transport.clone(), None)),
-            Venue::Sandbox(scenario) => {
-                let (mut estate, mut known) = (Vec::new(), HashSet::new());
-                journal.for_each_row(self.run.key, |row, standing| {
-                    if account.takes(&row) {
-                        let left = estate::left_at(&row, &standing);
-                        known.extend(left.is_some().then(|| row.source_id.to_string()));
-                        estate.extend(self.seeded(&row, left));
-                    }
-                    Ok::<_, JournalError>(())
-                })?;
-                let mut scenario = Scenario::clone(scenario);
-                scenario.goes_on(|id| known.contains(id));
-                let config = sandbox::Config {
-                    estate,
-                    scenario,
-                    seed: account.settings.seed,
-                    port: 0,
-                    token: None,
-                    keys: None,
-                    project: None,
-                };
-                if let Clock::Rehearsed { .. } = self.clock {
-                    let endpoint = "http://127.0.0.1:1".parse().expect("a loopback address is an endpoint");
-                    let inside = Arc::new(sandbox::direct(config));
-                    return Ok((Transport::inside(endpoint, &account.settings.transport, inside), None));
-                }
-                let sandbox = sandbox::start(config).await.map_err(CommandError::Start)?;
-                let endpoint = sandbox.url().parse().expect("a loopback address is an endpoint");
-                Ok((Transport::new(endpoint, &account.settings.transport)?, Some(sandbox)))
+        let (mut estate, mut known) = (Vec::new(), HashSet::new());
+        journal.for_each_row(self.run.key, |row, standing| {
+            if account.takes(&row) {
+                let left = estate::left_at(&row, &standing);
+                known.extend(left.is_some().then(|| row.source_id.to_string()));
+                estate.extend(self.seeded(&row, left));
             }
+            Ok::<_, JournalError>(())
+        })?;
+        let mut scenario = scenario.clone();
+        scenario.goes_on(|id| known.contains(id));
+        let config = sandbox::Config {
+            estate,
+            scenario,
+            seed: account.settings.seed,
+            port: 0,
+            token: None,
+            keys: None,
+            project: None,
+        };
+        if let Clock::Rehearsed { .. } = self.clock {
+            let endpoint = "http://127.0.0.1:1".parse().expect("a loopback address is an endpoint");
+            let inside = Arc::new(sandbox::direct(config));
+            return Ok((Transport::inside(endpoint, &account.settings.transport, inside), None));
         }
+        let sandbox = sandbox::start(config).await.map_err(CommandError::Start)?;
+        let endpoint = sandbox.url().parse().expect("a loopback address is an endpoint");
+        Ok((Transport::new(endpoint, &account.settings.transport)?, Some(sandbox)))
     }
 
     /// State in which the sandbox begins with a row's server: as an earlier launch left it, because the sandbox of that launch is gone;
@@ -385,6 +400,6 @@ impl Launch {
 }
 
 /// Serves a lane's requests to look. Stops the lane if it is throttled for too long, and lets go of its waits if its end takes too long.
-async fn attend(lane: Arc<Lane<Http>>, requests: mpsc::UnboundedReceiver<LookRequest>) {
+async fn attend(lane: Arc<Lane<Way>>, requests: mpsc::UnboundedReceiver<LookRequest>) {
     tokio::join!(reader::serve(Arc::clone(&lane), requests), lane.stop_when_throttled(), lane.let_go_in_time());
 }

@@ -30,7 +30,7 @@ use crate::log::server::Lead;
 use crate::metrics::pace::TargetPace;
 use crate::observe::progress::Gauges;
 use crate::recorder::refusal::{NotRecorded, unless_to_lane};
-use crate::remote::http::Http;
+use crate::remote::way::Way;
 use crate::report::cut_off;
 use crate::report::next::given::GivenByHand;
 use crate::verb::error::CommandError;
@@ -209,12 +209,12 @@ async fn put_back(lanes: &Lanes, reopened: &[Reopened]) -> Result<(), Halted> {
 }
 
 /// Records events of one lane, if there are any. A lane of which they are refused sends nothing more, and the others go on.
-async fn record_any(lane: &Lane<Http>, kinds: Vec<EventKind>) -> Result<(), NotRecorded> {
+async fn record_any(lane: &Lane<Way>, kinds: Vec<EventKind>) -> Result<(), NotRecorded> {
     if kinds.is_empty() { Ok(()) } else { unless_to_lane(lane.record(kinds, None).await) }
 }
 
 fn paces(lanes: &Lanes) -> Vec<TargetPace> {
-    let pace = |lane: &Arc<Lane<Http>>| TargetPace { target: lane.name.clone(), per_second: lane.gauges().per_second };
+    let pace = |lane: &Arc<Lane<Way>>| TargetPace { target: lane.name.clone(), per_second: lane.gauges().per_second };
     lanes.iter().map(pace).collect()
 }
 

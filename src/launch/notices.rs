@@ -2,7 +2,6 @@
 //! nothing: the recorder goes on at once.
 
 use std::io;
-use std::sync::Arc;
 
 use super::inputs::Launch;
 use super::venue::Venue;
@@ -32,9 +31,9 @@ impl Launch {
             return None;
         }
         let credentials = self.accounts.iter().find_map(|account| match account.venue {
-            Venue::Service(_) => Some(Arc::clone(&account.credentials)),
+            Venue::Service(_) => account.credentials.clone(),
             // Its token is for the sandbox in this process alone.
-            Venue::Sandbox(_) => None,
+            Venue::Sandbox(_) | Venue::Workers(_) => None,
         });
         let (journal, launch) = (journal.path().to_owned(), self.run.launches + 1);
         notices.are_about(NoticedRun { journal, key: self.run.key, run: self.run.id.clone(), launch }, credentials);

@@ -24,7 +24,7 @@ impl Launch {
         let mut fixed: Vec<Guarded> = withheld.secrets().iter().map(|secret| Guarded::from(secret.as_str())).collect();
         fixed.extend(proxy::passwords(&|name| std::env::var_os(name)));
         fixed.extend(self.notices.secrets().iter().cloned());
-        let credentials: Vec<_> = self.accounts.iter().map(|account| account.credentials.clone()).collect();
+        let credentials: Vec<_> = self.accounts.iter().filter_map(|account| account.credentials.clone()).collect();
         let secrets = move || {
             let of_accounts = credentials.iter().flat_map(|credentials| credentials.secrets());
             Secrets::new(of_accounts.chain(fixed.iter().cloned()).collect())

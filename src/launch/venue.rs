@@ -1,7 +1,9 @@
 //! Destination of an account's requests: a service, or a sandbox inside this process.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use crate::hands::Hands;
 use crate::model::words::nearest;
 use crate::sandbox::scenario::Scenario;
 use crate::sandbox::{self, Config, Sandbox, estate};
@@ -14,6 +16,8 @@ pub(crate) const MADE_UP: usize = 200;
 /// Destination of requests.
 pub(crate) enum Venue {
     Service(Transport),
+    /// Workers elsewhere, which have the credentials.
+    Workers(Arc<dyn Hands>),
     /// Sandbox inside this process, with its scenario.
     Sandbox(Box<Scenario>),
 }

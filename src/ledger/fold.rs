@@ -31,7 +31,7 @@ impl Standing {
         match event {
             RowEvent::Seen { seen } => self.seen(row, seen.as_ref()),
             RowEvent::AttemptStarted { attempt, sends: _ } => self.attempt_started(row, *attempt, at),
-            RowEvent::AttemptEnded { attempt, outcome, request_id, took_ms } => {
+            RowEvent::AttemptEnded { attempt, outcome, request_id, took_ms, via: _ } => {
                 self.attempt_ended(row, *attempt, outcome)?;
                 self.keep_answer(outcome, request_id.as_deref(), at, *took_ms);
                 Ok(())

@@ -9,6 +9,7 @@ use super::seam::Log;
 use super::served::ServedRun;
 use super::server::{ControlAnswer, Lacked, Lead, LedRun, Listening, LogServer, NotLed, NotRead, Restored};
 use crate::control::{By, Command};
+use crate::hands::{AtWork, Hands, ServedTarget, Serving};
 use crate::journal::{Journal, RunKey};
 
 /// Handle to the server of logs of this process.
@@ -109,6 +110,21 @@ impl Logs {
     /// Takes the lead of a run, see [`LogServer::lead`].
     pub(crate) fn lead(&self, led: &LedRun<'_>) -> Result<Box<dyn Lead>, NotLed> {
         self.0.lead(led)
+    }
+
+    /// Returns the workers, see [`LogServer::hands`].
+    pub(crate) fn hands(&self) -> Result<Option<Arc<dyn Hands>>, NotRead> {
+        self.0.hands()
+    }
+
+    /// Begins to serve targets, see [`LogServer::serve`].
+    #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "a machine that is alone serves nobody"))]
+    pub(crate) fn serve(
+        &self,
+        targets: Vec<ServedTarget>,
+        serving: Arc<dyn Serving>,
+    ) -> Result<Option<Box<dyn AtWork>>, NotRead> {
+        self.0.serve(targets, serving)
     }
 
     /// Begins to listen for whoever leads a run, see [`LogServer::listen`].

@@ -2,6 +2,7 @@
 //! to it, and who leads the run.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,6 +12,7 @@ use super::seam::Log;
 use super::served::ServedRun;
 use crate::control::{By, Command};
 use crate::event::lane::LaneId;
+use crate::hands::{AtWork, Hands, ServedTarget, Serving};
 use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError, RunKey};
 use crate::lock::Owner;
@@ -80,6 +82,16 @@ pub(crate) trait LogServer: Send + Sync {
     /// Takes the lead of a run: nobody else leads it, as far as can be heard, and no other run has one of its accounts. It is decided by
     /// the first commit of the launch, which is refused where another one was faster.
     fn lead(&self, led: &LedRun<'_>) -> Result<Box<dyn Lead>, NotLed>;
+
+    /// Returns the workers that are heard by these servers; `None` where there can be none.
+    fn hands(&self) -> Result<Option<Arc<dyn Hands>>, NotRead> {
+        Ok(None)
+    }
+
+    /// Begins to serve targets for launches elsewhere; `None` where nobody can ask.
+    fn serve(&self, _: Vec<ServedTarget>, _: Arc<dyn Serving>) -> Result<Option<Box<dyn AtWork>>, NotRead> {
+        Ok(None)
+    }
 
     /// Begins to listen for whoever leads a run.
     fn listen(&self, run_id: &str) -> Result<Box<dyn Listening>, NotRead>;

@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn the_first_step_that_cannot_have_happened_is_named_by_its_place() {
         let outcome = Outcome::Accepted { status: 200 };
-        let ended = RowEvent::AttemptEnded { attempt: 1, outcome, request_id: None, took_ms: 1 };
+        let ended = RowEvent::AttemptEnded { attempt: 1, outcome, request_id: None, took_ms: 1, via: None };
         let mut events = vec![seen(1, 1), event(LaneId(2), ended.about(RowId(2))), begun(1, 1)];
         let illegal = stamp(&mut known(), &mut events).map(drop).unwrap_err();
         assert_eq!((illegal.nth, illegal.step.row), (1, RowId(2)));

@@ -233,7 +233,8 @@ pub(crate) fn begun(row: u32) -> Event {
 
 pub(crate) fn ended(row: u32) -> Event {
     let outcome = Outcome::Accepted { status: 200 };
-    let ended = RowEvent::AttemptEnded { attempt: 1, outcome, request_id: Some("☃\"".to_owned()), took_ms: 1 };
+    let ended =
+        RowEvent::AttemptEnded { attempt: 1, outcome, request_id: Some("☃\"".to_owned()), took_ms: 1, via: None };
     event(lane_of(row), ended.about(RowId(row)))
 }
 

@@ -162,6 +162,7 @@ mod tests {
                 outcome: Outcome::Accepted { status: 200 },
                 request_id: Some("a\tb\u{1b}".to_owned()),
                 took_ms: 5,
+                via: None,
             }
             .about(RowId(1)),
         );

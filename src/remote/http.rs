@@ -155,7 +155,7 @@ impl Remote for Http {
             Ok(answer) => (classify::change(answer), classify::request_id(answer)),
             Err(outcome) => (outcome.clone(), None),
         };
-        Reply { outcome, request_id, took: sent_at.elapsed(), generation }
+        Reply { outcome, request_id, took: sent_at.elapsed(), generation, via: None }
     }
 
     async fn show(&self, source: &SourceId, connection: Connection) -> Read<SourceShown> {

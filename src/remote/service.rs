@@ -17,6 +17,8 @@ pub(crate) struct Reply {
     pub took: Duration,
     /// Generation of the credentials that it carried.
     pub generation: Generation,
+    /// Worker that made the request; `None` for one that left from here.
+    pub via: Option<String>,
 }
 
 /// Result of one read.

@@ -166,10 +166,11 @@ fn drained(reason: DrainReason) -> &'static str {
 }
 
 fn details(kind: &EventKind) -> Vec<String> {
-    if let EventKind::Row(_, RowEvent::AttemptEnded { outcome, request_id, took_ms, .. }) = kind {
+    if let EventKind::Row(_, RowEvent::AttemptEnded { outcome, request_id, took_ms, via, .. }) = kind {
         let request =
             request_id.as_deref().map_or_else(|| "no request id".to_owned(), |id| format!("request id {}", plain(id)));
-        let mut details = vec![format!("{request}, took {}", duration(*took_ms))];
+        let by = via.as_deref().map_or_else(String::new, |via| format!(", by worker {}", plain(via)));
+        let mut details = vec![format!("{request}, took {}{by}", duration(*took_ms))];
         details.extend(asked_to_wait(outcome));
         return details;
     }

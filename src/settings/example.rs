@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::key::VIA;
 use super::keys::KEYS;
 use super::names::{CREDENTIAL_KEYS, HOOK_KEYS, RECEIVER_KEYS};
 
@@ -15,7 +16,7 @@ pub(crate) fn example() -> String {
          # No secret belongs here: credentials come from the environment, from files of their own, or from a command (see\n\
          # `cutover config show`).\n",
     );
-    for key in KEYS.iter().filter(|key| key.in_engine().is_none()) {
+    for key in KEYS.iter().filter(|key| key.in_engine().is_none() && key.name != VIA) {
         _ = write!(text, "\n# {}\n# {} = {}\n", key.help, key.name, quoted(key.example));
     }
     text.push_str(EXAMPLE_PROFILES);
@@ -35,6 +36,9 @@ pub(crate) fn example() -> String {
         let table = if nth == 0 { EXAMPLE_ENGINE } else { "" };
         _ = write!(text, "{table}# {}\n# {name} = {}\n", key.help, quoted(key.example));
     }
+    for key in KEYS.iter().filter(|key| key.name == VIA) {
+        _ = write!(text, "{EXAMPLE_ELSEWHERE}# {}\n# {} = {}\n", key.help, key.name, quoted(key.example));
+    }
     text
 }
 
@@ -44,6 +48,8 @@ fn quoted(value: &str) -> String {
 
 /// Table of settings that a build by choice has.
 const EXAMPLE_ENGINE: &str = "\n# [engine]\n";
+/// Profile with the setting that such a build has for an account.
+const EXAMPLE_ELSEWHERE: &str = "\n# [profiles.prod-c]\n";
 
 const EXAMPLE_PROFILES: &str = r#"
 # An account of its own for each target that rows name in their column `target`: where it is, how fast, and whose
@@ -119,13 +125,18 @@ mod tests {
             .filter(|line| KEYS.iter().any(|key| line.starts_with(&format!("{} = ", key.name))))
             .fold(String::new(), |all, line| all + line + "\n");
         let file = parse(PathBuf::from("cutover.toml"), Authority::User, &uncommented).unwrap();
-        let in_engine = example().split_once(EXAMPLE_ENGINE).map_or_else(String::new, |(_, engine)| {
+        let of_choice =
+            example().split_once(EXAMPLE_ENGINE).map_or_else(String::new, |(_, of_choice)| of_choice.to_owned());
+        let (in_engine, of_account) = of_choice.split_once(EXAMPLE_ELSEWHERE).unwrap_or_default();
+        let of_account: Vec<&str> = of_account.lines().filter_map(|line| line.strip_prefix("# via = ")).collect();
+        assert_eq!(of_account.len(), KEYS.iter().filter(|key| key.name == VIA).count());
+        let in_engine = Some(in_engine).filter(|engine| !engine.is_empty()).map_or_else(String::new, |engine| {
             let keys = engine.lines().filter_map(|line| line.strip_prefix("# ")).filter(|line| line.contains(" = "));
             keys.fold("[engine]\n".to_owned(), |all, line| all + line + "\n")
         });
         let engine = parse(PathBuf::from("cutover.toml"), Authority::User, &in_engine).unwrap();
-        assert_eq!(file.values.len() + engine.values.len(), KEYS.len());
-        for key in KEYS {
+        assert_eq!(file.values.len() + engine.values.len() + of_account.len(), KEYS.len());
+        for key in KEYS.iter().filter(|key| key.name != VIA) {
             let of_file = if key.in_engine().is_some() { &engine } else { &file };
             assert_eq!(of_file.values[key.name], key.example);
         }

@@ -84,7 +84,7 @@ impl Flags {
             | Verb::Sources { .. }
             | Verb::Sandbox { .. } => String::new(),
             #[cfg(feature = "cluster")]
-            Verb::Collect { .. } => String::new(),
+            Verb::Collect { .. } | Verb::Worker { .. } => String::new(),
         }
     }
 
@@ -97,7 +97,10 @@ impl Flags {
     pub(crate) fn given(&self) -> FlagTexts {
         let mut all = self.common.given();
         match &self.verb {
-            Verb::Plan { service, .. } => all.extend(service.given()),
+            Verb::Plan { service, engine, .. } | Verb::Doctor { service, engine, .. } => {
+                all.extend(service.given());
+                all.extend(engine.given());
+            }
             Verb::Reconcile { service, of_launch, engine, .. } => {
                 all.extend(service.given());
                 all.extend(of_launch.given());
@@ -120,10 +123,13 @@ impl Flags {
             }
             #[cfg(feature = "cluster")]
             Verb::Collect { engine, .. } => all.extend(engine.given()),
-            Verb::Check { dialect, .. } => all.extend(dialect.given()),
-            Verb::Doctor { service, .. } | Verb::Config { verb: ConfigVerb::Show { service } } => {
+            #[cfg(feature = "cluster")]
+            Verb::Worker { service, engine, .. } => {
                 all.extend(service.given());
+                all.extend(engine.given());
             }
+            Verb::Check { dialect, .. } => all.extend(dialect.given()),
+            Verb::Config { verb: ConfigVerb::Show { service } } => all.extend(service.given()),
             Verb::Sources { verb } => all.extend(verb.service().given()),
             Verb::Sandbox { night, .. } => all.extend(night.given()),
             Verb::Init { .. }
@@ -147,7 +153,7 @@ mod tests {
 
     use super::*;
     use crate::report::next::given::{IRREVERSIBLE, REPORT, YES};
-    use crate::settings::key::{Key, Lifetime};
+    use crate::settings::key::{Key, Lifetime, VIA};
     use crate::settings::keys::KEYS;
 
     #[test]
@@ -202,7 +208,8 @@ mod tests {
         let run = command.find_subcommand("run").unwrap();
         // These have no flag: they are the machine's, not the run's.
         let of_machine = |key: &Key| {
-            ["approvers", "metadata_endpoint"].contains(&key.name) || key.in_engine().is_some_and(|key| key != "url")
+            ["approvers", "metadata_endpoint", VIA].contains(&key.name)
+                || key.in_engine().is_some_and(|key| key != "url")
         };
         for key in KEYS.iter().filter(|key| !of_machine(key)) {
             let flag = key.name.replace('_', "-");

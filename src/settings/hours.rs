@@ -15,13 +15,13 @@ const DEADLINE: &str = "deadline";
 
 impl Layers {
     /// Resolves hours, zone and deadline. Of operator, plan and folder, none has a zone that moves the hours or the deadline of
-    /// another (`Hand::and`); a flag replaces the value of all three.
+    /// another (`OneHand::and`); a flag replaces the value of all three.
     pub(super) fn resolve_hours(&self, resolved: &mut Resolved) -> Result<(), SettingsError> {
         let own = |key| self.of_environment(key).or_else(|| self.of_files(key, |whose| whose != Authority::Folder));
         let plan = |key: &str| self.plan.get(key).cloned();
         let folder = |key: &str| self.of_files(key, |authority| authority == Authority::Folder);
-        let all = [Hand::new(own), Hand::new(plan), Hand::new(folder)];
-        let flags = Hand::new(|key| self.of_flag(key));
+        let all = [OneHand::new(own), OneHand::new(plan), OneHand::new(folder)];
+        let flags = OneHand::new(|key| self.of_flag(key));
         let parts: [ClockSetting; 3] = [
             (WINDOW, Stricter::Hours, |hand| hand.hours.as_ref()),
             (TIMEZONE, Stricter::Zone, |hand| hand.zone.as_ref()),
@@ -34,7 +34,7 @@ impl Layers {
                 resolved.loosened.push(Loosened { key, flag: flag.clone(), held, origin });
             }
         }
-        let under_flags = |hand: Hand| Hand {
+        let under_flags = |hand: OneHand| OneHand {
             hours: hand.hours.filter(|_| flags.hours.is_none()),
             zone: hand.zone.filter(|_| flags.zone.is_none()),
             deadline: hand.deadline.filter(|_| flags.deadline.is_none()),
@@ -54,18 +54,18 @@ impl Layers {
     }
 }
 
-/// One of the three settings: its name, the order of its values, and its place in a [`Hand`].
-type ClockSetting = (&'static str, Stricter, fn(&Hand) -> Option<&Held>);
+/// One of the three settings: its name, the order of its values, and its place in a [`OneHand`].
+type ClockSetting = (&'static str, Stricter, fn(&OneHand) -> Option<&Held>);
 
 /// Hours, zone and deadline, as one source has them: the operator, the plan, the folder's file, or flags.
 #[derive(Clone, Debug, Default)]
-struct Hand {
+struct OneHand {
     hours: Option<Held>,
     zone: Option<Held>,
     deadline: Option<Held>,
 }
 
-impl Hand {
+impl OneHand {
     fn new(of: impl Fn(&'static str) -> Option<Held>) -> Self {
         Self { hours: of(WINDOW), zone: of(TIMEZONE), deadline: of(DEADLINE) }
     }

@@ -165,6 +165,9 @@ impl Risk {
 /// Setting that names the servers of the engine. A build without that has no such setting, and a run may have one all the same.
 pub(crate) const ENGINE: &str = "engine";
 
+/// Setting that says who makes the requests of an account, in a build that has workers.
+pub(crate) const VIA: &str = "via";
+
 /// Prefix of the program's own variables.
 pub(crate) const OURS: &str = "CUTOVER_";
 

@@ -22,6 +22,8 @@ use super::strict::Stricter::{
 #[cfg(feature = "cluster")]
 use crate::cluster::servers::{EngineServers, replicas, servers};
 use crate::console::LogFormat;
+#[cfg(feature = "cluster")]
+use crate::hands::{Via, via};
 use crate::lock::{IfLocked, if_locked};
 use crate::model::dialect;
 use crate::values::rate::Rate;
@@ -322,6 +324,16 @@ settings! {
         Key::of_run("seed", Looks, "1", "the sandbox's seed: the same seed is the same night")
             .flag(Night, "N")
             .lasting(Settled);
+    #[cfg(feature = "cluster")]
+    VIA: Via, via,
+        Key::unless_set(
+            "via",
+            Redirects,
+            "worker",
+            "who makes the requests of an account: worker, elsewhere, or here; unless set, here where its credentials are, else a worker",
+        )
+        .of_process()
+        .of_account();
     #[cfg(feature = "cluster")]
     ENGINE: EngineServers, servers,
         Key::unless_set(

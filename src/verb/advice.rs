@@ -102,6 +102,13 @@ impl CommandError {
             CommandError::NoServers => {
                 ErrorEntry::said(Usage, "`--engine nats://HOST:4222`, or `url` in [engine] of the settings")
             }
+            CommandError::WorkersWithoutServers(_) => {
+                ErrorEntry::said(Usage, "`--engine nats://HOST:4222`, or `url` in [engine] of the settings; nothing was sent")
+            }
+            CommandError::NothingToServe => ErrorEntry::said(Credentials, "`cutover doctor` shows where it looks for them"),
+            CommandError::AtWorkers(_) => {
+                ErrorEntry::said(Refused, "type it on a machine that has them; a run, `plan` and `resume` ask by way of workers")
+            }
             CommandError::NotForgotten { .. } => {
                 ErrorEntry::said(Refused, "what was copied is in the journal; nothing was removed")
             }
@@ -303,6 +310,11 @@ fn entry_of_approval(error: &ApprovalError) -> ErrorEntry<'_> {
     }
 }
 
+/// Exit code of a log that was not read.
+pub(crate) fn exit_of_log(error: &NotRead) -> Exit {
+    entry_of_log(error).exit
+}
+
 fn entry_of_log(error: &NotRead) -> ErrorEntry<'_> {
     match error {
         NotRead::Untrue { .. } => ErrorEntry::typed(Exit::Integrity, |_| {
@@ -398,7 +410,7 @@ pub(crate) fn exit_of_credentials(error: &CredentialsError) -> Exit {
         | CredentialsError::Lacking { .. }
         | CredentialsError::Malformed(_) => Exit::Usage,
         CredentialsError::Expired { .. } | CredentialsError::Denied { .. } => Exit::Credentials,
-        CredentialsError::Unreachable { .. } => Exit::Unreachable,
+        CredentialsError::Unreachable { .. } | CredentialsError::NoWorker { .. } => Exit::Unreachable,
     }
 }
 

@@ -108,6 +108,13 @@ pub(crate) enum CommandError {
     #[error("run {} stays on the servers of its log: {why}", plain(run))]
     #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "no verb removes a run from servers"))]
     NotForgotten { run: String, why: String },
+    #[error("the account `{}` is asked by way of workers (`via`), and no servers are named by which they are reached", plain(.0))]
+    WorkersWithoutServers(String),
+    #[error("no profile has its credentials here: there is nothing to serve")]
+    #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "no verb serves others"))]
+    NothingToServe,
+    #[error("workers have the credentials of the account `{}`, and this asks the service from here", plain(.0))]
+    AtWorkers(String),
     #[error("run {} was begun without `--engine`: its journal alone has it", plain(.0))]
     BegunAlone(String),
     #[error(transparent)]

@@ -199,7 +199,7 @@ pub(crate) fn large(path: &Path, n_rows: u32) {
             let took_ms = u64::from(id % 400);
             [
                 RowEvent::AttemptStarted { attempt: 1, sends: wants() }.about(row),
-                RowEvent::AttemptEnded { attempt: 1, outcome, request_id, took_ms }.about(row),
+                RowEvent::AttemptEnded { attempt: 1, outcome, request_id, took_ms, via: None }.about(row),
                 RowEvent::Settled { verdict, seen, reason: None, ground: None }.about(row),
             ]
         });

@@ -1228,8 +1228,14 @@ fn event(dice: &mut StdRng, row: RowId, attempt: u32) -> EventKind {
         2..5 => RowEvent::AttemptStarted { attempt, sends: TargetState::default() }.about(row),
         5 | 6 => {
             let request_id = some(dice, |dice| format!("{:x}", dice.random::<u64>()));
-            RowEvent::AttemptEnded { attempt, outcome: outcome(dice), request_id, took_ms: dice.random_range(0..400) }
-                .about(row)
+            RowEvent::AttemptEnded {
+                attempt,
+                outcome: outcome(dice),
+                request_id,
+                took_ms: dice.random_range(0..400),
+                via: None,
+            }
+            .about(row)
         }
         7 => RowEvent::Settled {
             verdict: Verdict::ALL[dice.random_range(0..Verdict::ALL.len())],

@@ -46,6 +46,15 @@ impl Replicated {
         })
     }
 
+    /// Waits until every server has all of the stream. Of two that are left where one of them lacks some, none may come to lead.
+    fn have_caught_up(&self) {
+        until("every server has all of it", || {
+            let stream = self.site.runtime.block_on(self.jetstream.get_stream(&self.site.names.stream)).ok()?;
+            let others = &stream.cached_info().cluster.as_ref()?.replicas;
+            (others.len() == 2 && others.iter().all(|other| other.current)).then_some(())
+        });
+    }
+
     /// Asserts that the log has each commit once, and that a reader finds in it what the writer's journal has.
     fn has_all(&self) {
         until("each commit is there once", || (self.site.n_commits(&self.jetstream) == self.n_commits).then_some(()));
@@ -62,6 +71,7 @@ fn commits_go_on_behind_killed_leaders_and_none_is_lost_or_there_twice() {
         replicated.servers[leader].kill();
         replicated.commit(50);
         replicated.servers[leader].start();
+        replicated.have_caught_up();
     }
     replicated.has_all();
 }

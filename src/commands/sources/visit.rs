@@ -1,7 +1,5 @@
 //! Access to the inventory of one account, which the three verbs share.
 
-use std::sync::Arc;
-
 use crate::exit::Exit;
 use crate::gate::{Gate, Past};
 use crate::inventory::{Filter, Inventory};
@@ -27,13 +25,15 @@ pub(super) fn visit(
     let ended = runtime.block_on(async {
         let (transport, sandbox) = match &account.venue {
             Venue::Service(transport) => (transport.clone(), None),
+            Venue::Workers(_) => return Err(CommandError::AtWorkers(account.name.clone())),
             Venue::Sandbox(scenario) => {
                 let sandbox = venue::made_up(scenario, account.settings.seed).await?;
                 let endpoint = sandbox.url().parse().expect("a loopback address is an endpoint");
                 (Transport::new(endpoint, &account.settings.transport)?, Some(sandbox))
             }
         };
-        let http = Http::new(transport, Arc::clone(&account.credentials));
+        let credentials = account.credentials.clone().expect("whoever asks from here has credentials");
+        let http = Http::new(transport, credentials);
         let (gate, patience) =
             (Gate::new(&account.settings.gate, Past::default(), None), account.settings.lane.patience);
         let ended = look(&Inventory { http, gate, patience }).await;

@@ -29,6 +29,8 @@ pub(super) struct AnsweredRequest {
     pub(super) request_id: Option<String>,
     /// Credentials that the request wore.
     pub(super) generation: Generation,
+    /// Worker that made it; `None` for one that left from here.
+    pub(super) via: Option<String>,
     pub(super) left_at: Instant,
     pub(super) took: Duration,
 }
@@ -133,9 +135,11 @@ impl<R: Remote> Call<'_, R> {
         pass: Pass,
     ) -> Result<Outcome, NotRecorded> {
         let lane = self.lane;
-        let AnsweredRequest { outcome, request_id, generation, left_at, took } = answered;
+        let AnsweredRequest { outcome, request_id, generation, via, left_at, took } = answered;
         self.known.note_request(left_at);
-        let ended = self.ended(attempt, outcome.clone(), request_id, took);
+        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let ended =
+            RowEvent::AttemptEnded { attempt, outcome: outcome.clone(), request_id, took_ms, via }.about(self.row.id);
         if self.tries.renewed {
             lane.stop_if_refused_again(&outcome).await?;
         }
@@ -233,17 +237,6 @@ impl<R: Remote> Call<'_, R> {
         self.look_in_doubt().await?;
         let reason = format!("{} used up; the last: {outcome}", count(self.tries.counted.into(), "attempt"));
         Err(self.settle(Verdict::Failed, self.known.seen.clone(), Some(reason.into())).await)
-    }
-
-    pub(super) fn ended(
-        &self,
-        attempt: u32,
-        outcome: Outcome,
-        request_id: Option<String>,
-        took: Duration,
-    ) -> EventKind {
-        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        RowEvent::AttemptEnded { attempt, outcome, request_id, took_ms }.about(self.row.id)
     }
 }
 

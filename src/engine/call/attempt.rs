@@ -15,7 +15,7 @@ use crate::event::row::RowEvent;
 use crate::gate::AtHand;
 use crate::model::state::TargetState;
 use crate::recorder::refusal::NotRecorded;
-use crate::remote::service::Remote;
+use crate::remote::service::{Remote, Reply};
 
 impl<R: Remote> Call<'_, R> {
     /// Waits until the row should be sent and its turn has come, and makes one attempt.
@@ -96,13 +96,14 @@ impl<R: Remote> Call<'_, R> {
         let took: Duration = left_at.elapsed();
         match reply {
             Some(reply) => {
-                let (outcome, request_id, generation) = (reply.outcome, reply.request_id, reply.generation);
-                AnsweredRequest { outcome, request_id, generation, left_at, took }
+                let Reply { outcome, request_id, generation, via, took: _ } = reply;
+                AnsweredRequest { outcome, request_id, generation, via, left_at, took }
             }
             None => AnsweredRequest {
                 outcome: Outcome::aborted(),
                 request_id: None,
                 generation: Generation::NONE,
+                via: None,
                 left_at,
                 took,
             },

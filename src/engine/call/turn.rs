@@ -3,7 +3,6 @@
 //! The futures that wait are large, and so are those that may stop them: where nothing is waited for, none of them is made.
 
 use std::pin::pin;
-use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
@@ -16,6 +15,7 @@ use crate::engine::lane::clearance::Hindered;
 use crate::engine::lane::news::News;
 use crate::engine::lane::under_way::UnderWayGuard;
 use crate::event::outcome::Outcome;
+use crate::event::row::RowEvent;
 use crate::gate::queue::QueuePosition;
 use crate::gate::slots::Slot;
 use crate::gate::{AtHand, Gate, Pass};
@@ -192,8 +192,9 @@ impl<R: Remote> Call<'_, R> {
     }
 
     async fn record_unsent(&mut self, attempt: u32, cause: String) -> Result<(), NotRecorded> {
-        let ended = self.ended(attempt, Outcome::Unsent { cause }, None, Duration::ZERO);
-        self.record(vec![ended]).await
+        let outcome = Outcome::Unsent { cause };
+        let ended = RowEvent::AttemptEnded { attempt, outcome, request_id: None, took_ms: 0, via: None };
+        self.record(vec![ended.about(self.row.id)]).await
     }
 
     /// Waits for the pass with which the request leaves. Who gives up costs no token of the pace.

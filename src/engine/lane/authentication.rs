@@ -31,6 +31,10 @@ impl<R: Remote> Lane<R> {
                 Err(error) => error,
             };
             tries += 1;
+            if let CredentialsError::NoWorker { .. } = error {
+                self.halt(LaneStop::NoCredentials, error.to_string()).await?;
+                return Ok(Credentialed::Stopped);
+            }
             let CredentialsError::Unreachable { .. } = error else {
                 self.halt(LaneStop::Unauthenticated, error.to_string()).await?;
                 return Ok(Credentialed::Stopped);

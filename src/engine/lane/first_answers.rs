@@ -143,7 +143,8 @@ mod tests {
     fn recorded(row: u32, outcome: &Outcome) -> Vec<EventKind> {
         let row = RowId(row);
         let ended =
-            RowEvent::AttemptEnded { attempt: 1, outcome: outcome.clone(), request_id: None, took_ms: 0 }.about(row);
+            RowEvent::AttemptEnded { attempt: 1, outcome: outcome.clone(), request_id: None, took_ms: 0, via: None }
+                .about(row);
         let refused =
             RowEvent::Settled { verdict: Verdict::Refused, seen: None, reason: None, ground: None }.about(row);
         if matches!(outcome, Outcome::Rejected { .. }) { vec![ended, refused] } else { vec![ended] }

@@ -11,7 +11,7 @@ const ASSUMED_PAGES: usize = 5;
 
 /// Way of reading a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum LookWay {
     ById,
     Pages,
 }
@@ -38,9 +38,9 @@ impl ListPages {
 }
 
 /// Way of fewer calls. At the same cost a batch is read by id, unless a look in it asks for its page.
-pub(super) fn cheapest_way(requests: &[LookRequest], list: ListPages) -> Way {
+pub(super) fn cheapest_way(requests: &[LookRequest], list: ListPages) -> LookWay {
     let with_its_page = requests.iter().any(|request| request.urgency == Urgency::PromptWithItsPage);
-    let tie = if with_its_page { Way::Pages } else { Way::ById };
+    let tie = if with_its_page { LookWay::Pages } else { LookWay::ById };
     Cost::cheapest(requests.len(), n_hinted(&pages_of(requests)), list, tie).way
 }
 
@@ -57,24 +57,24 @@ fn n_hinted(pages: &BTreeSet<Option<u32>>) -> Option<usize> {
 /// Calls that the cheaper way takes.
 pub(super) struct Cost {
     pub(super) calls: usize,
-    way: Way,
+    way: LookWay,
 }
 
 impl Cost {
     /// Cost of the cheaper way for `by_id` rows: the `hinted` pages where they were last seen, or the whole list where that is
     /// not known. `tie` decides where both cost the same and the pages are known.
-    pub(super) fn cheapest(by_id: usize, hinted: Option<usize>, list: ListPages, tie: Way) -> Self {
+    pub(super) fn cheapest(by_id: usize, hinted: Option<usize>, list: ListPages, tie: LookWay) -> Self {
         let pages = match (hinted, list) {
-            (_, ListPages::Unreadable) => return Self { calls: by_id, way: Way::ById },
+            (_, ListPages::Unreadable) => return Self { calls: by_id, way: LookWay::ById },
             (Some(hinted), ListPages::Known(whole)) => hinted.min(whole),
             (Some(hinted), ListPages::Unknown) => hinted,
             (None, ListPages::Known(whole)) => whole,
             (None, ListPages::Unknown) => ASSUMED_PAGES,
         };
-        if pages < by_id || (tie == Way::Pages && hinted.is_some() && pages == by_id) {
-            Self { calls: pages, way: Way::Pages }
+        if pages < by_id || (tie == LookWay::Pages && hinted.is_some() && pages == by_id) {
+            Self { calls: pages, way: LookWay::Pages }
         } else {
-            Self { calls: by_id, way: Way::ById }
+            Self { calls: by_id, way: LookWay::ById }
         }
     }
 }

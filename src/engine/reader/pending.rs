@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::cost::{Cost, ListPages, Way, cheapest_way, pages_of};
+use super::cost::{Cost, ListPages, LookWay, cheapest_way, pages_of};
 use crate::engine::lane::Lane;
 use crate::engine::look_request::{LookRequest, Urgency};
 use crate::remote::service::{self, Remote};
@@ -119,7 +119,7 @@ impl PendingLooks {
         let sought = n_patient >= ENOUGH || waited_enough <= now;
         if sought {
             let hinted = (!self.patient.contains_key(&None)).then_some(self.patient.len());
-            let calls = Cost::cheapest(n_patient, hinted, activity.list, Way::ById).calls;
+            let calls = Cost::cheapest(n_patient, hinted, activity.list, LookWay::ById).calls;
             if (calls + self.n_ripe_pages) * WORTH <= n_patient + self.n_ripe_rows {
                 return Some((oldest + SOON).max(now));
             }
@@ -172,7 +172,7 @@ impl PendingLooks {
         let pages = pages_of(&batch);
         // For a row that may be anywhere the whole list is read, or each of the batch by its id.
         let is_everywhere = pages.contains(&None);
-        let whole_is_read = is_everywhere && cheapest_way(&batch, activity.list) == Way::Pages;
+        let whole_is_read = is_everywhere && cheapest_way(&batch, activity.list) == LookWay::Pages;
         let is_read = |page| if is_everywhere { whole_is_read } else { pages.contains(&page) };
         batch.extend(self.prompt.extract_if(.., |request| request.not_before <= now && is_read(request.page)));
         batch.extend(self.take_patient(is_read));
@@ -336,18 +336,18 @@ mod tests {
 
     #[test]
     fn one_row_is_seen_by_its_page_where_others_of_it_wait_too() {
-        assert!(cheapest_way(&[prompt(1, Some(7))], ListPages::Known(30)) == Way::ById);
-        assert!(cheapest_way(&[with_its_page(1, Some(7))], ListPages::Known(30)) == Way::Pages);
-        assert!(cheapest_way(&[with_its_page(1, None)], ListPages::Known(1)) == Way::ById);
+        assert!(cheapest_way(&[prompt(1, Some(7))], ListPages::Known(30)) == LookWay::ById);
+        assert!(cheapest_way(&[with_its_page(1, Some(7))], ListPages::Known(30)) == LookWay::Pages);
+        assert!(cheapest_way(&[with_its_page(1, None)], ListPages::Known(1)) == LookWay::ById);
     }
 
     #[tokio::test(start_paused = true)]
     async fn where_the_list_cannot_be_read_each_row_is_looked_at_by_its_id() {
         let activity = LaneActivity { list: ListPages::Unreadable, ..busy(30) };
         let of_one_page: Vec<LookRequest> = patient(1..201, Some(7)).collect();
-        assert!(cheapest_way(&of_one_page, ListPages::Known(30)) == Way::Pages);
-        assert!(cheapest_way(&of_one_page, activity.list) == Way::ById);
-        assert!(cheapest_way(&[with_its_page(1, Some(7))], activity.list) == Way::ById);
+        assert!(cheapest_way(&of_one_page, ListPages::Known(30)) == LookWay::Pages);
+        assert!(cheapest_way(&of_one_page, activity.list) == LookWay::ById);
+        assert!(cheapest_way(&[with_its_page(1, Some(7))], activity.list) == LookWay::ById);
         // Who is on the page of one that is due gains nothing from it.
         let mut pending = pending([prompt(1, Some(7)), patient_one(2, Some(7))]);
         tokio::time::advance(GATHER).await;

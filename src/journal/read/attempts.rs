@@ -31,6 +31,8 @@ pub struct Ended {
     pub outcome: Outcome,
     pub request_id: Option<String>,
     pub took_ms: u64,
+    /// Worker on another machine that made the request.
+    pub via: Option<String>,
 }
 
 /// Row that an attempt was made for.
@@ -101,8 +103,8 @@ impl Journal {
 
 impl Attempt {
     fn goes_on(&mut self, kind: EventKind, at: Timestamp) {
-        if let EventKind::Row(_, RowEvent::AttemptEnded { outcome, request_id, took_ms, attempt: _ }) = kind {
-            self.ended = Some(Ended { at, outcome, request_id, took_ms });
+        if let EventKind::Row(_, RowEvent::AttemptEnded { outcome, request_id, took_ms, via, attempt: _ }) = kind {
+            self.ended = Some(Ended { at, outcome, request_id, took_ms, via });
         } else if let EventKind::Row(_, RowEvent::Settled { verdict, reason, .. }) = kind {
             self.settled = Some((verdict, reason));
         }

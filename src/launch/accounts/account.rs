@@ -3,18 +3,25 @@
 use std::sync::Arc;
 
 use secrecy::SecretString;
+use sha2::{Digest as _, Sha256};
 
 use crate::console::Console;
 use crate::credentials::chain;
+use crate::credentials::chain::places::FoundCredentials;
 use crate::credentials::identity::Credentials;
 use crate::diagnostics;
 use crate::event::run::LanePlace;
+use crate::hands::{Hands, Via};
+use crate::journal;
 use crate::journal::new_run::NewLane;
 use crate::launch::venue::{self, Venue};
 use crate::model::Row;
 use crate::settings::Settings;
 use crate::settings::parse::Destination;
 use crate::transport::Transport;
+use crate::transport::endpoint::Endpoint;
+use crate::verb::context::Context;
+use crate::verb::engine::is_set;
 use crate::verb::error::CommandError;
 
 /// One account at one endpoint.
@@ -26,14 +33,15 @@ pub(crate) struct Account {
     pub(crate) settings: Settings,
     pub(super) destination: Destination,
     pub(crate) venue: Venue,
-    pub(crate) credentials: Arc<Credentials>,
+    /// Credentials of it; `None` where workers have them.
+    pub(crate) credentials: Option<Arc<Credentials>>,
     /// No credentials were set, and the machine is asked for its agency's.
     pub(super) is_last_resort: bool,
 }
 
 impl Account {
     pub(super) fn new(
-        console: Console,
+        context: &Context,
         name: &str,
         takes_unnamed: bool,
         settings: Settings,
@@ -42,48 +50,47 @@ impl Account {
         let Some(destination) = settings.destination.clone() else {
             return Err(CommandError::NoEndpoint { target: one_of_several.then(|| name.to_owned()) });
         };
-        let mut is_last_resort = false;
-        let (venue, credentials) = match &destination {
+        let (venue, found) = match &destination {
             Destination::Service(endpoint) => {
-                let spec = chain::spec::Spec { one_of_several, ..settings.credentials.clone() };
-                let found = chain::find(&spec, &settings.transport, &|name| std::env::var_os(name))?;
-                let found = found.ok_or_else(|| CommandError::NoCredentials {
-                    target: one_of_several.then(|| name.to_owned()),
-                    endpoint: destination.to_string(),
-                })?;
-                for warning in &found.warnings {
-                    console.warn(warning);
+                let found = found(&settings, one_of_several)?;
+                if let Some(hands) = workers(context, &settings, (name, endpoint), found.as_ref())? {
+                    (Venue::Workers(hands), None)
+                } else {
+                    let found = found.ok_or_else(|| CommandError::NoCredentials {
+                        target: one_of_several.then(|| name.to_owned()),
+                        endpoint: destination.to_string(),
+                    })?;
+                    tell_found(context.console, (name, endpoint), &found);
+                    (Venue::Service(Transport::new(endpoint.clone(), &settings.transport)?), Some(found))
                 }
-                diagnostics::decided(|| {
-                    let origin = found.credentials.origin();
-                    format!("account `{name}` at {endpoint} takes its credentials from {origin}")
-                });
-                is_last_resort = found.is_last_resort;
-                let transport = Transport::new(endpoint.clone(), &settings.transport)?;
-                (Venue::Service(transport), found.credentials)
             }
-            Destination::Sandbox => {
-                let scenario = venue::scenario(&settings.scenario)?;
-                // The sandbox accepts the process that started it.
-                let token =
-                    Credentials::token(&SecretString::from("in-process-sandbox"), "the sandbox in this process");
-                (Venue::Sandbox(Box::new(scenario)), token?)
-            }
+            Destination::Sandbox => (Venue::Sandbox(Box::new(venue::scenario(&settings.scenario)?)), None),
         };
-        Ok(Self {
-            name: name.to_owned(),
-            takes_unnamed,
-            settings,
-            destination,
-            venue,
-            credentials: Arc::new(credentials),
-            is_last_resort,
-        })
+        let is_last_resort = found.as_ref().is_some_and(|found| found.is_last_resort);
+        let credentials = match (&venue, found) {
+            // The sandbox accepts the process that started it.
+            (Venue::Sandbox(_), _) => {
+                let token = SecretString::from("in-process-sandbox");
+                Some(Credentials::token(&token, "the sandbox in this process")?)
+            }
+            (Venue::Service(_) | Venue::Workers(_), found) => found.map(|found| found.credentials),
+        };
+        let credentials = credentials.map(Arc::new);
+        let name = name.to_owned();
+        Ok(Self { name, takes_unnamed, settings, destination, venue, credentials, is_last_resort })
     }
 
     /// Account whose quota its requests use.
     pub(super) fn account(&self) -> &str {
         self.settings.account.as_deref().unwrap_or(&self.name)
+    }
+
+    /// Place of its service, by which a worker knows that it means the same one.
+    pub(crate) fn place_of_service(&self) -> String {
+        match &self.destination {
+            Destination::Service(endpoint) => endpoint.place(),
+            Destination::Sandbox => String::new(),
+        }
     }
 
     pub(crate) fn lane(&self) -> NewLane {
@@ -103,18 +110,76 @@ impl Account {
         row.account.as_deref().map_or(self.takes_unnamed, |target| target == self.name)
     }
 
-    /// Key of the lock that lets one run at a time use the account, across all journals. A bare token does not name its account: two are
-    /// told apart by `--account` only, and otherwise share a key. The sandbox has no key, because it is this process's own.
-    pub(super) fn lock_key(&self) -> Option<String> {
+    /// Key of the lock that lets one run at a time use the account, across all journals and all machines. A bare token does not name its
+    /// account: two are told apart by `--account` only, and otherwise share a key. The sandbox has no key, because it is this process's own.
+    pub(crate) fn lock_key(&self) -> Option<String> {
         let Destination::Service(endpoint) = &self.destination else { return None };
-        let identity = self.credentials.identity().or(self.settings.account.as_deref()).unwrap_or_default();
-        Some(format!("{}\n{identity}", endpoint.place()))
+        let identity = self.credentials.as_ref().and_then(|credentials| credentials.identity());
+        match &self.venue {
+            Venue::Workers(hands) => {
+                let worker = hands.hand(&self.name, &endpoint.place()).worker();
+                let served = worker.as_ref().and_then(|worker| worker.serves(&self.name));
+                // Until one is heard, those that are asked by way of workers are told apart by their names.
+                Some(served.map_or_else(|| account_key(endpoint, Some(self.account())), |served| served.key.clone()))
+            }
+            Venue::Service(_) | Venue::Sandbox(_) => {
+                Some(account_key(endpoint, identity.or(self.settings.account.as_deref())))
+            }
+        }
     }
 
     /// Key that tells the account from the others of its plan, where bare tokens are told apart by their targets.
     pub(super) fn key_in_plan(&self) -> Option<String> {
-        let is_told_apart = self.credentials.identity().is_some() || self.settings.account.is_some();
+        let identity = self.credentials.as_ref().and_then(|credentials| credentials.identity());
+        let is_told_apart = identity.is_some() || self.settings.account.is_some();
         let name = if is_told_apart { "" } else { &self.name };
         Some(format!("{}\n{name}", self.lock_key()?))
     }
+}
+
+/// Key of an account, the same on all machines: a digest of its endpoint and its identity.
+pub(crate) fn account_key(endpoint: &Endpoint, identity: Option<&str>) -> String {
+    let text = format!("{}\n{}", endpoint.place(), identity.unwrap_or_default());
+    journal::chain::hex(&Sha256::digest(text)[..16])
+}
+
+fn found(settings: &Settings, one_of_several: bool) -> Result<Option<FoundCredentials>, CommandError> {
+    if settings.via == Some(Via::Worker) {
+        return Ok(None);
+    }
+    let spec = chain::spec::Spec { one_of_several, ..settings.credentials.clone() };
+    Ok(chain::find(&spec, &settings.transport, &|name| std::env::var_os(name))?)
+}
+
+/// Workers that make the requests of an account; `None` if they leave from here.
+fn workers(
+    context: &Context,
+    settings: &Settings,
+    (name, endpoint): (&str, &Endpoint),
+    found: Option<&FoundCredentials>,
+) -> Result<Option<Arc<dyn Hands>>, CommandError> {
+    let is_here = found.is_some_and(|found| !found.is_last_resort);
+    if settings.via == Some(Via::Here) || is_here || !is_set(&context.settings) {
+        return if settings.via == Some(Via::Worker) {
+            Err(CommandError::WorkersWithoutServers(name.to_owned()))
+        } else {
+            Ok(None)
+        };
+    }
+    let Some(hands) = context.logs.hands()? else { return Ok(None) };
+    let worker = hands.hand(name, &endpoint.place()).worker();
+    if worker.is_none() && settings.via == Some(Via::Worker) {
+        context.console.warn(&format!("no worker that serves `{name}` at {endpoint} is heard yet"));
+    }
+    Ok(Some(hands).filter(|_| worker.is_some() || settings.via == Some(Via::Worker)))
+}
+
+fn tell_found(console: Console, (name, endpoint): (&str, &Endpoint), found: &FoundCredentials) {
+    for warning in &found.warnings {
+        console.warn(warning);
+    }
+    diagnostics::decided(|| {
+        let origin = found.credentials.origin();
+        format!("account `{name}` at {endpoint} takes its credentials from {origin}")
+    });
 }

@@ -12,8 +12,8 @@ use crate::verb::error::CommandError;
 /// agency: the lane of any other account tells later that it has none, without another request for what was denied.
 pub(crate) fn fetch_credentials(runtime: &Runtime, accounts: &[Account]) -> Result<(), CommandError> {
     let mut fetching = tokio::task::JoinSet::new();
-    for account in accounts {
-        let credentials = Arc::clone(&account.credentials);
+    let here = accounts.iter().filter_map(|account| Some((account, Arc::clone(account.credentials.as_ref()?))));
+    for (account, credentials) in here {
         let nothing_set = account.is_last_resort.then(|| (account.name.clone(), account.destination.to_string()));
         fetching.spawn_on(async move { (credentials.ready().await, nothing_set) }, runtime.handle());
     }
@@ -25,7 +25,9 @@ pub(crate) fn fetch_credentials(runtime: &Runtime, accounts: &[Account]) -> Resu
         let target = (accounts.len() > 1).then(|| name.clone());
         return Err(CommandError::NoCredentials { target, endpoint: endpoint.clone() });
     }
-    if fetched.iter().any(|(fetched, _)| fetched.is_ok()) {
+    // Those of workers are asked for when the lane begins.
+    let any_elsewhere = accounts.iter().any(|account| account.credentials.is_none());
+    if any_elsewhere || fetched.iter().any(|(fetched, _)| fetched.is_ok()) {
         return Ok(());
     }
     // The worst is told, as among exit codes: a denial rather than an unreachable service.

@@ -3,11 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
 use super::account::Account;
 use crate::files;
-use crate::journal;
 use crate::lock::{Lock, LockError};
 use crate::log::server::LedAccount;
 use crate::settings::directories::state_directory;
@@ -22,7 +19,7 @@ pub(in crate::launch) fn lock_all(context: &Context, accounts: &[Account]) -> Re
 
 /// Returns the accounts as all hosts know them, in the order of their keys.
 pub(in crate::launch) fn led_accounts(accounts: &[Account]) -> Vec<LedAccount> {
-    let led = |(key, account): (String, &Account)| LedAccount { key: digest(&key), name: account.account().to_owned() };
+    let led = |(key, account): (String, &Account)| LedAccount { key, name: account.account().to_owned() };
     keyed(accounts).into_iter().map(led).collect()
 }
 
@@ -30,13 +27,9 @@ fn keyed(accounts: &[Account]) -> BTreeMap<String, &Account> {
     accounts.iter().rev().filter_map(|account| Some((account.lock_key()?, account))).collect()
 }
 
-fn digest(key: &str) -> String {
-    journal::chain::hex(&Sha256::digest(key)[..16])
-}
-
 /// Takes the lock in the first folder that works. Warns and returns `None` if none does: the run is then not protected.
 fn lock(context: &Context, account: &Account, key: &str) -> Result<Option<Lock>, CommandError> {
-    let name = format!("{}.lock", digest(key));
+    let name = format!("{key}.lock");
     let what = format!("account `{}` at {}", account.account(), account.destination);
     let unnoticed = "another run of this account would not be noticed";
     let mut folders = lock_folders().peekable();

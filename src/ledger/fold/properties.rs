@@ -25,7 +25,7 @@ fn event() -> impl Strategy<Value = RowEvent> {
         3 => Just(RowEvent::Seen { seen: Some(SeenState::default()) }),
         3 => (1..4_u32).prop_map(|attempt| RowEvent::AttemptStarted { attempt, sends: TargetState::default() }),
         3 => (1..4_u32, outcome()).prop_map(|(attempt, outcome)| {
-            RowEvent::AttemptEnded { attempt, outcome, request_id: None, took_ms: 0 }
+            RowEvent::AttemptEnded { attempt, outcome, request_id: None, took_ms: 0, via: None }
         }),
         1 => verdict.prop_map(|verdict| RowEvent::Settled { verdict, seen: None, reason: None, ground: None }),
         1 => Just(RowEvent::Reopened { cause: String::new() }),

@@ -17,7 +17,7 @@ fn start(attempt: u32) -> RowEvent {
     RowEvent::AttemptStarted { attempt, sends: TargetState::default() }
 }
 fn end(attempt: u32, outcome: Outcome) -> RowEvent {
-    RowEvent::AttemptEnded { attempt, outcome, request_id: None, took_ms: 0 }
+    RowEvent::AttemptEnded { attempt, outcome, request_id: None, took_ms: 0, via: None }
 }
 fn lost() -> Outcome {
     Outcome::Lost { status: None, code: None, cause: "reset".into() }

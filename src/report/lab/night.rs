@@ -48,7 +48,7 @@ pub(crate) fn attempt(row: u32, attempt: u32, outcome: Outcome) -> [EventKind; 2
     };
     [
         RowEvent::AttemptStarted { attempt, sends }.about(RowId(row)),
-        RowEvent::AttemptEnded { attempt, outcome, request_id, took_ms: 120 }.about(RowId(row)),
+        RowEvent::AttemptEnded { attempt, outcome, request_id, took_ms: 120, via: None }.about(RowId(row)),
     ]
 }
 

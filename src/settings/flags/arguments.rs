@@ -61,6 +61,15 @@ pub(crate) struct CollectArgs {
     pub(crate) forget: bool,
 }
 
+/// Targets that a worker serves.
+#[cfg(feature = "cluster")]
+#[derive(Args, Debug)]
+pub(crate) struct WorkerArgs {
+    /// Serve this profile; may be given several times [default: all whose credentials are here]
+    #[arg(long = "target", value_name = "NAME")]
+    pub(crate) targets: Vec<String>,
+}
+
 /// Choice of runs. Of several conditions, all have to hold.
 #[derive(Args, Debug)]
 pub(crate) struct RunsArgs {

@@ -47,6 +47,12 @@ pub(super) fn of_collect() -> String {
     listed("the journal has the run as far as it goes", &[Refused, Locked, Integrity, Unreachable])
 }
 
+/// A verb that serves until it is told to stop.
+#[cfg(feature = "cluster")]
+pub(super) fn of_worker() -> String {
+    listed("it was told to stop, and what was under way has ended", &[Refused, Credentials, Unreachable])
+}
+
 pub(super) fn of_status() -> String {
     format!("{}\n{}", of_journal(), plugin_table())
 }

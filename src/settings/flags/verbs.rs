@@ -6,11 +6,11 @@ use std::str::FromStr as _;
 
 use clap::Subcommand;
 
-#[cfg(feature = "cluster")]
-use super::arguments::CollectArgs;
 use super::arguments::{
     AnyRunArg, FilterArgs, LaunchArgs, ListFormat, PlanArgs, RunArg, RunsArgs, SelectionArgs, ShowArgs,
 };
+#[cfg(feature = "cluster")]
+use super::arguments::{CollectArgs, WorkerArgs};
 use super::codes;
 use super::of_settings::{OfDialect, OfEngine, OfLaunch, OfNight, OfSteering, ServiceArgs, SettingFlags};
 use crate::formats::Format;
@@ -68,6 +68,8 @@ pub(crate) enum Verb {
         exit_code: bool,
         #[command(flatten)]
         service: ServiceArgs,
+        #[command(flatten)]
+        engine: SettingFlags<OfEngine>,
     },
     /// Agree to a sealed plan
     #[command(after_help = codes::of_approve())]
@@ -237,6 +239,17 @@ pub(crate) enum Verb {
         #[command(flatten)]
         engine: SettingFlags<OfEngine>,
     },
+    /// Make the requests of accounts whose credentials are here, for runs that other machines lead
+    #[cfg(feature = "cluster")]
+    #[command(after_help = codes::of_worker())]
+    Worker {
+        #[command(flatten)]
+        targets: WorkerArgs,
+        #[command(flatten)]
+        service: ServiceArgs,
+        #[command(flatten)]
+        engine: SettingFlags<OfEngine>,
+    },
     /// One row's whole story
     #[command(after_help = codes::of_journal())]
     Explain {
@@ -266,6 +279,8 @@ pub(crate) enum Verb {
         notify: bool,
         #[command(flatten)]
         service: ServiceArgs,
+        #[command(flatten)]
+        engine: SettingFlags<OfEngine>,
     },
     /// Let the settings file of a folder name endpoints, credentials and files; it is remembered by place and content
     #[command(after_help = codes::of_files("it is as it was asked for"))]
@@ -515,7 +530,7 @@ impl Verb {
             Verb::Retry { .. } => of("retry", None),
             Verb::Reconcile { .. } => of("reconcile", None),
             #[cfg(feature = "cluster")]
-            Verb::Collect { .. } => None,
+            Verb::Collect { .. } | Verb::Worker { .. } => None,
             Verb::Run { dry_run: true, .. }
             | Verb::Init { .. }
             | Verb::Check { .. }
@@ -552,7 +567,7 @@ impl Verb {
             | Verb::Audit { verb: AuditVerb::Sign { output, .. } } => ("-o", output.as_deref()),
             Verb::Audit { verb: AuditVerb::Export { output, .. } } => ("-o", Some(output.as_path())),
             #[cfg(feature = "cluster")]
-            Verb::Collect { .. } => return None,
+            Verb::Collect { .. } | Verb::Worker { .. } => return None,
             Verb::Audit { verb: AuditVerb::Verify { .. } | AuditVerb::Checker }
             | Verb::Sources { verb: SourcesVerb::List { .. } | SourcesVerb::Show { .. } }
             | Verb::Reconcile { .. }

@@ -82,6 +82,10 @@ pub(super) fn hint_of_credentials(error: &CredentialsError) -> Option<String> {
         CredentialsError::Lacking { lacks, folder: None, .. } => {
             Some(format!("`export {lacks}=…`, or put a file of that name into the folder CREDENTIALS_DIRECTORY"))
         }
+        CredentialsError::NoWorker { target, .. } => Some(format!(
+            "`cutover worker --target {}` on a machine that has its credentials, with the same `--engine`",
+            shell_word(target)
+        )),
         CredentialsError::Empty { .. }
         | CredentialsError::TooLong { .. }
         | CredentialsError::NotVisible { .. }

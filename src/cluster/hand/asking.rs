@@ -1,0 +1,220 @@
+//! The head's side: a request is handed to the worker that serves its target, and the end of it is told.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_nats::connection::State;
+use async_nats::{Client, Message};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tokio::runtime::Handle;
+use tokio::time::{sleep, timeout};
+
+use super::answers::{AnswerInbox, OpenAnswer};
+use super::roster::Roster;
+use super::words::{HandWord, HeardMessage, heard, subject_of};
+use crate::clock::since_boot;
+use crate::hands::{Hand, Handed, Hands, NotHanded, Worker};
+use crate::wording::plain::plain;
+
+/// Time in which a worker takes what it is asked for, and after which it gets no leave any more.
+const TAKEN_WITHIN: Duration = Duration::from_secs(1);
+/// Time in which each worker has told once that it is here, and some more.
+const HEARS_FOR: Duration = Duration::from_millis(1_500);
+
+/// Workers as one launch asks them.
+pub(in crate::cluster) struct LaunchHands(Arc<Parts>);
+
+struct Parts {
+    client: Client,
+    roster: Roster,
+    answers: AnswerInbox,
+    /// Worker of each hand, by the number of the hand.
+    chosen: Mutex<HashMap<usize, String>>,
+}
+
+impl LaunchHands {
+    /// Listens until each worker has told that it is here.
+    pub(in crate::cluster) async fn begin(runtime: &Handle, client: Client) -> Result<Self, async_nats::Error> {
+        let roster = Roster::listen(runtime, &client).await?;
+        let answers = AnswerInbox::listen(runtime, &client).await?;
+        sleep(HEARS_FOR).await;
+        Ok(Self(Arc::new(Parts { client, roster, answers, chosen: Mutex::default() })))
+    }
+}
+
+impl Hands for LaunchHands {
+    fn workers(&self) -> Vec<Worker> {
+        self.0.roster.workers()
+    }
+
+    fn hand(&self, target: &str, place: &str) -> Box<dyn Hand> {
+        let mut chosen = locked(&self.0.chosen);
+        let number = chosen.len();
+        chosen.insert(number, String::new());
+        Box::new(HandOfTarget {
+            parts: Arc::clone(&self.0),
+            number,
+            target: target.to_owned(),
+            place: place.to_owned(),
+        })
+    }
+}
+
+fn locked(chosen: &Mutex<HashMap<usize, String>>) -> MutexGuard<'_, HashMap<usize, String>> {
+    chosen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct HandOfTarget {
+    parts: Arc<Parts>,
+    number: usize,
+    target: String,
+    place: String,
+}
+
+impl HandOfTarget {
+    fn may_ask(&self, worker: &Worker) -> bool {
+        let serves = worker.serves(&self.target).is_some_and(|served| served.place == self.place);
+        worker.is_understood && !worker.is_leaving && serves
+    }
+
+    /// Worker that was chosen before, if it may still be asked; else the one that the fewest hands have.
+    fn choose(&self) -> Option<Worker> {
+        let Parts { roster, chosen, .. } = &*self.parts;
+        let mut chosen = locked(chosen);
+        let before = roster.worker(&chosen[&self.number]).filter(|worker| self.may_ask(worker));
+        if before.is_some() {
+            return before;
+        }
+        let n_hands = |worker: &Worker| chosen.values().filter(|id| **id == worker.id).count();
+        let found = roster.workers().into_iter().filter(|worker| self.may_ask(worker)).min_by_key(n_hands)?;
+        chosen.insert(self.number, found.id.clone());
+        Some(found)
+    }
+
+    /// Hands a question over to a worker, and opens the way for its answers.
+    async fn hand_over(&self, worker: &Worker, question: Vec<u8>) -> Result<OpenAnswer, NotHanded> {
+        let Parts { client, answers, .. } = &*self.parts;
+        // What waits for a connection would be heard later, as if it were asked then.
+        if client.connection_state() != State::Connected {
+            return Err(NotHanded::Undone("there is no connection to the servers of the log".to_owned()));
+        }
+        let open = answers.open();
+        let subject = subject_of(&self.target, &worker.id);
+        let asked = client.publish_with_reply_and_headers(
+            subject,
+            open.subject.clone(),
+            HandWord::Do.headers(),
+            question.into(),
+        );
+        asked.await.map_err(|error| NotHanded::Undone(plain(&error.to_string())))?;
+        Ok(open)
+    }
+
+    /// Waits for the next word of a worker; `None` once it is gone, or for so long.
+    async fn word(&self, worker: &Worker, open: &mut OpenAnswer, within: Duration) -> Option<Message> {
+        tokio::select! {
+            biased;
+            message = timeout(within, open.next()) => message.ok(),
+            () = self.parts.roster.gone(&worker.id) => None,
+        }
+    }
+
+    async fn asked(&self, worker: &Worker, question: Vec<u8>, within: Duration) -> Result<Vec<u8>, NotHanded> {
+        let mut open = self.hand_over(worker, question).await?;
+        let Some(message) = self.word(worker, &mut open, within).await else {
+            return Err(NotHanded::Unknown(format!("worker {} did not answer", worker.name())));
+        };
+        match heard(&message) {
+            HeardMessage::HandWord(HandWord::Done) => Ok(message.payload.into()),
+            other => Err(NotHanded::Unknown(unexpected(worker, other))),
+        }
+    }
+
+    async fn changed(&self, worker: &Worker, question: Vec<u8>, within: Duration) -> Result<Vec<u8>, NotHanded> {
+        let began = since_boot();
+        let mut open = self.hand_over(worker, question).await?;
+        let undone = |why: &str| NotHanded::Undone(format!("worker {} {why}", worker.name()));
+        let Some(taken) = self.word(worker, &mut open, TAKEN_WITHIN).await else {
+            return Err(undone("did not take it within a second"));
+        };
+        match heard(&taken) {
+            HeardMessage::HandWord(HandWord::Taken) => (),
+            // It has no leave yet, and whatever it says, it did nothing.
+            HeardMessage::HandWord(HandWord::Do | HandWord::Go | HandWord::Late | HandWord::NotKnown)
+            | HeardMessage::Nobody
+            | HeardMessage::Other => {
+                return Err(NotHanded::Undone(unexpected(worker, heard(&taken))));
+            }
+            // It did what it had no leave for.
+            HeardMessage::HandWord(HandWord::Done) => {
+                return Err(NotHanded::Unknown(unexpected(worker, HeardMessage::HandWord(HandWord::Done))));
+            }
+        }
+        let Some(go) = taken.reply else { return Err(undone("gave no subject for the leave")) };
+        // This process may have been stopped, and somebody else may lead the run by now.
+        if since_boot().saturating_sub(began) > TAKEN_WITHIN {
+            return Err(undone("was answered too late to be given leave"));
+        }
+        let unknown = |why: &str| NotHanded::Unknown(format!("worker {} {why}", worker.name()));
+        if self.parts.client.publish_with_headers(go, HandWord::Go.headers(), "go".into()).await.is_err() {
+            return Err(unknown("may have been given leave, and the connection is gone"));
+        }
+        let Some(message) = self.word(worker, &mut open, within).await else {
+            return Err(unknown("was given leave, and did not say how it ended"));
+        };
+        match heard(&message) {
+            HeardMessage::HandWord(HandWord::Done) => Ok(message.payload.into()),
+            HeardMessage::HandWord(HandWord::Late) => Err(undone("got its leave too late, and did not send")),
+            other @ (HeardMessage::HandWord(HandWord::Do | HandWord::Taken | HandWord::Go | HandWord::NotKnown)
+            | HeardMessage::Nobody
+            | HeardMessage::Other) => Err(NotHanded::Unknown(unexpected(worker, other))),
+        }
+    }
+
+    fn nobody(&self) -> Handed {
+        let why = format!("no worker that serves `{}` is heard", plain(&self.target));
+        Handed { by: None, answer: Err(NotHanded::Undone(why)) }
+    }
+}
+
+fn unexpected(worker: &Worker, heard: HeardMessage) -> String {
+    let name = worker.name();
+    match heard {
+        HeardMessage::Nobody => format!("worker {name} is not there any more"),
+        HeardMessage::HandWord(HandWord::NotKnown) => {
+            format!("worker {name} (cutover {}) does not know the question", plain(&worker.version))
+        }
+        HeardMessage::HandWord(word) => format!("worker {name} answered `{word:?}`, which is no answer to that"),
+        HeardMessage::Other => format!("worker {name} answered something that is not known"),
+    }
+}
+
+impl Hand for HandOfTarget {
+    fn worker(&self) -> Option<Worker> {
+        self.choose()
+    }
+
+    fn heard(&self) -> BoxFuture<'_, ()> {
+        self.parts.roster.until(|| self.choose().is_some()).boxed()
+    }
+
+    fn ask(&self, question: Vec<u8>, within: Duration) -> BoxFuture<'_, Handed> {
+        async move {
+            let Some(worker) = self.choose() else { return self.nobody() };
+            let answer = self.asked(&worker, question, within).await;
+            Handed { by: Some(worker), answer }
+        }
+        .boxed()
+    }
+
+    fn change(&self, question: Vec<u8>, within: Duration) -> BoxFuture<'_, Handed> {
+        async move {
+            let Some(worker) = self.choose() else { return self.nobody() };
+            let answer = self.changed(&worker, question, within).await;
+            Handed { by: Some(worker), answer }
+        }
+        .boxed()
+    }
+}
