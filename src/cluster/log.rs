@@ -14,6 +14,10 @@
 //! An answer may come from a server that has been replaced and does not know yet. What it shows was committed, so that the first and the
 //! third line hold at once. The second does no harm. The fourth needs answers for longer than such a server can go on.
 
+use std::collections::VecDeque;
+use std::future::pending;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::message::StreamMessage;
@@ -27,7 +31,7 @@ use super::connection::ANSWER;
 use super::message::{self, CommitMark, WriterId, bodies};
 use super::plan::publish;
 use super::stream::Names;
-use super::tenure::{Succession, Tenure};
+use super::tenure::{Succession, Tenure, acknowledged};
 use crate::clock::since_boot;
 use crate::journal::run_copy::RunCopy;
 use crate::journal::stamped::Stamped;
@@ -43,6 +47,9 @@ pub(super) const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Dura
 const LOST_FOR: Duration = Duration::from_secs(25);
 /// Largest gap between two of these answers. A server that was stopped meanwhile may not know yet that it has been replaced.
 const LOST_GAP: Duration = Duration::from_secs(4);
+
+/// Time for which a commit waits for its answer while the journal is locked. Whoever else writes to the journal waits as long.
+const LOCKED_FOR: Duration = Duration::from_millis(250);
 
 /// Last commit of a log: the number that the log gave to it, and its mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,17 +68,32 @@ impl LastCommit {
 /// Log of a run on a stream, as one writer has it.
 pub(super) struct StreamLog {
     runtime: Handle,
-    jetstream: jetstream::Context,
-    stream: Stream,
-    names: Names,
+    wire: Arc<Wire>,
     writer: WriterId,
     n_commits: u64,
     /// The commit that the next one goes behind.
     last: Option<LastCommit>,
     tenure: Tenure,
-    away: Away,
+    /// Commits of the last batch that are not known to be taken. The first of them may be on its way.
+    open: VecDeque<String>,
+    on_its_way: Option<OnItsWay>,
     /// Reason for which it commits nothing more.
     closed: Option<NotCommitted>,
+}
+
+/// A commit that was published, until the number is known that the log gave to it.
+struct OnItsWay {
+    mark: CommitMark,
+    brought: Pin<Box<dyn Future<Output = Result<u64, NotCommitted>> + Send>>,
+}
+
+/// All that a commit is brought to the log with, and that is noticed on the way.
+struct Wire {
+    jetstream: jetstream::Context,
+    stream: Stream,
+    names: Names,
+    hold: Hold,
+    away: Away,
 }
 
 impl StreamLog {
@@ -87,46 +109,97 @@ impl StreamLog {
         names: Names,
     ) -> Self {
         let tenure = Tenure::new(succession);
-        let away = Away::default();
-        Self { runtime, jetstream, stream, names, writer, n_commits: 0, last, tenure, away, closed: None }
+        let wire = Arc::new(Wire { jetstream, stream, names, hold: tenure.hold(), away: Away::default() });
+        let (open, on_its_way, closed) = (VecDeque::new(), None, None);
+        Self { runtime, wire, writer, n_commits: 0, last, tenure, open, on_its_way, closed }
     }
 
-    fn commit_bodies(&mut self, batch: &Stamped) -> Result<(), NotCommitted> {
-        let runtime = self.runtime.clone();
-        for body in bodies(batch, message::LARGEST).map_err(NotCommitted::Failed)? {
-            // Blocks a thread that has no other work and is none of the runtime's workers, on which it would panic: the recorder's,
-            // which is started by itself. The runtime has threads of its own for the connection, so that what is waited for goes on.
-            runtime.block_on(self.commit_one(body))?;
+    /// Brings what is open of the last batch, for at most so long. It is open still after [`NotCommitted::Unanswered`].
+    fn bring_open(&mut self, most: Option<Duration>) -> Result<(), NotCommitted> {
+        let (runtime, began) = (self.runtime.clone(), Timestamp::now());
+        let until = most.map(|most| since_boot() + most);
+        // Blocks a thread that has no other work and is none of the runtime's workers, on which it would panic: the recorder's, which is
+        // started by itself. The runtime has threads of its own for the connection, so that what is waited for goes on.
+        let brought = runtime.block_on(async {
+            while !self.open.is_empty() {
+                let left = until.map(|until| until.saturating_sub(since_boot()));
+                self.bring_first(left).await?;
+            }
+            Ok(())
+        });
+        match brought {
+            Err(NotCommitted::Unanswered) => self.wire.away.begin(began),
+            Err(NotCommitted::Failed(LogError::Away)) => (),
+            Ok(()) | Err(NotCommitted::Replaced | NotCommitted::Failed(_)) => self.wire.away.end(),
         }
-        Ok(())
+        brought
     }
 
-    async fn commit_one(&mut self, body: String) -> Result<(), NotCommitted> {
-        let mark = CommitMark {
-            writer: self.writer,
-            number: self.n_commits + 1,
-            after: self.last.map_or(0, |last| last.sequence),
+    /// Brings the first of the open commits.
+    async fn bring_first(&mut self, most: Option<Duration>) -> Result<(), NotCommitted> {
+        let mut sent = self.on_its_way.take().unwrap_or_else(|| self.send_first());
+        let unanswered = async {
+            match most {
+                Some(most) => sleep(most).await,
+                None => pending().await,
+            }
         };
         let given_up = async {
             let until = Instant::now() + ANSWER;
-            self.away.given_up().await;
+            self.wire.away.given_up().await;
             sleep_until(until).await;
         };
         let brought = tokio::select! {
-            brought = self.bring(mark, &body) => brought,
+            biased;
+            brought = &mut sent.brought => brought,
+            () = unanswered => {
+                self.on_its_way = Some(sent);
+                return Err(NotCommitted::Unanswered);
+            }
             () = given_up => return Err(NotCommitted::Failed(LogError::Away)),
         };
-        self.away.end();
-        let sequence = brought?;
+        let (mark, sequence) = (sent.mark, brought?);
+        self.open.pop_front();
         self.tenure.committed(since_boot());
         self.n_commits = mark.number;
         self.last = Some(LastCommit { sequence, mark: Some(mark) });
         Ok(())
     }
 
+    /// Has the first of the open commits be on its way.
+    fn send_first(&self) -> OnItsWay {
+        let after = self.last.map_or(0, |last| last.sequence);
+        let mark = CommitMark { writer: self.writer, number: self.n_commits + 1, after };
+        let body = self.open.front().cloned().unwrap_or_default();
+        let (wire, last) = (Arc::clone(&self.wire), self.last);
+        OnItsWay { mark, brought: Box::pin(async move { wire.bring(mark, last, &body).await }) }
+    }
+
+    /// Closes the log behind a batch that it did not take. One that is open may still be taken.
+    fn closes_behind(&mut self, brought: Result<(), NotCommitted>) -> Result<(), NotCommitted> {
+        brought.map_err(|why| match why {
+            NotCommitted::Unanswered => why,
+            NotCommitted::Replaced | NotCommitted::Failed(_) => {
+                self.tenure.hold().withdraw();
+                self.closed.insert(why).clone()
+            }
+        })
+    }
+
+    fn must_be_open(&self) -> Result<(), NotCommitted> {
+        self.closed.clone().map_or(Ok(()), Err)
+    }
+
+    /// Returns the number of the commit that the next one goes behind, 0 for none, and the name under which that is written.
+    pub(super) fn behind_what(&self) -> (u64, WriterId) {
+        (self.last.map_or(0, |last| last.sequence), self.writer)
+    }
+}
+
+impl Wire {
     /// Publishes a commit until it is known to be taken, and returns the number that the log gave to it. It takes as long as the log is
     /// away.
-    async fn bring(&self, mark: CommitMark, body: &str) -> Result<u64, NotCommitted> {
+    async fn bring(&self, mark: CommitMark, last: Option<LastCommit>, body: &str) -> Result<u64, NotCommitted> {
         let (mut is_due, mut pause, mut loss) = (true, PAUSES.0, Loss::default());
         let began = Timestamp::now();
         loop {
@@ -136,7 +209,7 @@ impl StreamLog {
             is_due = false;
             self.away.begin(began);
             if let Some(seen) = self.read_last().await {
-                match judge(mark, self.last, seen) {
+                match judge(mark, last, seen) {
                     CommitFate::Taken(sequence) => return Ok(sequence),
                     CommitFate::Replaced => return Err(NotCommitted::Replaced),
                     CommitFate::NotYet => {
@@ -162,13 +235,13 @@ impl StreamLog {
         let sent = since_boot();
         let body = body.to_owned().into();
         let publishing = self.jetstream.publish_with_headers(self.names.log.clone(), mark.to_headers(), body);
-        let acknowledged = publishing.await.ok()?.await.ok()?;
+        let answer = publishing.await.ok()?.await.ok()?;
         // A stream of another name may have the subject once ours is gone.
-        if acknowledged.stream != self.names.stream || acknowledged.sequence <= mark.after {
+        if answer.stream != self.names.stream || answer.sequence <= mark.after {
             return None;
         }
-        self.tenure.acknowledged(sent);
-        Some(acknowledged.sequence)
+        acknowledged(&self.hold, sent);
+        Some(answer.sequence)
     }
 
     /// Reads the end of the log. `None`: no answer.
@@ -177,27 +250,29 @@ impl StreamLog {
     }
 }
 
-impl StreamLog {
-    /// Returns the number of the commit that the next one goes behind, 0 for none, and the name under which that is written.
-    pub(super) fn behind_what(&self) -> (u64, WriterId) {
-        (self.last.map_or(0, |last| last.sequence), self.writer)
-    }
-}
-
 impl Log for StreamLog {
     fn make(&mut self, copy: &RunCopy<'_>) -> Result<(), JournalError> {
-        publish(&self.runtime, &self.jetstream, &self.stream, &self.names, copy)
+        let Wire { jetstream, stream, names, .. } = &*self.wire;
+        publish(&self.runtime, jetstream, stream, names, copy)
     }
 
     fn commit(&mut self, batch: &Stamped) -> Result<Committed, NotCommitted> {
-        if let Some(why) = &self.closed {
-            return Err(why.clone());
-        }
-        self.commit_bodies(batch).map_err(|why| {
-            self.tenure.hold().withdraw();
-            self.closed.insert(why).clone()
-        })?;
-        Ok(Committed::Apart)
+        self.must_be_open()?;
+        assert!(self.open.is_empty(), "what is open is settled before the next batch");
+        let brought = bodies(batch, message::LARGEST).map_err(NotCommitted::Failed).and_then(|bodies| {
+            self.open = bodies.into();
+            self.bring_open(Some(LOCKED_FOR))
+        });
+        self.closes_behind(brought).map(|()| Committed::Apart)
+    }
+
+    fn settle(&mut self, most: Option<Duration>) -> Result<(), NotCommitted> {
+        self.must_be_open()?;
+        let brought = self.bring_open(most).map_err(|why| match why {
+            NotCommitted::Unanswered => NotCommitted::Failed(LogError::Away),
+            NotCommitted::Replaced | NotCommitted::Failed(_) => why,
+        });
+        self.closes_behind(brought)
     }
 
     fn hold(&self) -> Hold {
@@ -205,7 +280,7 @@ impl Log for StreamLog {
     }
 
     fn away(&self) -> Option<Away> {
-        Some(self.away.clone())
+        Some(self.wire.away.clone())
     }
 }
 

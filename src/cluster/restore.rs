@@ -19,7 +19,7 @@ use crate::journal::stamped::{LaneHead, Stamped};
 use crate::journal::stored::StoredEvent;
 use crate::journal::{Journal, JournalError, RunKey};
 use crate::log::appending::NotAppended;
-use crate::log::seam::Log as _;
+use crate::log::seam::{Log as _, commit_patiently};
 
 /// Bytes of an event besides its text, at most.
 const BESIDES: usize = 128;
@@ -82,6 +82,6 @@ impl Again {
     fn commit(&mut self) -> Result<(), JournalError> {
         self.bytes = 0;
         let batch = std::mem::take(&mut self.batch);
-        self.log.commit(&batch).map(drop).map_err(|why| NotAppended::from(why).into())
+        commit_patiently(&mut self.log, &batch).map_err(|why| NotAppended::from(why).into())
     }
 }

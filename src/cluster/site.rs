@@ -460,6 +460,10 @@ impl Log for SharedLog {
         locked(&self.0).commit(batch)
     }
 
+    fn settle(&mut self, most: Option<Duration>) -> Result<(), NotCommitted> {
+        locked(&self.0).settle(most)
+    }
+
     fn hold(&self) -> Hold {
         locked(&self.0).hold()
     }

@@ -50,17 +50,17 @@ impl Tenure {
         self.hold.clone()
     }
 
-    /// Notes the acknowledgement of a publish that was sent at this time.
-    pub(super) fn acknowledged(&self, sent: Duration) {
-        self.hold.extend(sent + HOLD);
-    }
-
     /// Notes that a commit is known by now to be in the log. The first one is the fence.
     pub(super) fn committed(&mut self, now: Duration) {
         if std::mem::take(&mut self.awaits_fence) {
             self.hold.begin_at(now + GRACE);
         }
     }
+}
+
+/// Notes the acknowledgement of a publish that was sent at this time.
+pub(super) fn acknowledged(hold: &Hold, sent: Duration) {
+    hold.extend(sent + HOLD);
 }
 
 #[cfg(test)]
@@ -72,12 +72,12 @@ mod tests {
         let held = |succession| {
             let mut tenure = Tenure::new(succession);
             let at = Duration::from_secs;
-            tenure.acknowledged(at(100));
+            acknowledged(&tenure.hold(), at(100));
             tenure.committed(at(101));
             // Renewed all the time.
             (100..110)
                 .filter(|second| {
-                    tenure.acknowledged(at(*second));
+                    acknowledged(&tenure.hold(), at(*second));
                     tenure.committed(at(*second));
                     tenure.hold().is_held_at(|| at(*second))
                 })

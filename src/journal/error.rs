@@ -80,9 +80,7 @@ pub enum JournalError {
     #[error(transparent)]
     Log(#[from] LogError),
     /// Transaction of another process that takes too long.
-    #[error(
-        "another process holds the journal: perhaps a launch that waits for the servers of its log, which are away"
-    )]
+    #[error("another process holds the journal, and has not let go of it in time")]
     Held,
     #[error("the disk is full: the journal cannot be written")]
     Full(#[source] rusqlite::Error),

@@ -33,7 +33,7 @@ pub(crate) fn close_cut_off(context: &Context, journal: &mut Journal) -> Result<
         }
         beforehand::run_to_close(journal, &run)?;
         let end = CutOffEnd::from_journal(journal, &run, &journal.tally(run.key)?)?;
-        append_of_run(journal, &mut *logs_of_run(context, &run)?.of_run(&run.id)?, run.key, end.event())?;
+        append_of_run(journal, &mut *logs_of_run(context, &run)?.of_run(&run.id)?, run.key, end.event(), None)?;
         let (id, exit, reason) = (plain(&run.id), end.exit, end.reason);
         context.console.say(&format!("run {id} is closed: {} ({}), {reason}", exit.code(), exit.name()));
         tell_of_end(context, journal, &run, exit)?;

@@ -1,6 +1,7 @@
 //! Report and summary of a launch that has ended, from its journal alone, as `status` has it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -8,14 +9,19 @@ use super::ending::exit_event;
 use super::inputs::Launch;
 use super::run_lock::lock_of_run;
 use crate::console::Console;
+use crate::event::run::RunEvent;
 use crate::exit::Exit;
-use crate::journal::Journal;
+use crate::journal::{Journal, JournalError, LogError};
 use crate::log::appending::append_of_run;
+use crate::log::server::NotRead;
 use crate::report::summary::{self, Summary};
 use crate::verb::context::zone_of;
 use crate::verb::error::{CommandError, Unreported, causes};
 use crate::verb::results::{print, print_json, write_report};
 use crate::wording::plain;
+
+/// Time in which the servers of a log have to take the end of a launch once more: choosing a leader takes them up to eleven seconds.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(15);
 
 /// End of a launch, and the journal that has it.
 pub(super) struct Carried {
@@ -87,7 +93,9 @@ impl Launch {
         let Ok(_lock) = lock_of_run(&journal, &self.run) else { return Ok(carried) };
         let Some((exit, reason)) = journal.end_before_undelivered(self.run.key)? else { return Ok(carried) };
         let ended = exit_event(exit, reason.clone(), None, Instant::now());
-        append_of_run(&mut journal, &mut *self.logs.of_run(&self.run.id)?, self.run.key, ended)?;
+        if !self.is_recorded(&mut journal, ended)? {
+            return Ok(carried);
+        }
         let settled = Carried { exit, reason, ..carried };
         // Written again, because the report has the exit, too.
         if let Err(error) = self.report(&settled) {
@@ -141,9 +149,25 @@ impl Launch {
         let said = causes(error).fold(error.to_string(), |said, cause| format!("{said}: {cause}"));
         let reason = carried.reason.iter().fold(said, |said, reason| format!("{said}; {reason}"));
         let ended = exit_event(exit, Some(reason), None, Instant::now());
-        let (mut journal, mut log) = (Journal::open(&carried.journal)?, self.logs.of_run(&self.run.id)?);
-        append_of_run(&mut journal, &mut *log, self.run.key, ended)?;
-        Ok(())
+        self.is_recorded(&mut Journal::open(&carried.journal)?, ended).map(drop)
+    }
+
+    /// Records another end of the launch, unless the servers of its log are away for long: no signal ends this wait. Says so then.
+    fn is_recorded(&self, journal: &mut Journal, ended: RunEvent) -> Result<bool, CommandError> {
+        let mut log = match self.logs.of_run(&self.run.id) {
+            Err(NotRead::Unreachable(why)) => return Ok(self.is_left_out(&why)),
+            log => log?,
+        };
+        match append_of_run(journal, &mut *log, self.run.key, ended, Some(ANSWERED_WITHIN)) {
+            Err(JournalError::Log(why @ LogError::Away)) => Ok(self.is_left_out(&why.to_string())),
+            recorded => Ok(recorded.map(|_| true)?),
+        }
+    }
+
+    fn is_left_out(&self, why: &str) -> bool {
+        let run = plain::plain(&self.run.id);
+        self.console.warn(&format!("the end of this launch stays recorded of run {run} as it is: {why}"));
+        false
     }
 
     /// Writes the report. An error has the end of the run, and the command that writes the report.

@@ -376,7 +376,7 @@ fn every_event_of_a_journal_is_in_the_log_of_its_run_whichever_verb_it_is_of() {
     // Cut off after its last verdict, and closed by whoever comes next, with the plan of the way back.
     let mut journal = Journal::open(&path).unwrap();
     let id = journal.run(run).unwrap().id;
-    append_of_run(&mut journal, &mut *context.logs.of_run(&id).unwrap(), run, began(5)).unwrap();
+    append_of_run(&mut journal, &mut *context.logs.of_run(&id).unwrap(), run, began(5), None).unwrap();
     drop(journal);
     std::fs::write(folder.path().join("plan.csv"), "source_id,copystate,expect_copystate\nvm-1,syncing,stopped\n")
         .unwrap();

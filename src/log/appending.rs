@@ -1,5 +1,7 @@
 //! An append, step by step: stamp, commit, project.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::seam::{Committed, Log, NotCommitted};
@@ -8,6 +10,7 @@ use crate::event::Event;
 use crate::event::lane::LaneId;
 use crate::event::run::RunEvent;
 use crate::journal::append::Append;
+use crate::journal::stamped::Stamped;
 use crate::journal::stored::StoredEvent;
 use crate::journal::{Journal, JournalError, LogError, RunKey};
 
@@ -20,6 +23,8 @@ pub(crate) enum NotAppended {
     Replaced,
     /// The log failed, and takes nothing more.
     Log(LogError),
+    /// The log has not answered yet, and has to settle it.
+    Unanswered,
     /// The journal failed, and the log has nothing of the batch.
     Journal(JournalError),
     /// The journal failed, and the log has the batch.
@@ -31,6 +36,7 @@ impl From<NotCommitted> for NotAppended {
         match why {
             NotCommitted::Replaced => NotAppended::Replaced,
             NotCommitted::Failed(error) => NotAppended::Log(error),
+            NotCommitted::Unanswered => NotAppended::Unanswered,
         }
     }
 }
@@ -47,6 +53,7 @@ impl From<NotAppended> for JournalError {
             NotAppended::Illegal(Illegal { nth: _, step }) => step.into(),
             NotAppended::Replaced => JournalError::Replaced,
             NotAppended::Log(error) => JournalError::Log(error),
+            NotAppended::Unanswered => JournalError::Log(LogError::Away),
             NotAppended::Journal(error) | NotAppended::NotProjected(error) => error,
         }
     }
@@ -54,14 +61,45 @@ impl From<NotAppended> for JournalError {
 
 /// Appends events, whole or not at all: stamps them, commits them to the log, and projects them to the journal. They are durable when
 /// this returns, and have their numbers.
-pub(crate) fn append(mut to: Append<'_>, log: &mut dyn Log, events: &mut [Event]) -> Result<(), NotAppended> {
+pub(crate) fn append(to: Append<'_>, log: &mut dyn Log, events: &mut [Event]) -> Result<(), NotAppended> {
+    append_behind(to, events, |stamped| log.commit(stamped))
+}
+
+/// Does the same for events that the log has taken, and that get the same numbers as when they were committed.
+pub(crate) fn append_committed(to: Append<'_>, events: &mut [Event]) -> Result<(), NotAppended> {
+    append_behind(to, events, |_| Ok(Committed::WithJournal))
+}
+
+/// Appends events once they are committed in this way.
+pub(super) fn append_behind(
+    mut to: Append<'_>,
+    events: &mut [Event],
+    commit: impl FnOnce(&Stamped) -> Result<Committed, NotCommitted>,
+) -> Result<(), NotAppended> {
     to.load(events)?;
     let stamped = stamp(&mut to.known, events).map_err(NotAppended::Illegal)?;
-    let committed = log.commit(&stamped)?;
+    let committed = commit(&stamped)?;
     to.project(&stamped, events).and_then(|()| to.finish()).map_err(|error| match committed {
         Committed::Apart => NotAppended::NotProjected(error),
         Committed::WithJournal => NotAppended::Journal(error),
     })
+}
+
+/// Appends events to the run of a journal that this process alone carries, and waits for the servers of the log at most so long, or as
+/// long as they are away. The journal is free for others meanwhile.
+pub(crate) fn append_to(
+    journal: &mut Journal,
+    log: &mut dyn Log,
+    run: RunKey,
+    events: &mut [Event],
+    most: Option<Duration>,
+) -> Result<(), NotAppended> {
+    let appended = append(journal.begin_append(run)?, log, events);
+    if !matches!(appended, Err(NotAppended::Unanswered)) {
+        return appended;
+    }
+    log.settle(most)?;
+    append_committed(journal.begin_append(run)?, events)
 }
 
 /// Appends events that were stamped elsewhere, and committed to the log: `events` are the same ones, as [`events_of`] reads them.
@@ -92,15 +130,16 @@ fn read(stored: &StoredEvent<'_>) -> Result<Event, JournalError> {
     Ok(Event { lane, seq, at, kind })
 }
 
-/// Appends one event of the run itself, which no launch carries meanwhile, as [`append`] does.
+/// Appends one event of the run itself, as [`append_to`] does.
 pub(crate) fn append_of_run(
     journal: &mut Journal,
     log: &mut dyn Log,
     run: RunKey,
     event: RunEvent,
+    most: Option<Duration>,
 ) -> Result<Event, JournalError> {
     let mut events = [Event::unnumbered(LaneId::RUN, None, event.into())];
-    append(journal.begin_append(run)?, log, &mut events)?;
+    append_to(journal, log, run, &mut events, most)?;
     let [event] = events;
     Ok(event)
 }

@@ -1,12 +1,18 @@
 //! Making of a run: of a plan, with the first append to its log, and of a copy, with the first commit that is read from it.
 
-use super::appending::{append, append_taken, events_of};
-use super::seam::Log;
+use std::time::Duration;
+
+use super::appending::{append_behind, append_taken, events_of};
+use super::seam::{Committed, Log, NotCommitted};
 use crate::journal::copying::{BegunCopy, Copying};
 use crate::journal::new_run::{Making, NewRun, NewlyMade, RowSink};
 use crate::journal::run_copy::{CopyRecord, NotCopied};
 use crate::journal::stored::StoredEvent;
 use crate::journal::{Journal, JournalError, RunKey};
+
+/// Time in which the servers of a log have to take the beginning of a run. The journal, in which there is no run without it, is locked
+/// meanwhile; they have just taken its rows.
+const BEGUN_WITHIN: Duration = Duration::from_secs(10);
 
 /// Makes a run, fills it with rows and records its first event, all or nothing: in the journal there is no run whose beginning the log
 /// does not have.
@@ -19,7 +25,11 @@ pub(crate) fn make_run<E: From<JournalError>>(
     let Making { run, append: to, begun } = journal.begin_run(new, fill)?;
     let mut events = [begun];
     log.make(&to.copy_of_run()?)?;
-    append(to, log, &mut events).map_err(JournalError::from)?;
+    let committed = append_behind(to, &mut events, |stamped| match log.commit(stamped) {
+        Err(NotCommitted::Unanswered) => log.settle(Some(BEGUN_WITHIN)).map(|()| Committed::Apart),
+        committed => committed,
+    });
+    committed.map_err(JournalError::from)?;
     let [begun] = events;
     Ok(NewlyMade { run, begun })
 }

@@ -86,12 +86,28 @@ impl Shared {
         self.0.changed.notify_all();
     }
 
-    fn come_to(&self, batch: &Stamped) {
+    /// Cuts the way to the log.
+    pub(crate) fn cut(&self) {
+        self.0.way.lock().unwrap().is_cut = true;
+    }
+
+    /// Tells whether a batch comes to the log at once.
+    fn is_open(&self) -> bool {
         let mut way = self.0.way.lock().unwrap();
         way.is_missed |= way.is_cut;
         self.0.changed.notify_all();
-        way = self.0.changed.wait_while(way, |way| way.is_cut).unwrap();
-        way.n_empty += usize::from(batch.iter().len() == 0);
+        !way.is_cut
+    }
+
+    /// Waits until a batch can come to the log.
+    fn wait_until_open(&self) {
+        let way = self.0.way.lock().unwrap();
+        drop(self.0.changed.wait_while(way, |way| way.is_cut).unwrap());
+    }
+
+    fn came(&self, batch: &[LogLine]) {
+        let mut way = self.0.way.lock().unwrap();
+        way.n_empty += usize::from(batch.is_empty());
         way.n_intents += batch.iter().filter(|event| event.kind == "attempt_started").count();
         way.is_cut = way.cut_behind.is_some_and(|n| way.n_intents >= n);
     }
@@ -104,17 +120,42 @@ pub(crate) struct Memory {
     hold: Hold,
     /// Time for which a commit extends the hold; `None` if that has no end.
     held_for: Option<Duration>,
+    /// Batch that has not come to the log.
+    open: Vec<LogLine>,
 }
 
 impl Memory {
     /// A writer that goes on behind all that is there.
     pub(crate) fn new(shared: &Shared) -> Self {
-        Self { shared: shared.clone(), n_known: shared.lines().len(), hold: Hold::without_end(), held_for: None }
+        let (n_known, hold) = (shared.lines().len(), Hold::without_end());
+        Self { shared: shared.clone(), n_known, hold, held_for: None, open: Vec::new() }
     }
 
     /// A writer that holds the run for so long behind each commit.
     pub(crate) fn held_for(shared: &Shared, time: Duration) -> Self {
         Self { hold: Hold::lapsed(), held_for: Some(time), ..Self::new(shared) }
+    }
+
+    /// Has the log take the batch that is open.
+    fn take(&mut self) -> Result<(), NotCommitted> {
+        let batch = std::mem::take(&mut self.open);
+        self.shared.came(&batch);
+        let mut lines = self.shared.lines();
+        if self.hold.is_withdrawn() || lines.len() != self.n_known {
+            self.hold.withdraw();
+            return Err(NotCommitted::Replaced);
+        }
+        let mut heads: BTreeMap<LaneId, Hash> = lines.iter().map(|line| (line.lane, line.hash)).collect();
+        for event in &batch {
+            let before = heads.insert(event.lane, event.hash);
+            assert!(before.is_none_or(|before| before == event.prev), "a batch follows what was committed");
+        }
+        lines.extend(batch);
+        self.n_known = lines.len();
+        if let Some(time) = self.held_for {
+            self.hold.extend(since_boot() + time);
+        }
+        Ok(())
     }
 }
 
@@ -125,23 +166,16 @@ impl Log for Memory {
     }
 
     fn commit(&mut self, batch: &Stamped) -> Result<Committed, NotCommitted> {
-        self.shared.come_to(batch);
-        let mut lines = self.shared.lines();
-        if self.hold.is_withdrawn() || lines.len() != self.n_known {
-            self.hold.withdraw();
-            return Err(NotCommitted::Replaced);
+        self.open = batch.iter().map(|event| LogLine::new(&event)).collect();
+        if !self.shared.is_open() {
+            return Err(NotCommitted::Unanswered);
         }
-        let mut heads: BTreeMap<LaneId, Hash> = lines.iter().map(|line| (line.lane, line.hash)).collect();
-        for event in batch.iter() {
-            let before = heads.insert(event.lane, event.hash);
-            assert!(before.is_none_or(|before| before == event.prev), "a batch follows what was committed");
-        }
-        lines.extend(batch.iter().map(|event| LogLine::new(&event)));
-        self.n_known = lines.len();
-        if let Some(time) = self.held_for {
-            self.hold.extend(since_boot() + time);
-        }
-        Ok(Committed::Apart)
+        self.take().map(|()| Committed::Apart)
+    }
+
+    fn settle(&mut self, _most: Option<Duration>) -> Result<(), NotCommitted> {
+        self.shared.wait_until_open();
+        self.take()
     }
 
     fn hold(&self) -> Hold {

@@ -38,14 +38,31 @@ pub(crate) trait Log: Send {
     /// journal is a prefix of the log. A batch that is [`Committed::Apart`] is not brought again, even if the journal could not take it.
     ///
     /// A batch without events changes nothing; where the hold has lapsed, it is the way to hold the run again.
+    ///
+    /// Takes no longer than others of the journal may be kept from it. After [`NotCommitted::Unanswered`] the batch is neither taken nor
+    /// refused: the journal's transaction is given up, [`Log::settle`] is called, and the journal gets the batch by another one.
     fn commit(&mut self, batch: &Stamped) -> Result<Committed, NotCommitted>;
+
+    /// Waits until the batch that was left unanswered is taken, for at most so long, or for as long as its servers are away. It is
+    /// [`Committed::Apart`] then.
+    fn settle(&mut self, _most: Option<Duration>) -> Result<(), NotCommitted> {
+        Ok(())
+    }
 
     /// Returns the leave for changes of this writer. It must have been withdrawn when a refused commit returns.
     fn hold(&self) -> Hold;
 
-    /// Returns the wait for its servers in a commit; `None` for a log that is never away.
+    /// Returns the wait for its servers with a batch; `None` for a log that is never away.
     fn away(&self) -> Option<Away> {
         None
+    }
+}
+
+/// Commits a batch where no journal is locked, however long the servers are away. One without events holds the run.
+pub(crate) fn commit_patiently(log: &mut dyn Log, batch: &Stamped) -> Result<(), NotCommitted> {
+    match log.commit(batch) {
+        Err(NotCommitted::Unanswered) => log.settle(None),
+        committed => committed.map(drop),
     }
 }
 
@@ -53,10 +70,6 @@ pub(crate) trait Log: Send {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Committed {
     /// In the log, whatever becomes of the journal's transaction.
-    #[cfg_attr(
-        not(any(test, feature = "cluster")),
-        expect(dead_code, reason = "the journal is the only log that is built in")
-    )]
     Apart,
     /// With the journal's transaction.
     WithJournal,
@@ -155,7 +168,7 @@ fn in_ms(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).expect("a machine runs for less than 500 million years")
 }
 
-/// Reason for which a log has not taken a batch, and takes none of this writer any more.
+/// Reason for which a log has not taken a batch. Unless that is merely not known yet, it takes none of this writer any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NotCommitted {
     /// Another writer has committed since.
@@ -163,6 +176,9 @@ pub(crate) enum NotCommitted {
     Replaced,
     #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "the journal fails by itself"))]
     Failed(LogError),
+    /// Nobody has answered in time.
+    #[cfg_attr(not(any(test, feature = "cluster")), expect(dead_code, reason = "the journal answers by itself"))]
+    Unanswered,
 }
 
 #[cfg(test)]

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use super::alone::Alone;
-use super::appending::{NotAppended, append};
+use super::appending::{NotAppended, append_to};
 use super::making;
 use super::memory::{LogLine, Memory, Shared};
-use super::seam::Log;
+use super::seam::{Log, commit_patiently};
 use crate::digest::Digester;
 use crate::event::Event;
 use crate::event::kind::EventKind;
@@ -55,14 +55,14 @@ impl SuiteWriter {
     }
 
     pub(crate) fn append(&mut self, events: &mut [Event]) -> Result<(), NotAppended> {
-        append(self.journal.begin_append(self.run)?, &mut *self.log, events)
+        append_to(&mut self.journal, &mut *self.log, self.run, events, None)
     }
 
     /// Tells if the run is held, after a commit without events where that is needed. One that took long gives no leave.
     fn holds_run(&mut self) -> bool {
         let hold = self.log.hold();
         let mut holds_again = || {
-            self.log.commit(&Stamped::default()).unwrap();
+            commit_patiently(&mut *self.log, &Stamped::default()).unwrap();
             hold.is_held()
         };
         hold.is_held() || (0..20).any(|_| holds_again())

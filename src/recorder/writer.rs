@@ -19,9 +19,8 @@ use crate::journal::place::{Gone, How};
 use crate::journal::stamped::Stamped;
 use crate::journal::{Journal, JournalError, RunKey};
 use crate::ledger::fold::IllegalStep;
-use crate::log::alone::Alone;
-use crate::log::appending::{self, NotAppended};
-use crate::log::seam::{Hold, Log};
+use crate::log::appending::{NotAppended, append, append_committed, append_of_run};
+use crate::log::seam::{Hold, Log, commit_patiently};
 use crate::log::stamp::Illegal;
 use crate::model::SourceId;
 
@@ -196,6 +195,10 @@ impl Writer {
                         self.refused.get_or_insert(step);
                     }
                 }
+                Err(NotAppended::Unanswered) => {
+                    self.log.settle(None).map_err(NotAppended::from)?;
+                    batch.is_in_log = true;
+                }
                 // Another writer goes on with the run, and looks at what this one left open.
                 Err(error @ (NotAppended::Replaced | NotAppended::Log(_))) => return Err(error.into()),
                 Err(NotAppended::Journal(error)) => self.go_elsewhere(error)?,
@@ -211,7 +214,7 @@ impl Writer {
     fn hold_run(&mut self, batch: &Batch) -> Result<(), JournalError> {
         match batch.n_callers() {
             0 => Ok(()),
-            _ => self.log.commit(&Stamped::default()).map(drop).map_err(|why| NotAppended::from(why).into()),
+            _ => commit_patiently(&mut *self.log, &Stamped::default()).map_err(|why| NotAppended::from(why).into()),
         }
     }
 
@@ -230,9 +233,13 @@ impl Writer {
 
     fn append(&mut self, batch: &mut Batch) -> Result<Appended, NotAppended> {
         match self.journal.begin_append_alone(self.run)? {
-            Begun::Append(append) => {
-                let log: &mut dyn Log = if batch.is_in_log { &mut Alone } else { &mut *self.log };
-                appending::append(append, log, &mut batch.events).map(|()| Appended::Whole)
+            Begun::Append(to) => {
+                let appended = if batch.is_in_log {
+                    append_committed(to, &mut batch.events)
+                } else {
+                    append(to, &mut *self.log, &mut batch.events)
+                };
+                appended.map(|()| Appended::Whole)
             }
             Begun::WrittenByOthers(number) => Ok(Appended::WrittenByOthers(number)),
         }
@@ -327,7 +334,7 @@ impl Writer {
     /// Records that the run stops because its journal is lost, if that is so, was not recorded yet, and the launch has not ended.
     fn record_stop(&mut self) -> Result<(), JournalError> {
         let Some(stop) = self.stop.take().filter(|_| !self.ended) else { return Ok(()) };
-        let stopped = appending::append_of_run(&mut self.journal, &mut *self.log, self.run, stop)?;
+        let stopped = append_of_run(&mut self.journal, &mut *self.log, self.run, stop, None)?;
         self.tell(&stopped);
         Ok(())
     }
@@ -374,8 +381,9 @@ mod tests {
     use crate::event::row::RowEvent;
     use crate::journal::place::JournalFiles;
     use crate::journal::stored::EventOrder;
+    use crate::log::alone::Alone;
     use crate::log::memory::{Memory, Shared};
-    use crate::log::suite::make_run;
+    use crate::log::suite::{lines_of, make_run};
     use crate::model::RowId;
     use crate::model::state::TargetState;
     use crate::recorder::batch::Recorded;
@@ -509,6 +517,30 @@ mod tests {
         let heads = writer.journal.heads(writer.run).unwrap();
         let numbers: Vec<u64> = heads.into_iter().map(|(_, seq, _)| seq).collect();
         assert_eq!(numbers, [2, 2, 2], "the copy has what the log has");
+    }
+
+    #[test]
+    fn a_log_that_does_not_answer_keeps_no_other_run_from_the_journal_and_its_batch_is_recorded_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("j.db");
+        let shared = Shared::default();
+        let mut writer = writer(&path, Box::new(Memory::new(&shared)));
+        shared.cut();
+        std::thread::scope(|scope| {
+            let writing = scope.spawn(|| write(&mut writer, vec![(1, vec![seen(1), begun(1, 1)]), (2, vec![seen(2)])]));
+            shared.wait_until_missed();
+            let other = rusqlite::Connection::open(&path).unwrap();
+            other.busy_timeout(Duration::from_secs(1)).unwrap();
+            let of_other = other.execute_batch("BEGIN IMMEDIATE; UPDATE run SET plan_path = 'other.csv'; COMMIT");
+            let is_open = shared.lines().is_empty() && !writing.is_finished();
+            shared.mend();
+            assert!(of_other.is_ok() && is_open, "{of_other:?}");
+            assert_eq!(writing.join().unwrap(), [Ok(()), Ok(())]);
+        });
+        let kinds: Vec<String> = shared.lines().iter().map(|line| line.kind.clone()).collect();
+        assert_eq!(kinds, ["row_seen", "attempt_started", "row_seen"]);
+        assert_eq!(lines_of(&writer.journal, writer.run)[1..], *shared.lines());
+        assert_eq!(write(&mut writer, vec![(2, vec![seen(4)])]), [Ok(())]);
     }
 
     #[test]

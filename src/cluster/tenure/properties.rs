@@ -269,7 +269,7 @@ impl<'a> Head<'a> {
         match answer {
             Answer::Taken(sequence) => {
                 let counts_from = if self.counts_from_answer { now } else { sent };
-                self.tenure.acknowledged(self.clock(counts_from));
+                acknowledged(&self.tenure.hold(), self.clock(counts_from));
                 self.committed(sequence, now);
             }
             Answer::Seen(seen) => match judge(mark, self.last, seen) {

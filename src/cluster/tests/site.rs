@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use async_nats::jetstream;
 use tokio::runtime::Runtime;
 
+use super::server::until;
 use crate::cluster::admission::ServerAccess;
 use crate::cluster::connection::connect;
 use crate::cluster::log::{LastCommit, StreamLog};
@@ -56,11 +57,16 @@ impl Site {
         StreamLog::behind(last, Succession::InOrder, writer, runtime, jetstream.clone(), stream, self.names.clone())
     }
 
-    /// Returns all events of the log, as whoever has only the run as it was made reads them.
+    /// Returns all events of the log, as whoever has only the run as it was made reads them. Servers that have just been started again
+    /// may not answer at once.
     pub(super) fn lines(&self, jetstream: &jetstream::Context) -> Vec<LogLine> {
-        let (mut journal, run) = self.made(jetstream).journal();
-        replay(self.runtime.handle(), jetstream, &self.names, Place::default(), &mut journal, run).unwrap();
-        lines_of(&journal, run)
+        until("the log is read", || {
+            let (mut journal, run) = self.made(jetstream).journal();
+            match replay(self.runtime.handle(), jetstream, &self.names, Place::default(), &mut journal, run) {
+                Err(NotReplayed::NoAnswer(_)) => None,
+                read => Some(read.map(|_| lines_of(&journal, run)).unwrap()),
+            }
+        })
     }
 
     /// Reads the log behind a place into the journal of a writer.
