@@ -57,6 +57,14 @@ impl Command {
             }
         }
     }
+
+    /// Tells whether it is recorded as the other one when it is taken: a release without a part is for the part that waits then.
+    pub(crate) fn is_taken_as(&self, taken: &Command) -> bool {
+        match (self, taken) {
+            (Command::Release { wave: given, part: None }, Command::Release { wave, part: Some(_) }) => given == wave,
+            (given, taken) => given == taken,
+        }
+    }
 }
 
 impl fmt::Display for Command {

@@ -14,7 +14,7 @@ use super::finding::Finding;
 use super::result::{Audit, ProvenBy};
 use super::told::{write_json, write_text};
 use super::verify_all;
-use crate::control::{By, Command};
+use crate::control::{By, Command, GivenCommand};
 use crate::digest::Digester;
 use crate::event::kind::EventKind;
 use crate::event::lane::LaneId;
@@ -416,9 +416,11 @@ fn a_run_is_steered_on_one_machine_after_another() {
     let (by, mut journal) = (By::me("control", None), lab.open("other.db"));
     let control = journal.give_command(copy, &Command::Continue, &by).unwrap();
     assert_eq!(control, 1, "the same number as in the other journal");
+    let given = GivenCommand { control, command: Command::Continue, by: by.clone() };
+    assert!(!journal.took_effect(copy, &given).unwrap(), "it is that of the other machine which took effect");
     let taken = RunEvent::Controlled { command: Command::Continue, by, control: Some(control) };
     journal.append(copy, [(LaneId::RUN, taken.into())]).unwrap();
-    assert_eq!(journal.is_taken(control).unwrap(), Some(true));
+    assert!(journal.is_taken(control).unwrap() == Some(true) && journal.took_effect(copy, &given).unwrap());
     is_whole(&lab.audit("other.db"));
     // One that nobody took is none.
     let edit = "UPDATE control SET command = json_set(command, '$.is', 'drain')";

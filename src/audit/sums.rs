@@ -211,18 +211,9 @@ impl TakenCommand {
     /// Tells whether it is the one that was given, by what is stored of that.
     fn is_of(&self, command: &str, given_by: &str) -> bool {
         let given: Option<Command> = serde_json::from_str(command).ok();
-        let is_meant = given.is_some_and(|given| {
-            is_spelled(&given, command) && (given == self.command || is_release_of(&given, &self.command))
-        });
+        let is_meant = given.is_some_and(|given| is_spelled(&given, command) && given.is_taken_as(&self.command));
         is_meant && is_spelled(&self.by, given_by)
     }
-}
-
-/// Tells whether a release without a part is recorded as one for the part that was waiting when it was taken.
-fn is_release_of(given: &Command, taken: &Command) -> bool {
-    let Command::Release { wave: given, part: None } = given else { return false };
-    let Command::Release { wave: taken, part: Some(_) } = taken else { return false };
-    given == taken
 }
 
 /// Sum of the events that name no row.

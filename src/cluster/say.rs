@@ -263,9 +263,9 @@ impl AsksOfRun {
             Saying::Asked { id, command, by } => self.waiting.push((id, command, by)),
             Saying::Withdrawn { id } => {
                 self.waiting.retain(|(waiting, _, _)| *waiting != id);
-                // One that was taken meanwhile is answered.
-                if let Some(control) = self.given.get(&id)
-                    && self.journal.withdraw_command(*control)?
+                // An earlier launch may have put it into the journal. One that was taken meanwhile is answered.
+                if let Some(AskedCommand::Open(control)) = self.journal.asked(self.run, &id)?
+                    && self.journal.withdraw_command(control)?
                 {
                     self.given.remove(&id);
                 }
@@ -323,5 +323,39 @@ impl AsksOfRun {
             }
         }
         ended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::suite::make_run;
+
+    #[test]
+    fn what_an_earlier_launch_put_into_the_journal_is_withdrawn_by_the_next_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("j.db");
+        make_run(&path);
+        let run = Journal::open(&path).unwrap().runs().unwrap()[0].key;
+        let launch =
+            || AsksOfRun { journal: Journal::open(&path).unwrap(), run, waiting: Vec::new(), given: HashMap::new() };
+        let asked = |id: &str| Saying::Asked {
+            id: id.to_owned(),
+            command: Command::Skip { source_id: "vm-1".to_owned() },
+            by: Box::new(By::me("control", None)),
+        };
+        let (mut first, ids) = (launch(), ["kept", "withdrawn"]);
+        for id in ids {
+            first.hear(asked(id)).unwrap();
+        }
+        assert_eq!(first.give(false).unwrap(), []);
+        let open = |launch: &AsksOfRun| launch.journal.open_commands(run).unwrap().0.len();
+        assert_eq!(open(&first), 2);
+        let mut next = launch();
+        for id in ids {
+            next.hear(asked(id)).unwrap();
+        }
+        next.hear(Saying::Withdrawn { id: "withdrawn".to_owned() }).unwrap();
+        assert_eq!((next.give(true).unwrap(), open(&next)), (Vec::new(), 1));
     }
 }

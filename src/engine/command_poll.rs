@@ -10,12 +10,15 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::driver::Driver;
 use super::journal_reader::JournalReader;
 use crate::control::{By, Command, GivenCommand};
-use crate::journal::Journal;
 use crate::journal::commands::Unreadable;
+use crate::journal::{Journal, JournalError};
 use crate::recorder::refusal::NotRecorded;
 
 /// Interval between two looks. A command takes effect within half a second.
 const LOOK_EVERY: Duration = Duration::from_millis(150);
+
+/// Commands that no launch has taken yet, and those that this version does not know.
+type OpenCommands = (Vec<GivenCommand>, Vec<Unreadable>);
 
 /// Files whose existence is a command.
 #[derive(Clone, Debug, Default)]
@@ -60,7 +63,7 @@ impl CommandPoll {
 
     /// Looks once. A command that is given before a launch begins holds from its first request on.
     pub(crate) async fn look(&mut self) -> Result<(), NotRecorded> {
-        match self.journal.read(Journal::open_commands).await {
+        match self.open_commands().await? {
             Ok((given, unreadable)) => {
                 self.cannot_look = false;
                 for GivenCommand { control, command, by } in given {
@@ -82,6 +85,16 @@ impl CommandPoll {
             }
         }
         self.look_at_flag_files().await
+    }
+
+    /// Returns the commands that can be recorded now. Until its log is reached the run takes none, and they can be withdrawn.
+    async fn open_commands(&self) -> Result<Result<OpenCommands, JournalError>, NotRecorded> {
+        let open = self.journal.read(Journal::open_commands).await;
+        if open.as_ref().is_ok_and(|(given, _)| given.is_empty()) {
+            return Ok(open);
+        }
+        self.driver.can_record().await?;
+        Ok(self.journal.read(Journal::open_commands).await)
     }
 
     async fn look_at_flag_files(&mut self) -> Result<(), NotRecorded> {

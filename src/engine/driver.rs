@@ -227,6 +227,11 @@ impl Driver {
         self.carry_out(vec![Order::Record(began)]).await
     }
 
+    /// Waits until the log of the run has answered, so that what is decided now is recorded at once.
+    pub(crate) async fn can_record(&self) -> Result<(), NotRecorded> {
+        self.recorder.hold_run().await
+    }
+
     /// Lets a command take effect and journals it. `control` is its number in the journal, if it came through that.
     pub(crate) async fn command(&self, command: Command, by: By, control: Option<i64>) -> Result<(), NotRecorded> {
         let orders = self.state().decide(Input::Commanded { command, by, control });

@@ -6,6 +6,9 @@ use rusqlite::{OptionalExtension, params};
 use super::connection::{Journal, RunKey};
 use super::error::JournalError;
 use crate::control::{By, Command, GivenCommand};
+use crate::event::kind::EventKind;
+use crate::event::run::RunEvent;
+use crate::event::stored::from_stored_form;
 
 /// Command in the journal that this version does not know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,15 +100,23 @@ impl Journal {
         Ok((given, unreadable))
     }
 
-    /// Tells whether an event records that the command took effect.
-    pub fn took_effect(&self, run: RunKey, control: i64) -> Result<bool, JournalError> {
-        self.conn
-            .prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM event WHERE run = ?1 AND lane = 0 AND kind = 'controlled'
-                     AND json_extract(detail, '$.control') = ?2)",
-            )?
-            .query_row(params![run.0, control], |row| row.get(0))
-            .map_err(JournalError::from)
+    /// Tells whether an event records that the command took effect. A launch on another machine numbers those that were given to it.
+    pub fn took_effect(&self, run: RunKey, given: &GivenCommand) -> Result<bool, JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT kind, detail FROM event WHERE run = ?1 AND lane = 0 AND kind = 'controlled'
+                 AND json_extract(detail, '$.control') = ?2",
+        )?;
+        let mut found = statement.query(params![run.0, given.control])?;
+        while let Some(columns) = found.next()? {
+            let (kind, detail): (String, String) = (columns.get(0)?, columns.get(1)?);
+            if let Ok(EventKind::Run(RunEvent::Controlled { command, by, .. })) = from_stored_form(&kind, None, &detail)
+                && by == given.by
+                && given.command.is_taken_as(&command)
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Tells whether a launch took the command; `None` if it is no longer there, because it was withdrawn or its launch had ended.

@@ -201,8 +201,8 @@ pub(crate) enum CommandError {
     #[error("run {0} is held by a launch that does not take the command, and it was withdrawn")]
     NotTaken(String),
     #[error(
-        "run {0} is held by a launch that does not take the command now, perhaps because the servers of its log are away, and may \
-         take it later"
+        "run {0} is held by a launch that does not take the command now, and may take it later: the journal is locked, so that it was \
+         not withdrawn"
     )]
     NotWithdrawn(String),
     #[error("`{id}` {why}; only a row that was never sent can be skipped")]

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::skipping::{LOOK_EVERY, TAKEN_WITHIN};
 use crate::audit::beforehand::{self, CheckFor};
-use crate::control::{By, Command};
+use crate::control::{By, Command, GivenCommand};
 use crate::files;
 use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
@@ -146,7 +146,8 @@ fn give(
                     error => error.into(),
                 })?;
                 if is_withdrawn {
-                    return withdrawn(context, journal, run, control);
+                    let given = GivenCommand { control, command: command.clone(), by: by.clone() };
+                    return withdrawn(context, journal, run, &given);
                 }
             }
             Some(false) => (),
@@ -156,11 +157,11 @@ fn give(
 }
 
 /// Waits in case a withdrawn command takes effect nevertheless, because a launch has read it before. A launch that has ended did not.
-fn withdrawn(context: &Context, journal: &Journal, run: &RunRecord, control: i64) -> Result<(), CommandError> {
+fn withdrawn(context: &Context, journal: &Journal, run: &RunRecord, given: &GivenCommand) -> Result<(), CommandError> {
     let since = Instant::now();
     loop {
         let goes_on = may_go_on(context, &journal.run(run.key)?);
-        if journal.took_effect(run.key, control)? {
+        if journal.took_effect(run.key, given)? {
             return Ok(());
         }
         if !goes_on {

@@ -4,10 +4,12 @@
 use std::time::{Duration, Instant};
 
 use super::hosts::Night;
-use super::server::until;
+use super::server::{Server, program, until};
 use super::stalls::{Moment, Stalls, is_held_up};
+use super::url;
 use crate::lab::launch::Launch;
 use crate::lab::machine::shared;
+use crate::lab::plan;
 
 const RUN: [&str; 8] = ["run", "plan.csv", "--rate", "20", "--concurrency", "4", "--log-file", "night.log"];
 
@@ -65,17 +67,37 @@ fn a_launch_whose_log_comes_back_goes_on_by_itself_and_is_read_and_not_steered_m
     let host = &night.first.lab;
     let status = host.cutover(&["status", &run]).exits(0);
     assert!(status.stdout.contains("Running as process"), "{}", status.stdout);
-    let refused =
-        host.cutover(&["control", &run, "pause"]).exits(6).says("another process holds the journal: perhaps a launch");
-    assert!(!refused.stderr.contains("caused by"), "{}", refused.stderr);
+    host.cutover(&["control", &run, "pause"]).exits(6).says("does not take the command, and it was withdrawn");
     assert!(head.is_running());
     assert_eq!(night.n_changes(), n_changes, "it sent what it could not record");
     night.servers[0].start();
     let ended = head.end().exits(0).says(&format!("the log of run {run} is reached again, after "));
     assert_eq!(ended.stderr.matches("cannot be reached").count(), 1, "{}", ended.stderr);
     assert_eq!(night.first.n_launches(), 1);
+    assert_eq!(night.first.journal().n_events("controlled"), 0, "it was withdrawn");
     night.second.copy_from(&night.first);
     night.is_done();
+}
+
+#[test]
+fn other_runs_of_the_journal_go_on_while_the_log_of_one_is_away() {
+    let _machine = shared();
+    let Some(mut night) = Night::new(60, "") else { return };
+    let (mut head, run) = without_log(&mut night);
+    let host = &night.first.lab;
+    let other_log = Server::alone(&program().unwrap());
+    for engine in [&[][..], &["--engine", &url(&other_log)]] {
+        let plan_file = format!("other-{}.csv", engine.len());
+        host.write(&plan_file, &plan(20, "stopped,syncing"));
+        let service = host.serve(&plan_file, "");
+        let began = Instant::now();
+        host.launch(&service, &[&["run", &plan_file, "--rate", "off"], engine].concat()).exits(0);
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    }
+    assert!(head.is_running());
+    night.servers[0].start();
+    head.end().exits(0);
+    host.cutover(&["audit", "verify", &run]).exits(0);
 }
 
 #[test]
