@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use super::stream::Names;
 use crate::log::beat::Beat;
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -71,5 +72,35 @@ impl BeatListener {
             }
         };
         timeout(time, next).await.ok().flatten()
+    }
+}
+
+/// Sign of life of a launch.
+pub(super) enum LifeSign {
+    Leads(Beat),
+    /// From one that is about to lead the run.
+    Prepares(Beat),
+}
+
+/// Signs of life of whoever leads a run, or is about to.
+pub(super) struct SignListener {
+    leads: BeatListener,
+    prepares: BeatListener,
+}
+
+impl SignListener {
+    pub(super) async fn begin(client: &Client, run_id: &str) -> Result<Self, async_nats::Error> {
+        let Names { beat, prepare, .. } = Names::of_run(run_id);
+        let (leads, prepares) = (BeatListener::begin(client, beat).await?, BeatListener::begin(client, prepare).await?);
+        Ok(Self { leads, prepares })
+    }
+
+    /// Returns the next sign, if there is one in that time.
+    pub(super) async fn next_within(&mut self, time: Duration) -> Option<LifeSign> {
+        tokio::select! {
+            Some(beat) = self.leads.next_within(time) => Some(LifeSign::Leads(beat)),
+            Some(beat) = self.prepares.next_within(time) => Some(LifeSign::Prepares(beat)),
+            else => None,
+        }
     }
 }

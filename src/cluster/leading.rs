@@ -1,4 +1,5 @@
-//! Lead of a run among hosts: nobody else is heard who leads it, and its accounts are claimed. Whoever leads it is decided by the log.
+//! Lead of a run among hosts: nobody else is heard who leads it, and its accounts and its key are claimed. Whoever leads it is decided by
+//! the log.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,14 +9,15 @@ use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
 
-use super::beat::{BeatListener, Beating};
-use super::claims::{Claim, Claims, NotClaimed};
-use super::connection::is_connected;
+use super::beat::{BeatListener, Beating, LifeSign, SignListener};
+use super::bucket::NoBucket;
+use super::claims::{Claim, ClaimKey, ClaimStanding, Claims, NotClaimed};
+use super::connection::{is_connected, wait};
 use super::message::WriterId;
-use super::stream::Names;
+use super::stream::{Names, told};
 use crate::lock::Owner;
 use crate::log::beat::{Beat, GONE_AFTER};
-use crate::log::server::{APART, Before, Lead, LedAccount, LedRun, Listening, NotLed, NotRead};
+use crate::log::server::{APART, Before, Lead, LedRun, Listening, NotLed, NotRead};
 use crate::wording::plain::plain;
 
 /// Bound of the time in which accounts are given back: what is left is known to be over by the log.
@@ -50,11 +52,33 @@ pub(super) fn lead(ways: &Ways, led: &LedRun<'_>, (after, writer): (u64, WriterI
         since: beat.since,
         writer: beat.writer.clone(),
         after,
+        begun: false,
     };
-    let mut held = HeldLead { ways: ways.clone(), claim, keys: Vec::new(), claims: None, beat, beating: None };
-    // What is claimed is given back outside of the runtime, should another account be taken.
-    ways.runtime.block_on(held.claim_all(led.accounts))?;
+    let mut held =
+        HeldLead { ways: ways.clone(), claim, claimed: Vec::new(), claims: None, beat, signs: None, has_begun: false };
+    // What is claimed is given back outside of the runtime, should something else be taken.
+    ways.runtime.block_on(held.claim_all(led))?;
     Ok(Box::new(held))
+}
+
+/// Returns the id of the run that has a key, or is about to have it.
+pub(super) async fn run_of_key(ways: &Ways, run_key: &str) -> Result<Option<String>, NotRead> {
+    let claims = Claims::open_if_made(&ways.jetstream, ways.n_replicas).await.map_err(unusable)?;
+    let Some(claims) = claims else { return Ok(None) };
+    match claims.claimed(&ClaimKey::of_run_key(run_key)).await {
+        Ok(claim) => Ok(claim.map(|claim| claim.run)),
+        // It is refused where it is claimed.
+        Err(NotClaimed::Unread | NotClaimed::Taken(_)) => Ok(None),
+        Err(NotClaimed::NoAnswer(error)) => Err(NotRead::Unreachable(plain(&error.to_string()))),
+    }
+}
+
+/// Frees the key of a run that is to be removed.
+pub(super) async fn free_key(ways: &Ways, run_key: &str, run_id: &str) -> Result<(), NotRead> {
+    let claims = Claims::open_if_made(&ways.jetstream, ways.n_replicas).await.map_err(unusable)?;
+    let Some(claims) = claims else { return Ok(()) };
+    let freed = claims.free(&ClaimKey::of_run_key(run_key), run_id).await;
+    freed.map_err(|error| NotRead::Unreachable(plain(&error.to_string())))
 }
 
 /// Begins to listen to whoever leads a run.
@@ -85,6 +109,13 @@ fn unreachable(error: &dyn std::fmt::Display) -> NotLed {
     NotRead::Unreachable(plain(&error.to_string())).into()
 }
 
+fn unusable(error: NoBucket) -> NotRead {
+    match error {
+        NoBucket::Differs(differences) => NotRead::UnfitBucket(told(&differences)),
+        NoBucket::NoAnswer(error) => NotRead::Unreachable(plain(&error.to_string())),
+    }
+}
+
 struct Ear {
     runtime: Handle,
     hearing: BeatListener,
@@ -96,81 +127,182 @@ impl Listening for Ear {
     }
 }
 
+/// Something that a launch has claimed.
+struct Claimed {
+    key: ClaimKey,
+    /// Account or key as people know it.
+    name: String,
+    /// Claim of another launch of the run that was replaced.
+    replaced: Option<Claim>,
+}
+
 /// Lead that this process has.
 struct HeldLead {
     ways: Ways,
     claim: Claim,
-    /// Keys of the accounts that are claimed, each with the claim of another launch of the run that ours replaced.
-    keys: Vec<(String, Option<Claim>)>,
+    claimed: Vec<Claimed>,
     claims: Option<Arc<Claims>>,
     beat: Beat,
-    /// Beats, from the beginning of the launch on.
-    beating: Option<Beating>,
+    /// Signs of life: first that the launch prepares, and from its beginning on that it leads the run.
+    signs: Option<Beating>,
+    has_begun: bool,
 }
 
 impl HeldLead {
-    async fn claim_all(&mut self, accounts: &[LedAccount]) -> Result<(), NotLed> {
-        if accounts.is_empty() {
+    fn send_signs(&mut self, subject: String) {
+        let (runtime, client) = (&self.ways.runtime, self.ways.jetstream.client());
+        self.signs = Some(Beating::start(runtime, client, subject, self.beat.clone()));
+    }
+
+    async fn claim_all(&mut self, led: &LedRun<'_>) -> Result<(), NotLed> {
+        let accounts = led.accounts.iter().map(|account| (ClaimKey::Account(account.key.clone()), &*account.name));
+        let slot = led.run_key.map(|run_key| (ClaimKey::of_run_key(run_key), run_key));
+        let all: Vec<(ClaimKey, &str)> = slot.into_iter().chain(accounts).collect();
+        if all.is_empty() {
             return Ok(());
         }
         let Ways { jetstream, n_replicas, .. } = &self.ways;
-        let claims = Claims::open(jetstream, *n_replicas).await.map_err(|error| unreachable(&error))?;
-        let claims = Arc::clone(self.claims.insert(Arc::new(claims)));
-        for LedAccount { key, name } in accounts {
-            let key = format!("account.{key}");
+        let claims = Arc::new(Claims::open(jetstream, *n_replicas).await.map_err(unusable)?);
+        self.claims = Some(Arc::clone(&claims));
+        // Whoever finds the first claim hears that it will begin.
+        self.send_signs(Names::of_run(led.id).prepare);
+        for (key, name) in all {
             let claimed = claims.claim(&key, &self.claim).await;
+            let replaced = claimed.as_ref().ok().cloned().flatten();
             // One that is not known to be claimed is taken back as well.
-            self.keys.push((key, claimed.as_ref().ok().cloned().flatten()));
-            let Err(refused) = claimed else { continue };
-            return Err(match refused {
-                NotClaimed::Taken(found) => self.taken(name, found).await?,
-                NotClaimed::Unread => NotLed::AccountUnread(name.clone()),
-                NotClaimed::NoAnswer(error) => unreachable(&error),
-            });
+            self.claimed.push(Claimed { key: key.clone(), name: name.to_owned(), replaced: replaced.clone() });
+            if let Err(refused) = claimed {
+                return Err(self.refused(&claims, &key, name, refused).await);
+            }
+            if let (Before::Ended, Some(replaced)) = (led.before, replaced) {
+                self.must_be_given_up(&replaced).await?;
+            }
         }
         Ok(())
     }
 
-    async fn taken(&self, name: &str, found: Claim) -> Result<NotLed, NotLed> {
-        let (account, run) = (name.to_owned(), found.run);
-        let by = Owner { pid: found.pid, host: found.host, since: found.since, journal: None };
-        Ok(match heard(&self.ways, &run, found.launch).await? {
-            Some(by) => NotLed::AccountTaken { account, run, by: Box::new(by) },
-            None => NotLed::AccountLeft { account, run, by: Box::new(by) },
-        })
+    /// Refuses to go on beside a launch that is not one before this: it has begun meanwhile, or is about to.
+    async fn must_be_given_up(&self, replaced: &Claim) -> Result<(), NotLed> {
+        if replaced.launch < self.claim.launch {
+            return Ok(());
+        }
+        let is_meant = |sign: &LifeSign| match sign {
+            LifeSign::Leads(_) => true,
+            // Of those who prepare at once, the one that claimed first.
+            LifeSign::Prepares(beat) => beat.writer == replaced.writer,
+        };
+        let by = self.hear_of(&replaced.run, is_meant).await;
+        match by.map_err(|error| unreachable(&error))? {
+            Some(by) => Err(NotLed::Led { run: replaced.run.clone(), by: Some(Box::new(by)) }),
+            None => Ok(()),
+        }
+    }
+
+    /// Puts all claims again: nobody else took one of them since.
+    async fn begin_all(&self, claims: &Claims) -> Result<(), NotLed> {
+        for Claimed { key, name, replaced: _ } in &self.claimed {
+            if let Err(refused) = claims.begin(key, &self.claim).await {
+                return Err(self.refused(claims, key, name, refused).await);
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the reason for which a claim was refused, with whoever is heard of the run that has it.
+    async fn refused(&self, claims: &Claims, key: &ClaimKey, name: &str, refused: NotClaimed) -> NotLed {
+        let name = name.to_owned();
+        let found = match refused {
+            NotClaimed::Taken(found) => found,
+            NotClaimed::Unread => return NotLed::ClaimUnread(name),
+            NotClaimed::NoAnswer(error) => return unreachable(&error),
+        };
+        let standing = match key {
+            ClaimKey::Slot(_) => claims.standing(key, &found).await,
+            ClaimKey::Account(_) => Ok(ClaimStanding::Holds),
+        };
+        let (run, by) = (found.run, Owner { pid: found.pid, host: found.host, since: found.since, journal: None });
+        match (key, standing) {
+            (_, Err(error)) => unreachable(&error),
+            (ClaimKey::Slot(_), Ok(ClaimStanding::Holds | ClaimStanding::Over)) => {
+                NotLed::KeyTaken { run_key: name, run }
+            }
+            (ClaimKey::Slot(_), Ok(ClaimStanding::NotBegun)) => NotLed::Led { run, by: Some(Box::new(by)) },
+            (ClaimKey::Slot(_), Ok(ClaimStanding::LogLost)) => {
+                NotRead::Lost { run, why: "there is no log".to_owned() }.into()
+            }
+            (ClaimKey::Account(_), Ok(_)) => match self.hear_of(&run, |_| true).await {
+                Ok(Some(by)) => NotLed::AccountTaken { account: name, run, by: Box::new(by) },
+                Ok(None) => NotLed::AccountLeft { account: name, run, by: Box::new(by) },
+                Err(error) => unreachable(&error),
+            },
+        }
+    }
+
+    /// Waits until somebody is heard who leads a run or is about to, and is meant, or nobody was for so long that whoever did is gone.
+    async fn hear_of(
+        &self,
+        run_id: &str,
+        is_meant: impl Fn(&LifeSign) -> bool,
+    ) -> Result<Option<Owner>, async_nats::Error> {
+        let until = Instant::now() + GONE_AFTER;
+        let mut signs = SignListener::begin(&self.ways.jetstream.client(), run_id).await?;
+        while let Some(sign) = signs.next_within(until.saturating_duration_since(Instant::now())).await {
+            if is_meant(&sign) {
+                let (LifeSign::Leads(beat) | LifeSign::Prepares(beat)) = sign;
+                return Ok(Some(beat.owner()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes claims back that came to nothing. A key stays that of a run that was made.
+    async fn take_back(&self, claims: &Claims) -> Result<(), async_nats::Error> {
+        for Claimed { key, replaced, .. } in &self.claimed {
+            let is_kept = match key {
+                ClaimKey::Account(_) => false,
+                ClaimKey::Slot(_) => claims.standing(key, &self.claim).await? == ClaimStanding::Holds,
+            };
+            if !is_kept {
+                claims.take_back(key, &self.claim, replaced.as_ref()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives back what the launch has no use for after its end. What one that was cut off may still have on the wire is looked at by whoever
+    /// goes on with the run.
+    async fn give_back(&self, claims: &Claims) -> Result<(), async_nats::Error> {
+        let is_account = |key: &&ClaimKey| match key {
+            ClaimKey::Account(_) => true,
+            ClaimKey::Slot(_) => false,
+        };
+        let accounts: Vec<&ClaimKey> = self.claimed.iter().map(|claimed| &claimed.key).filter(is_account).collect();
+        let Some(first) = accounts.first() else { return Ok(()) };
+        if claims.standing(first, &self.claim).await? == ClaimStanding::Over {
+            for key in accounts {
+                claims.give_back(key, &self.claim).await?;
+            }
+        }
+        Ok(())
     }
 }
 
 impl Lead for HeldLead {
-    fn beat(&mut self) {
-        let (runtime, client) = (&self.ways.runtime, self.ways.jetstream.client());
-        self.beating = Some(Beating::start(runtime, client, subject(&self.claim.run), self.beat.clone()));
+    fn beat(&mut self) -> Result<(), NotLed> {
+        self.has_begun = true;
+        self.send_signs(subject(&self.claim.run));
+        let Some(claims) = self.claims.clone() else { return Ok(()) };
+        wait(&self.ways.runtime, self.begin_all(&claims))
     }
 }
 
 impl Drop for HeldLead {
     fn drop(&mut self) {
-        let has_begun = self.beating.take().is_some();
-        let Some(claims) = self.claims.take() else { return };
-        let Self { ways, claim, keys, .. } = self;
-        if !is_connected(&ways.jetstream) {
-            return;
-        }
-        let give_back = async {
-            // What a launch that was cut off may still have on the wire is looked at by whoever goes on with the run.
-            if has_begun && !claims.has_ended(claim).await? {
-                return Ok::<(), async_nats::Error>(());
-            }
-            for (key, replaced) in &*keys {
-                if has_begun {
-                    claims.give_back(key, claim).await?;
-                } else {
-                    claims.take_back(key, claim, replaced.as_ref()).await?;
-                }
-            }
-            Ok(())
-        };
+        self.signs = None;
+        let Some(claims) = self.claims.take().filter(|_| is_connected(&self.ways.jetstream)) else { return };
+        let ended =
+            async { if self.has_begun { self.give_back(&claims).await } else { self.take_back(&claims).await } };
         // An answer that does not come leaves claims that are over by the log.
-        _ = ways.runtime.block_on(async { timeout(GIVING_BACK, give_back).await });
+        _ = self.ways.runtime.block_on(async { timeout(GIVING_BACK, ended).await });
     }
 }

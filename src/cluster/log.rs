@@ -352,7 +352,12 @@ impl Loss {
 
     /// Tells if there were enough of them.
     pub(super) fn is_certain(&self) -> bool {
-        self.seen.is_some_and(|(first, last)| last.saturating_sub(first) >= LOST_FOR)
+        self.lasts() >= LOST_FOR
+    }
+
+    /// Time for which all answers have shown it.
+    pub(super) fn lasts(&self) -> Duration {
+        self.seen.map_or(Duration::ZERO, |(first, last)| last.saturating_sub(first))
     }
 }
 

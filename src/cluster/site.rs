@@ -52,13 +52,18 @@ pub(crate) struct Site {
 }
 
 /// Run of which this process has read or opened the log.
-#[derive(Default)]
 struct RunOfSite {
-    /// Place up to which the log was read; `None` for a run that was made here.
+    /// Place up to which the log was read; `None` for a run that was made here, or is about to be.
     read: Option<Place>,
-    /// Number of the next launch.
-    launch: u32,
+    /// Name under which this process writes to it.
+    writer: WriterId,
     log: Option<Arc<Mutex<StreamLog>>>,
+}
+
+impl RunOfSite {
+    fn to_be_made() -> Self {
+        Self { read: None, writer: WriterId::of_launch(1), log: None }
+    }
 }
 
 /// Connection, with a runtime of its own: it goes on whatever waits for it.
@@ -132,11 +137,18 @@ impl Site {
     fn writer(&self, run_id: &str) -> Result<Arc<Mutex<StreamLog>>, NotRead> {
         let connected = self.connected()?;
         let mut runs = locked(&self.runs);
-        let run = runs.entry(run_id.to_owned()).or_default();
+        let run = runs.entry(run_id.to_owned()).or_insert_with(RunOfSite::to_be_made);
         Ok(match &run.log {
             Some(log) => Arc::clone(log),
             None => Arc::clone(run.log.insert(Arc::new(Mutex::new(self.log_of(&connected, run_id, run)?)))),
         })
+    }
+
+    /// Returns the name under which this process will write to a run that is to be made here: its log is opened when it is made.
+    fn yet_to_make(&self, run_id: &str) -> Option<WriterId> {
+        let mut runs = locked(&self.runs);
+        let run = runs.entry(run_id.to_owned()).or_insert_with(RunOfSite::to_be_made);
+        (run.read.is_none() && run.log.is_none()).then_some(run.writer)
     }
 
     /// Opens the log behind all that was read of it; makes it for a run that was made here.
@@ -150,8 +162,8 @@ impl Site {
         };
         let stream = connected.wait(set_up(jetstream, &names, n_replicas)).map_err(|error| no_stream(id, &error))?;
         let place = run.read.clone().unwrap_or_default();
-        let (writer, runtime) = (WriterId::of_launch(run.launch), connected.runtime().handle().clone());
-        Ok(StreamLog::behind(place.last, place.succession(), writer, runtime, jetstream.clone(), stream, names))
+        let runtime = connected.runtime().handle().clone();
+        Ok(StreamLog::behind(place.last, place.succession(), run.writer, runtime, jetstream.clone(), stream, names))
     }
 }
 
@@ -170,9 +182,9 @@ impl LogServer for Site {
         let (names, runtime) = (Names::of_run(run_id), connected.runtime().handle());
         let read = replay(runtime, &connected.jetstream, &names, from, journal, run);
         let read = Some(read.map_err(|error| not_read(run_id, error))?);
-        let launch = journal.run(run)?.launches + 1;
+        let writer = WriterId::of_launch(journal.run(run)?.launches + 1);
         // A log that was opened before is behind what was read now.
-        locked(&self.runs).insert(run_id.to_owned(), RunOfSite { read, launch, log: None });
+        locked(&self.runs).insert(run_id.to_owned(), RunOfSite { read, writer, log: None });
         Ok(())
     }
 
@@ -217,8 +229,12 @@ impl LogServer for Site {
     fn find(&self, named: &str) -> Result<String, NotRead> {
         let connected = self.connected()?;
         let ids = connected.wait(runs(&connected.jetstream)).map_err(|error| no_answer(&*error))?;
+        // What is given whole goes before a beginning: keys and ids often begin with a date.
         if ids.iter().any(|id| id == named) {
             return Ok(named.to_owned());
+        }
+        if let Some(id) = self.run_of_key(named)?.filter(|id| ids.contains(id)) {
+            return Ok(id);
         }
         let mut found: Vec<String> = ids.into_iter().filter(|id| !named.is_empty() && id.starts_with(named)).collect();
         match found.len() {
@@ -240,9 +256,17 @@ impl LogServer for Site {
         connected.wait(listed).map_err(|error| no_answer(&*error))
     }
 
-    fn forget(&self, id: &str) -> Result<(), NotRead> {
+    fn run_of_key(&self, run_key: &str) -> Result<Option<String>, NotRead> {
+        let connected = self.connected()?;
+        connected.wait(leading::run_of_key(&self.ways(&connected), run_key))
+    }
+
+    fn forget(&self, id: &str, run_key: Option<&str>) -> Result<(), NotRead> {
         let connected = self.connected()?;
         locked(&self.runs).remove(id);
+        if let Some(run_key) = run_key {
+            connected.wait(leading::free_key(&self.ways(&connected), run_key, id))?;
+        }
         let removed = connected.wait(async { connected.jetstream.delete_stream(&Names::of_run(id).stream).await });
         removed.map(drop).map_err(|error| no_answer(&error))
     }
@@ -276,7 +300,10 @@ impl LogServer for Site {
 
     fn lead(&self, led: &LedRun<'_>) -> Result<Box<dyn Lead>, NotLed> {
         let connected = self.connected()?;
-        let behind = locked(&*self.writer(led.id)?).behind_what();
+        let behind = match self.yet_to_make(led.id) {
+            Some(writer) => (0, writer),
+            None => locked(&*self.writer(led.id)?).behind_what(),
+        };
         leading::lead(&self.ways(&connected), led, behind)
     }
 

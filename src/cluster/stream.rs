@@ -25,13 +25,22 @@ pub(super) struct Names {
     pub(super) say: String,
     /// Signs of life of whoever leads the run, which are not stored.
     pub(super) beat: String,
+    /// Those of whoever has claimed its accounts and is about to lead it, which are not stored either.
+    pub(super) prepare: String,
 }
 
 impl Names {
     /// Returns the names for the id of a run, which has no character that means something in a subject.
     pub(super) fn of_run(id: &str) -> Self {
         let of = |what: &str| format!("cutover.{id}.{what}");
-        Self { stream: format!("cutover-{id}"), log: of("log"), plan: of("plan.*"), say: of("say"), beat: of("beat") }
+        Self {
+            stream: format!("cutover-{id}"),
+            log: of("log"),
+            plan: of("plan.*"),
+            say: of("say"),
+            beat: of("beat"),
+            prepare: of("prepare"),
+        }
     }
 
     /// Returns the id of the run that a stream of this name belongs to.
@@ -104,7 +113,8 @@ pub(super) enum NoStream {
     },
 }
 
-fn told(differences: &[WrongSetting]) -> String {
+/// Tells of settings that are not as they have to be.
+pub(super) fn told(differences: &[WrongSetting]) -> String {
     differences.iter().map(WrongSetting::to_string).collect::<Vec<_>>().join(", ")
 }
 
@@ -118,22 +128,29 @@ pub(super) async fn set_up(
     if taken < LARGEST + 4096 {
         return Err(NoStream::SmallMessages { taken });
     }
-    let wanted = names.settings(n_replicas);
-    let unmade = |source| NoStream::Unmade { stream: names.stream.clone(), source };
-    let stream = match find(jetstream, names).await.map_err(|error| unmade(error.into()))? {
-        Some(stream) => stream,
+    set_up_as(jetstream, &names.settings(n_replicas)).await
+}
+
+/// Returns the stream with these settings, which is made if there is none of its name.
+pub(super) async fn set_up_as(jetstream: &jetstream::Context, wanted: &Config) -> Result<Stream, NoStream> {
+    let stream = wanted.name.clone();
+    let unmade = |source| NoStream::Unmade { stream: stream.clone(), source };
+    let found = match find_named(jetstream, &stream).await.map_err(|error| unmade(error.into()))? {
+        Some(found) => found,
         None => jetstream.create_stream(wanted.clone()).await.map_err(|error| unmade(error.into()))?,
     };
-    let differences = differences(&wanted, &stream.cached_info().config);
-    if differences.is_empty() {
-        return Ok(stream);
-    }
-    Err(NoStream::Differs { stream: names.stream.clone(), differences })
+    let differences = differences(wanted, &found.cached_info().config);
+    if differences.is_empty() { Ok(found) } else { Err(NoStream::Differs { stream, differences }) }
 }
 
 /// Returns the stream of a run as it is, if there is one.
 pub(super) async fn find(jetstream: &jetstream::Context, names: &Names) -> Result<Option<Stream>, GetStreamError> {
-    match jetstream.get_stream(&names.stream).await {
+    find_named(jetstream, &names.stream).await
+}
+
+/// Returns the stream of this name as it is, if there is one.
+pub(super) async fn find_named(jetstream: &jetstream::Context, name: &str) -> Result<Option<Stream>, GetStreamError> {
+    match jetstream.get_stream(name).await {
         Ok(stream) => Ok(Some(stream)),
         Err(error) => match error.kind() {
             GetStreamErrorKind::JetStream(why) if why.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
@@ -179,6 +196,7 @@ fn differences(wanted: &Config, found: &Config) -> Vec<WrongSetting> {
 fn plain(name: &str, value: Option<&Value>) -> Value {
     match (name, value) {
         (_, None | Some(Value::Bool(false))) => Value::Null,
+        ("compression", Some(Value::String(none))) if none == "none" => Value::Null,
         (
             "max_msgs" | "max_bytes" | "max_msgs_per_subject" | "max_msg_size" | "max_consumers" | "max_age",
             Some(limit),
@@ -241,7 +259,7 @@ mod tests {
             (|settings| settings.allow_direct = true, "allow_direct is true and has to be null"),
             (|settings| settings.allow_rollup = true, "allow_rollup_hdrs is true and has to be null"),
             (|settings| settings.no_ack = true, "no_ack is true and has to be null"),
-            (|settings| settings.compression = Some(Compression::None), "compression is \"none\" and has to be \"s2\""),
+            (|settings| settings.compression = Some(Compression::None), "compression is null and has to be \"s2\""),
             (|settings| settings.max_messages = 9, "max_msgs is 9 and has to be null"),
             (
                 |settings| settings.max_age = std::time::Duration::from_secs(1),

@@ -89,7 +89,7 @@ fn forget(context: &Context, journal: &mut Journal, run: RunKey) -> Result<(), C
     if journal.heads(run)? != before {
         return Err(refused("it went on meanwhile".to_owned()));
     }
-    Ok(context.logs.forget(&record.id)?)
+    Ok(context.logs.forget(&record.id, record.run_key.as_deref())?)
 }
 
 /// Document `cutover.collected.v1`.

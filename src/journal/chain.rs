@@ -155,6 +155,11 @@ impl fmt::Display for Code {
     }
 }
 
+/// Digest of a text by which something is named outside of the journal: the first half of its SHA-256.
+pub(crate) fn name_digest(text: &str) -> String {
+    hex(&Sha256::digest(text)[..16])
+}
+
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| hex_pair(*byte)).map(char::from).collect()

@@ -60,7 +60,7 @@ impl Launch {
     async fn begin_and_carry(&self, work: &Work, lead: &mut dyn Lead) -> Result<(), Halted> {
         let Work { of_run: RunParts { driver, journal, .. }, given, commands, .. } = work;
         driver.begin_launch(self.beginning(journal, given.clone()).await?).await?;
-        lead.beat();
+        lead.beat().map_err(|error| Halted::Error(error.into()))?;
         // Until then the journal tells the time of the launch before it.
         let gates = work.lanes.clone();
         let _exporting = self.request.metrics.keep_up_to_date(move || paces(&gates));

@@ -19,20 +19,20 @@ use crate::verb::context::{Context, reading_of};
 use crate::verb::error::CommandError;
 use crate::waves::Terms;
 
-/// Makes a run with every row of the plan, and begins its log. The plan is read a second time for that; an error if its digest has
+/// Makes a run of this id with every row of the plan, and begins its log. The plan is read a second time for that; an error if its digest has
 /// changed since.
 pub(super) fn make_run(
     journal: &mut Journal,
+    id: &str,
     plan: &PlanToLaunch<'_>,
     Prepared { context: Context { settings, logs, .. }, accounts, .. }: &Prepared,
     given: &GivenByHand,
     run_key: Option<&str>,
 ) -> Result<NewlyMade, CommandError> {
     let PlanToLaunch { source, checked, args, .. } = plan;
-    let id = new_run_id();
     let lanes: Vec<NewLane> = accounts.iter().map(Account::lane).collect();
     let new = NewRun {
-        id: &id,
+        id,
         made_at: Timestamp::now(),
         plan_path: source.name(),
         plan_digest: &checked.digest.to_string(),
@@ -49,7 +49,7 @@ pub(super) fn make_run(
         terms: &checked.terms,
         run_key,
     };
-    making::make_run(journal, &mut *logs.of_run(&id)?, &new, |sink| {
+    making::make_run(journal, &mut *logs.of_run(id)?, &new, |sink| {
         let again = crate::plan::read(source, &reading_of(settings, args), checked, |Planned { row, sealed }| {
             sink.row(&row, sealed.as_ref()).map_err(CommandError::from)
         })?;
@@ -90,7 +90,7 @@ fn deadline_of_plan(settings: &Settings, terms: &Terms, now: Timestamp) -> Resul
 }
 
 /// Makes an id: the time in seconds, of which a prefix is easy to type, and four random characters for runs of the same second.
-fn new_run_id() -> String {
+pub(super) fn new_run_id() -> String {
     const LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
     let made = Timestamp::now().strftime("%Y%m%dt%H%M%S");
     let die: u32 = rand::random();

@@ -15,7 +15,7 @@ use super::closing::close_cut_off;
 use super::holding::as_begun;
 use super::inputs::Launch;
 use super::locked::{LockWaits, Met};
-use super::making::make_run;
+use super::making::{make_run, new_run_id};
 use super::planned::PlanToLaunch;
 use super::ready::{Prepared, Ready};
 use super::run_key::{self, RunOfKey};
@@ -38,7 +38,7 @@ use crate::journal::{Journal, JournalError, RunKey};
 use crate::lock::Lock;
 use crate::log::alone::Alone;
 use crate::log::logs::Logs;
-use crate::log::server::{Before, Lead, LedRun};
+use crate::log::server::{Before, Lead, LedRun, NotLed, NotRead};
 use crate::model::SourceId;
 use crate::model::state::SeenState;
 use crate::report::next::given::GivenByHand;
@@ -77,8 +77,7 @@ pub(crate) struct OpenLaunch {
     launch: Launch,
     journal: Journal,
     runtime: Runtime,
-    /// Lock of the run, and those of its accounts.
-    locks: (Lock, Vec<Lock>),
+    locks: RunLocks,
     lead: Box<dyn Lead>,
     /// Signals, if they are listened to already.
     signals: Option<Signals>,
@@ -115,14 +114,23 @@ impl EndedRun {
     }
 }
 
+/// Lock of a run, and those of its accounts.
+type RunLocks = (Lock, Vec<Lock>);
+
+/// Locks and lead of a run that this process is to launch.
+struct RunHold {
+    locks: RunLocks,
+    lead: Box<dyn Lead>,
+}
+
 /// A run that this process holds, in an open journal.
 struct HeldRun {
     journal: Journal,
     run: RunKey,
     /// First event of the run, if this launch made it.
     begun: Option<Event>,
-    before: Before,
-    locks: (Lock, Vec<Lock>),
+    locks: RunLocks,
+    lead: Box<dyn Lead>,
 }
 
 /// Result of looking for the run of a launch.
@@ -149,7 +157,7 @@ impl Ready<&PlanToLaunch<'_>> {
         let runtime = runtime()?;
         let mut waits = LockWaits::new(&prepared.context.settings, &prepared.request);
         loop {
-            let held = match found(plan, &prepared, unfinished, &runtime) {
+            let error = match found(plan, &prepared, unfinished, &runtime) {
                 Ok(Found::Run(held, begun_with)) => {
                     if let Some(begun_with) = begun_with {
                         prepared.context = *begun_with;
@@ -163,11 +171,14 @@ impl Ready<&PlanToLaunch<'_>> {
                     let no_report = prepared.request.no_report();
                     return Ok(Opened::WasPruned(Box::new(ArchivedRun { console, tombstone, exit, no_report })));
                 }
-                Ok(Found::Again) | Err(CommandError::Journal(JournalError::KeyTaken { .. })) => continue,
-                Err(CommandError::Lock(held)) => held,
-                Err(error) => return Err(error),
+                Ok(Found::Again)
+                | Err(
+                    CommandError::Journal(JournalError::KeyTaken { .. })
+                    | CommandError::NotLed(NotLed::KeyTaken { .. }),
+                ) => continue,
+                Err(error) => error,
             };
-            match waits.meet(&runtime, console, held)? {
+            match waits.meet(&runtime, console, error)? {
                 Met::Free => (),
                 Met::Skipped(text) => return Ok(skipped(&prepared, text)),
             }
@@ -211,28 +222,43 @@ impl Ready<RunToTakeUp> {
         let console = prepared.context.console;
         let runtime = runtime()?;
         let mut waits = LockWaits::new(&prepared.context.settings, &prepared.request);
-        let locks = loop {
-            let held = match locked(&prepared, &journal, &run, &runtime) {
-                Ok(locks) => break locks,
-                Err(CommandError::Lock(held)) => held,
-                Err(error) => return Err(error),
+        let RunHold { locks, lead } = loop {
+            let error = match led(&prepared, &mut journal, &run, (&logs, before), &runtime, &waits) {
+                Ok(Some(led)) => break led,
+                Ok(None) => continue,
+                Err(error) => error,
             };
-            match waits.meet(&runtime, console, held)? {
+            match waits.meet(&runtime, console, error)? {
                 Met::Free => (),
                 Met::Skipped(text) => return Ok(skipped(&prepared, text)),
             }
         };
-        if waits.has_waited() {
-            beforehand::run(&journal, &journal.run(run.key)?, CheckFor::Launch)?;
-        }
-        logs.catch_up(&mut journal, run.key, &run.id)?;
-        let before = match before {
-            Before::Unheard => Before::Unheard,
-            Before::Ended | Before::NotEnded => Before::of_run(&journal.run(run.key)?),
-        };
-        let held = HeldRun { journal, run: run.key, begun: None, before, locks };
+        let held = HeldRun { journal, run: run.key, begun: None, locks, lead };
         OpenLaunch::new(prepared, held, runtime, waits).map(Box::new).map(Opened::ToLaunch)
     }
+}
+
+/// Locks a run and its accounts, and takes its lead. `None`: see [`lead_of`].
+fn led(
+    prepared: &Prepared,
+    journal: &mut Journal,
+    run: &RunRecord,
+    (logs, before): (&Logs, Before),
+    runtime: &Runtime,
+    waits: &LockWaits,
+) -> Result<Option<RunHold>, CommandError> {
+    let locks = locked(prepared, journal, run, runtime)?;
+    if waits.has_waited() {
+        beforehand::run(journal, &journal.run(run.key)?, CheckFor::Launch)?;
+    }
+    logs.catch_up(journal, run.key, &run.id)?;
+    let now = journal.run(run.key)?;
+    let before = match before {
+        // Of a launch that began since, nobody has listened for anything.
+        Before::Unheard if now.launches == run.launches => Before::Unheard,
+        Before::Unheard | Before::Ended | Before::NotEnded => Before::of_run(&now),
+    };
+    Ok(lead_of(prepared, logs, journal, &now, before)?.map(|lead| RunHold { locks, lead }))
 }
 
 /// Locks the accounts of a run, fetches credentials, and locks the run.
@@ -241,27 +267,66 @@ fn locked(
     journal: &Journal,
     run: &RunRecord,
     runtime: &Runtime,
-) -> Result<(Lock, Vec<Lock>), CommandError> {
+) -> Result<RunLocks, CommandError> {
     let of_accounts = lock_all(&prepared.context, &prepared.accounts)?;
     fetch_credentials(runtime, &prepared.accounts)?;
     Ok((lock_of_run(journal, run)?, of_accounts))
 }
 
-/// Takes the lead of a run whose locks this process holds.
-fn take_lead(
+/// Takes the lead of a run whose locks this process holds. `None`: another launch ended it, or began, while that one was listened for, so
+/// that it is worth another look.
+fn lead_of(
     prepared: &Prepared,
-    journal: &Journal,
+    logs: &Logs,
+    journal: &mut Journal,
     run: &RunRecord,
     before: Before,
-) -> Result<Box<dyn Lead>, CommandError> {
-    let led = LedRun {
+) -> Result<Option<Box<dyn Lead>>, CommandError> {
+    let lead = logs.lead(&LedRun {
         id: &run.id,
         launch: run.launches + 1,
         accounts: &led_accounts(&prepared.accounts),
+        run_key: run.run_key.as_deref(),
         before,
         last_event: journal.last_event_at(run.key)?,
-    };
-    Ok(prepared.context.logs.lead(&led)?)
+    })?;
+    logs.catch_up(journal, run.key, &run.id)?;
+    let now = journal.run(run.key)?;
+    Ok(((now.launches, now.running) == (run.launches, run.running)).then_some(lead))
+}
+
+/// Result of taking the lead of a run that is to be made.
+enum NewLead {
+    Taken(Box<dyn Lead>),
+    /// Another machine has made the run of the key, and the journal has it now as well.
+    IsThere,
+}
+
+/// Takes the lead of a run that is to be made: one that is refused leaves nothing behind.
+fn lead_of_new(prepared: &Prepared, id: &str, run_key: Option<&str>) -> Result<NewLead, CommandError> {
+    let logs = &prepared.context.logs;
+    if let Some(run_key) = run_key
+        && is_brought(prepared, run_key)?
+    {
+        return Ok(NewLead::IsThere);
+    }
+    let accounts = &led_accounts(&prepared.accounts);
+    let led = LedRun { id, launch: 1, accounts, run_key, before: Before::Ended, last_event: None };
+    Ok(NewLead::Taken(logs.lead(&led)?))
+}
+
+/// Brings the run that has a key on the servers of the log into the journal, if there is one. Of one that is about to be made, or was
+/// given up before it was, whoever claims the key is told.
+fn is_brought(prepared: &Prepared, run_key: &str) -> Result<bool, CommandError> {
+    let Context { logs, settings, .. } = &prepared.context;
+    let Some(id) = logs.run_of_key(run_key)? else { return Ok(false) };
+    // A journal is made for a run alone that is there.
+    let brought = logs.find(&id).and_then(|id| logs.bring(&mut Journal::open(&settings.journal)?, &id));
+    match brought {
+        Ok(_) => Ok(true),
+        Err(NotRead::NoRun(_) | NotRead::Unmade(_)) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Finds the run of a plan, or makes it, and locks it. Nothing stays locked after an error.
@@ -301,19 +366,35 @@ fn locked_run(
     let looked_at = path.exists().then(look).transpose()?;
     fetch_credentials(runtime, &prepared.accounts)?;
     context.logs.reach()?;
+    let id = new_run_id();
+    // Where there is no journal yet, there is none either once the lead is refused.
+    let lead_of_first = match &looked_at {
+        Some(_) => None,
+        None => match lead_of_new(prepared, &id, unfinished.run_key())? {
+            NewLead::Taken(lead) => Some(lead),
+            NewLead::IsThere => return Ok(Found::Again),
+        },
+    };
     let (mut journal, runs) = looked_at.map_or_else(look, Ok)?;
     close_cut_off(context, &mut journal)?;
-    let (run, begun, begun_with) = if let Some(run) = runs.to_take_up {
+    let (run, begun, begun_with, lead_of_new) = if let Some(run) = runs.to_take_up {
+        drop(lead_of_first);
         // It may have been closed just now.
         let run = journal.run(run.key)?;
         let logs = logs_of_run(context, &run)?;
         let begun_with = Context { logs, ..as_begun(plan.outside, &run, &plan.checked.terms)? };
-        (run, None, Some(begun_with))
+        (run, None, Some(begun_with), None)
     } else {
+        let lead = match lead_of_first
+            .map_or_else(|| lead_of_new(prepared, &id, unfinished.run_key()), |lead| Ok(NewLead::Taken(lead)))?
+        {
+            NewLead::Taken(lead) => lead,
+            NewLead::IsThere => return Ok(Found::Again),
+        };
         runs.tell_of_those_left(context.console);
         let given = &prepared.request.given;
-        let NewlyMade { run, begun } = make_run(&mut journal, plan, prepared, given, unfinished.run_key())?;
-        (journal.run(run)?, Some(begun), None)
+        let NewlyMade { run, begun } = make_run(&mut journal, &id, plan, prepared, given, unfinished.run_key())?;
+        (journal.run(run)?, Some(begun), None, Some(lead))
     };
     let of_run = lock_of_run(&journal, &run)?;
     if let Some(begun_with) = &begun_with {
@@ -329,12 +410,19 @@ fn locked_run(
         // A launch on another machine has ended it.
         return Ok(Found::Again);
     }
+    let lead = if let Some(lead) = lead_of_new {
+        lead
+    } else {
+        let logs = begun_with.as_ref().map_or(&context.logs, |begun_with| &begun_with.logs);
+        let lead = lead_of(prepared, logs, &mut journal, &now, Before::of_run(&now))?;
+        let Some(lead) = lead else { return Ok(Found::Again) };
+        lead
+    };
     if begun.is_none() {
         tell_taken_up(context.console, &journal, &now)?;
     }
     tell_of_others(context, &journal, &lanes, run.key)?;
-    let before = Before::of_run(&now);
-    let held = HeldRun { journal, run: run.key, begun, before, locks: (of_run, of_accounts) };
+    let held = HeldRun { journal, run: run.key, begun, locks: (of_run, of_accounts), lead };
     Ok(Found::Run(Box::new(held), begun_with.map(Box::new)))
 }
 
@@ -377,10 +465,9 @@ fn has_ended(prepared: Prepared, run: RunRecord, exit: Exit) -> Opened {
 
 impl OpenLaunch {
     fn new(prepared: Prepared, held: HeldRun, runtime: Runtime, waits: LockWaits) -> Result<Self, CommandError> {
-        let HeldRun { mut journal, run, begun, before, locks } = held;
+        let HeldRun { mut journal, run, begun, locks, lead } = held;
         // Read under the lock: no other process of this machine writes to the run from here on.
         let run = journal.run(run)?;
-        let lead = take_lead(&prepared, &journal, &run, before)?;
         console::speak_of_run(&run.id);
         prepared.request.metrics.of_run(journal.path(), &run);
         if begun.is_none() {
@@ -422,7 +509,8 @@ impl OpenApart {
         prepared.context.logs = Logs::alone();
         let folder = files::temporary::private_folder().map_err(CommandError::Start)?;
         let mut journal = Journal::open(&folder.path().join(format!("{}.db", prepared.request.verb)))?;
-        let NewlyMade { run, begun } = make_run(&mut journal, plan, &prepared, &GivenByHand::new(), None)?;
+        let id = new_run_id();
+        let NewlyMade { run, begun } = make_run(&mut journal, &id, plan, &prepared, &GivenByHand::new(), None)?;
         let run = journal.run(run)?;
         Ok(Self { launch: Launch::new(prepared, run, Some(begun)), journal, runtime, folder })
     }

@@ -156,8 +156,9 @@ impl Leads {
 struct LeadInMemory(Leads);
 
 impl Lead for LeadInMemory {
-    fn beat(&mut self) {
+    fn beat(&mut self) -> Result<(), NotLed> {
         self.0.tell("beat".to_owned());
+        Ok(())
     }
 }
 
@@ -219,8 +220,8 @@ impl LogServer for LogsInMemory {
         Alone.runs(id)
     }
 
-    fn forget(&self, id: &str) -> Result<(), NotRead> {
-        Alone.forget(id)
+    fn forget(&self, id: &str, run_key: Option<&str>) -> Result<(), NotRead> {
+        Alone.forget(id, run_key)
     }
 
     fn leaves_within(&self) -> Option<Duration> {

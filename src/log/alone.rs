@@ -69,7 +69,7 @@ impl LogServer for Alone {
     }
 
     /// Does nothing: a run stays in its journal.
-    fn forget(&self, _: &str) -> Result<(), NotRead> {
+    fn forget(&self, _: &str, _: Option<&str>) -> Result<(), NotRead> {
         Ok(())
     }
 
@@ -88,7 +88,10 @@ impl LogServer for Alone {
 }
 
 impl Lead for Alone {
-    fn beat(&mut self) {}
+    /// Does nothing: nobody listens.
+    fn beat(&mut self) -> Result<(), NotLed> {
+        Ok(())
+    }
 }
 
 impl Listening for Alone {

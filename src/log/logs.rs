@@ -59,7 +59,6 @@ impl Logs {
     }
 
     /// Finds a run, see [`LogServer::find`].
-    #[cfg_attr(not(any(test, feature = "cluster")), expect(dead_code, reason = "no verb reads a run from elsewhere"))]
     pub(crate) fn find(&self, named: &str) -> Result<String, NotRead> {
         self.0.find(named)
     }
@@ -70,10 +69,15 @@ impl Logs {
         self.0.runs(id)
     }
 
+    /// Finds the run of a key, see [`LogServer::run_of_key`].
+    pub(crate) fn run_of_key(&self, run_key: &str) -> Result<Option<String>, NotRead> {
+        self.0.run_of_key(run_key)
+    }
+
     /// Removes a run, see [`LogServer::forget`].
     #[cfg_attr(not(any(test, feature = "cluster")), expect(dead_code, reason = "no verb removes a run elsewhere"))]
-    pub(crate) fn forget(&self, id: &str) -> Result<(), NotRead> {
-        self.0.forget(id)
+    pub(crate) fn forget(&self, id: &str, run_key: Option<&str>) -> Result<(), NotRead> {
+        self.0.forget(id, run_key)
     }
 
     /// Tells whether a launch leads the run, see [`LogServer::leads`].
@@ -153,14 +157,16 @@ mod tests {
         // It is nowhere else.
         assert_eq!(logs.find("r1").unwrap(), "r1");
         assert_eq!(logs.runs(None).unwrap(), []);
-        logs.forget("r1").unwrap();
+        logs.forget("r1", None).unwrap();
         assert_eq!(journal.runs().unwrap().len(), 1);
         let alone = logs.restore(&journal, run, "r1", &mut |_| true).unwrap_err().to_string();
         assert_eq!(alone, "run r1 has no log besides its journal: there is nothing to restore");
         let absent = logs.bring(&mut journal, "s").unwrap_err();
         assert!(matches!(absent, NotRead::Journal(JournalError::UnknownRun(_))), "{absent}");
         let accounts = [LedAccount { key: "0".to_owned(), name: "one".to_owned() }];
-        let led = LedRun { id: "r1", launch: 1, accounts: &accounts, before: Before::NotEnded, last_event: None };
-        logs.lead(&led).unwrap().beat();
+        let (before, last_event) = (Before::NotEnded, None);
+        let led = LedRun { id: "r1", launch: 1, accounts: &accounts, run_key: Some("k"), before, last_event };
+        logs.lead(&led).unwrap().beat().unwrap();
+        assert_eq!(logs.run_of_key("k").unwrap(), None);
     }
 }

@@ -42,17 +42,22 @@ pub(crate) trait LogServer: Send + Sync {
         Err(NotRead::JournalAlone(run_id.to_owned()).into())
     }
 
-    /// Copies a run, which is found by its id or the beginning of one, into a journal that has it not; catches it up in one that has it.
+    /// Copies a run, which is found by its id, its key or the beginning of its id, into a journal that has it not; catches it up in one that has it.
     fn bring(&self, journal: &mut Journal, named: &str) -> Result<RunKey, NotRead>;
 
-    /// Finds a run by its id or the beginning of one.
+    /// Finds a run by its id, its key, or the beginning of its id.
     fn find(&self, named: &str) -> Result<String, NotRead>;
 
     /// Looks at all runs, in the order of their ids, or at the one of this id.
     fn runs(&self, id: Option<&str>) -> Result<Vec<ServedRun>, NotRead>;
 
-    /// Removes a run with all of its log.
-    fn forget(&self, id: &str) -> Result<(), NotRead>;
+    /// Returns the id of the run that has a key on the servers, made or about to be.
+    fn run_of_key(&self, _run_key: &str) -> Result<Option<String>, NotRead> {
+        Ok(None)
+    }
+
+    /// Removes a run with all of its log, and frees its key.
+    fn forget(&self, id: &str, run_key: Option<&str>) -> Result<(), NotRead>;
 
     /// Tells whether a launch that leads the run is heard.
     fn leads(&self, _run_id: &str) -> Result<bool, NotRead> {
@@ -79,8 +84,8 @@ pub(crate) trait LogServer: Send + Sync {
     /// `None` where nobody can.
     fn leaves_within(&self) -> Option<Duration>;
 
-    /// Takes the lead of a run: nobody else leads it, as far as can be heard, and no other run has one of its accounts. It is decided by
-    /// the first commit of the launch, which is refused where another one was faster.
+    /// Takes the lead of a run: nobody else leads it, as far as can be heard, and no other run has one of its accounts or its key. It is
+    /// decided by the first commit of the launch, which is refused where another one was faster. The run may not be made yet.
     fn lead(&self, led: &LedRun<'_>) -> Result<Box<dyn Lead>, NotLed>;
 
     /// Returns the workers that are heard by these servers; `None` where there can be none.
@@ -130,8 +135,9 @@ pub(crate) enum ControlAnswer {
 
 /// Lead of a run. Once it is dropped, nothing is told any more, and accounts are given back unless the launch began and did not end.
 pub(crate) trait Lead: Send {
-    /// Tells all others each second, from here on, that the run is led.
-    fn beat(&mut self);
+    /// Tells all others each second, from here on, that the run is led. For a launch whose first commit is in the log: an error if another
+    /// run has taken an account meanwhile, so that this launch must not send anything.
+    fn beat(&mut self) -> Result<(), NotLed>;
 }
 
 /// Ear for the beats of a run.
@@ -148,6 +154,8 @@ pub(crate) struct LedRun<'r> {
     /// Number of the launch that is to lead it.
     pub(crate) launch: u32,
     pub(crate) accounts: &'r [LedAccount],
+    /// Key by which a timetable names the run.
+    pub(crate) run_key: Option<&'r str>,
     pub(crate) before: Before,
     /// Time of the last event of the run.
     pub(crate) last_event: Option<Timestamp>,
@@ -203,6 +211,9 @@ pub(crate) enum NotRead {
     NotOpen(String),
     #[error("there is no run `{}` on the servers of the log", plain(.0))]
     NoRun(String),
+    /// Bucket of the claims that may lose what is in it.
+    #[error("the bucket `cutover` on the servers of the log is not set as it has to be: {0}; nothing was sent")]
+    UnfitBucket(String),
     #[error("run {} was not made to the end: the servers of the log have not all of its rows, and nothing was sent for it", plain(.0))]
     Unmade(String),
     #[error(transparent)]
@@ -213,28 +224,62 @@ pub(crate) enum NotRead {
 #[derive(Debug, thiserror::Error)]
 #[cfg_attr(not(any(test, feature = "cluster")), expect(dead_code, reason = "a machine that is alone leads its runs"))]
 pub(crate) enum NotLed {
-    #[error("another launch leads run {}: {}; nothing was sent", plain(run), by.as_ref().map_or_else(
-        || "it does not say who it is".to_owned(),
-        ToString::to_string))]
+    #[error("{}; nothing was sent", led_by(run, by.as_deref()))]
     Led { run: String, by: Option<Box<Owner>> },
-    #[error(
-        "the account `{}` is that of run {}, which goes on elsewhere ({by}); nothing was sent",
-        plain(account),
-        plain(run)
-    )]
+    #[error("{}; nothing was sent", taken_by(account, run, by))]
     AccountTaken { account: String, run: String, by: Box<Owner> },
+    #[error("{}; nothing was sent", left_by(account, run, by))]
+    AccountLeft { account: String, run: String, by: Box<Owner> },
+    #[error("something that this cutover cannot read is recorded for `{}`; nothing was sent", plain(.0))]
+    ClaimUnread(String),
     #[error(
-        "the account `{}` is that of run {}, which has not ended, and of whose launch nothing is heard ({by}); nothing was sent",
-        plain(account),
+        "the run key `{}` is that of run {} on the servers of the log; nothing was sent",
+        plain(run_key),
         plain(run)
     )]
-    AccountLeft { account: String, run: String, by: Box<Owner> },
-    #[error("something that this cutover cannot read is recorded for the account `{}`; nothing was sent", plain(.0))]
-    AccountUnread(String),
+    KeyTaken { run_key: String, run: String },
     #[error("the clock of this machine has {here:.0}, and {} {there:.0}; nothing was sent", plain(clock))]
     OtherClock { clock: String, there: Timestamp, here: Timestamp },
     #[error(transparent)]
     Log(#[from] NotRead),
+}
+
+fn led_by(run: &str, by: Option<&Owner>) -> String {
+    let by = by.map_or_else(|| "it does not say who it is".to_owned(), ToString::to_string);
+    format!("another launch leads run {}: {by}", plain(run))
+}
+
+fn taken_by(account: &str, run: &str, by: &Owner) -> String {
+    format!("the account `{}` is that of run {}, which goes on elsewhere ({by})", plain(account), plain(run))
+}
+
+fn left_by(account: &str, run: &str, by: &Owner) -> String {
+    format!(
+        "the account `{}` is that of run {}, which has not ended, and of whose launch nothing is heard ({by})",
+        plain(account),
+        plain(run)
+    )
+}
+
+/// Somebody on another machine who keeps a launch from its run. In words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum HeldElsewhere {
+    /// Launch that is heard.
+    ByLaunch(String),
+    /// Run that nobody is heard to go on with: until somebody does, it keeps what it has.
+    ByRun(String),
+}
+
+impl NotLed {
+    /// Tells who keeps the launch from its run, if that can pass by itself.
+    pub(crate) fn held_elsewhere(&self) -> Option<HeldElsewhere> {
+        match self {
+            NotLed::Led { run, by } => Some(HeldElsewhere::ByLaunch(led_by(run, by.as_deref()))),
+            NotLed::AccountTaken { account, run, by } => Some(HeldElsewhere::ByLaunch(taken_by(account, run, by))),
+            NotLed::AccountLeft { account, run, by } => Some(HeldElsewhere::ByRun(left_by(account, run, by))),
+            NotLed::ClaimUnread(_) | NotLed::KeyTaken { .. } | NotLed::OtherClock { .. } | NotLed::Log(_) => None,
+        }
+    }
 }
 
 /// Largest difference between two clocks with which a launch takes a run over: what it recorded would have times that mean nothing.

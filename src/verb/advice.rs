@@ -121,7 +121,7 @@ impl CommandError {
                 ErrorEntry::typed(Refused, move |_| format!("`{stand_by}` could go on with it"))
             }
             CommandError::StoodBy { exit, .. } => ErrorEntry::said(*exit, "run the same command again to stand by"),
-            CommandError::StillLocked { exit, lock, .. } => entry_of_lock(lock).ending_with(*exit),
+            CommandError::StillLocked { exit, error, .. } => error.entry().ending_with(*exit),
             CommandError::KeyOfAnother { run, .. } => ErrorEntry::typed(Usage, move |here| {
                 format!("another slot has another key; `{}` shows that run", here.reads(&format!("status {run}")))
             }),
@@ -345,6 +345,11 @@ fn entry_of_log(error: &NotRead) -> ErrorEntry<'_> {
         NotRead::NoRun(_) => {
             ErrorEntry::typed(Exit::Usage, |here| format!("`{}` shows those of this journal", here.reads("runs")))
         }
+        NotRead::UnfitBucket(_) => ErrorEntry::said(
+            Exit::Refused,
+            "`nats stream edit KV_cutover --max-age=0s --max-msgs-per-subject=1 --replicas=N` sets it right; one that is kept in memory has \
+             to be removed (`nats stream rm KV_cutover`) while no run is unfinished, and the next launch makes it anew",
+        ),
         NotRead::Unmade(run) => ErrorEntry::typed(Exit::Usage, move |_| {
             format!(
                 "unless somebody makes it just now, `nats stream rm cutover-{}` removes what is left of it",
@@ -363,7 +368,10 @@ fn entry_of_lead(error: &NotLed) -> ErrorEntry<'_> {
         NotLed::AccountLeft { run, .. } => ErrorEntry::typed(Exit::Locked, |here| {
             format!("`{}` goes on with it", here.reads(&format!("resume {} --engine URL", shell_word(run))))
         }),
-        NotLed::AccountUnread(_) => ErrorEntry::said(Exit::Locked, "use the newer cutover"),
+        NotLed::ClaimUnread(_) => ErrorEntry::said(Exit::Locked, "use the newer cutover"),
+        NotLed::KeyTaken { run, .. } => ErrorEntry::typed(Exit::Locked, |here| {
+            format!("run the same command again, or `{}`", here.reads(&format!("resume {}", shell_word(run))))
+        }),
         NotLed::OtherClock { .. } => {
             ErrorEntry::said(Exit::Refused, "set both by one source of time (NTP), and run the same command again")
         }
@@ -530,7 +538,7 @@ mod tests {
         let account = || "a".to_owned();
         let status = "`cutover status r1 --journal n.db` shows where it stands";
         let servers = "look at the servers and at the way to them, and run the same command again";
-        let errors: [(CommandError, Exit, &str); 16] = [
+        let errors: [(CommandError, Exit, &str); 18] = [
             (
                 NotRead::Untrue { run: run(), why: why() }.into(),
                 Exit::Integrity,
@@ -557,6 +565,11 @@ mod tests {
                 Exit::Usage,
                 "unless somebody makes it just now, `nats stream rm cutover-r1`",
             ),
+            (
+                NotRead::UnfitBucket(why()).into(),
+                Exit::Refused,
+                "`nats stream edit KV_cutover --max-age=0s --max-msgs-per-subject=1 --replicas=N` sets it right",
+            ),
             (NotRead::Journal(JournalError::NoRuns).into(), Exit::Usage, "`cutover run PLAN` makes one"),
             (NotLed::Led { run: run(), by: Some(by()) }.into(), Exit::Locked, status),
             (NotLed::AccountTaken { account: account(), run: run(), by: by() }.into(), Exit::Locked, status),
@@ -565,7 +578,12 @@ mod tests {
                 Exit::Locked,
                 "`cutover resume r1 --engine URL --journal n.db` goes on with it",
             ),
-            (NotLed::AccountUnread(account()).into(), Exit::Locked, "use the newer cutover"),
+            (NotLed::ClaimUnread(account()).into(), Exit::Locked, "use the newer cutover"),
+            (
+                NotLed::KeyTaken { run_key: account(), run: run() }.into(),
+                Exit::Locked,
+                "run the same command again, or `cutover resume r1 --journal n.db`",
+            ),
             (
                 NotLed::OtherClock { clock: run(), there: owner.since, here: owner.since }.into(),
                 Exit::Refused,

@@ -129,9 +129,9 @@ pub(crate) enum CommandError {
     #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "a machine that is alone stands by for nobody"))]
     #[error("{why} while it stood by for run {}; nothing was sent", plain(run))]
     StoodBy { exit: Exit, why: String, run: String },
-    /// A launch that waited for a lock and gave up before it began.
-    #[error("{why}: {lock}; nothing was sent")]
-    StillLocked { exit: Exit, why: String, lock: Box<LockError> },
+    /// A launch that waited for another one and gave up before it began.
+    #[error("{why}: {held}; nothing was sent")]
+    StillLocked { exit: Exit, why: String, held: String, error: Box<CommandError> },
     #[error("the run key `{}` is that of run {run}, {how}; nothing was sent", plain(run_key))]
     KeyOfAnother { run_key: String, run: String, how: String },
     /// The run of the key ended so, and is in an archive.

@@ -18,6 +18,7 @@ mod restores;
 mod secured;
 #[path = "../../src/cluster/tests/server.rs"]
 mod server;
+mod slots;
 mod stalls;
 mod stops;
 mod wire;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use secrecy::SecretString;
-use sha2::{Digest as _, Sha256};
 
 use crate::console::Console;
 use crate::credentials::chain;
@@ -12,7 +11,7 @@ use crate::credentials::identity::Credentials;
 use crate::diagnostics;
 use crate::event::run::LanePlace;
 use crate::hands::{Hands, Via};
-use crate::journal;
+use crate::journal::chain::name_digest;
 use crate::journal::new_run::NewLane;
 use crate::launch::venue::{self, Venue};
 use crate::model::Row;
@@ -139,8 +138,7 @@ impl Account {
 
 /// Key of an account, the same on all machines: a digest of its endpoint and its identity.
 pub(crate) fn account_key(endpoint: &Endpoint, identity: Option<&str>) -> String {
-    let text = format!("{}\n{}", endpoint.place(), identity.unwrap_or_default());
-    journal::chain::hex(&Sha256::digest(text)[..16])
+    name_digest(&format!("{}\n{}", endpoint.place(), identity.unwrap_or_default()))
 }
 
 fn found(settings: &Settings, one_of_several: bool) -> Result<Option<FoundCredentials>, CommandError> {
