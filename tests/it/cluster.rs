@@ -23,6 +23,11 @@ mod stalls;
 mod stops;
 mod wire;
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
 use crate::left_out;
 
 use server::Server;
@@ -41,5 +46,32 @@ fn n_rounds(unless_named: u64) -> u64 {
     match std::env::var("CUTOVER_LONG") {
         Ok(text) => text.parse().unwrap_or_else(|_| panic!("`{text}` is no number of rounds")),
         Err(_) => unless_named,
+    }
+}
+
+/// Plays rounds of a test, some at once, since they are mostly waiting. Prints the times that they return, by what takes them.
+fn play_rounds(n: u64, n_at_once: u64, round: impl Fn() -> Vec<(&'static str, Duration)> + Sync) {
+    let (next, times) = (AtomicU64::new(0), Mutex::new(BTreeMap::<_, Vec<Duration>>::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..n_at_once.min(n) {
+            scope.spawn(|| {
+                while next.fetch_add(1, Ordering::Relaxed) < n {
+                    let took = round();
+                    let mut times = times.lock().unwrap();
+                    for (what, time) in took {
+                        times.entry(what).or_default().push(time);
+                    }
+                }
+            });
+        }
+    });
+    for (what, mut times) in times.into_inner().unwrap() {
+        times.sort_unstable();
+        let (least, most) = (times[0], times[times.len() - 1]);
+        println!(
+            "{what}: {} times, {least:.1?} to {most:.1?}, half of them within {:.1?}",
+            times.len(),
+            times[times.len() / 2]
+        );
     }
 }

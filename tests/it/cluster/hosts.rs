@@ -12,6 +12,9 @@ use crate::lab::launch::Launch;
 use crate::lab::plan;
 use crate::lab::served::Served;
 
+/// Time from a publish that was acknowledged, within which a change leaves that was held by it.
+pub(super) const HELD: Duration = Duration::from_secs(3);
+
 /// Host: a home of its own, which shares nothing with the others.
 pub(super) struct Host {
     pub(super) lab: Lab,
@@ -121,6 +124,12 @@ impl Night {
 
     pub(super) fn n_changes(&self) -> usize {
         self.service.changes().len()
+    }
+
+    /// Returns the longest time between two changes that followed each other, from the one on that was the last of so many.
+    pub(super) fn longest_gap(&self, n_before: usize) -> Duration {
+        let times: Vec<u64> = self.service.changes()[n_before - 1..].iter().map(|change| change.at_us).collect();
+        times.windows(2).map(|pair| Duration::from_micros(pair[1] - pair[0])).max().unwrap()
     }
 
     /// Asserts that all rows are on target, that nothing was sent twice unseen, and that the journal of the second host has all of it.

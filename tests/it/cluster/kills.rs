@@ -1,10 +1,10 @@
 //! Heads that are killed: a standby on another host goes on with the run.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::hosts::Night;
-use super::n_rounds;
 use super::stalls::{Moment, Stalls, is_held_up};
+use super::{n_rounds, play_rounds};
 use crate::lab::launch::Launch;
 use crate::lab::machine::shared;
 
@@ -60,46 +60,35 @@ fn killed_at(link: Link, moment: Moment) {
     let standby = night.second.stand_by(&run, &["--rate", "50"]);
     night.goes_on(3);
     is_held_up(&stalls.hold_up_at(moment));
-    head.kill();
-    is_taken_over(&night, standby, &format!("{moment:?}"));
+    is_taken_over(&night, head, standby, &format!("{moment:?}"));
 }
 
-/// Asserts that a standby goes on with the run in time, and ends it.
-fn is_taken_over(night: &Night, standby: Launch, what: &str) {
-    let took = night.goes_on(1);
-    assert!(took < GOES_ON, "{what}: {took:?}");
+/// Kills a head, and asserts that a standby goes on with the run in time, and ends it. Returns the time for which nothing was sent.
+fn is_taken_over(night: &Night, head: Launch, standby: Launch, what: &str) -> Duration {
+    let n_before = night.n_changes();
+    head.kill();
     let ended = standby.end();
     assert_eq!(ended.code, Some(0), "{what}: {}", ended.stderr);
     night.is_done();
+    let took = night.longest_gap(n_before);
+    assert!(took < GOES_ON, "{what}: {took:?}");
+    took
 }
 
 #[test]
 fn a_head_that_is_killed_at_any_moment_is_followed_by_a_standby() {
     let _machine = shared();
-    let began = Instant::now();
-    let next = std::sync::atomic::AtomicU64::new(0);
-    let n_rounds = n_rounds(5);
-    std::thread::scope(|scope| {
-        for _ in 0..5.min(n_rounds) {
-            scope.spawn(|| {
-                while next.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < n_rounds {
-                    killed_anywhere();
-                }
-            });
-        }
+    play_rounds(n_rounds(5), 5, || {
+        killed_anywhere().map(|took| ("a killed head is followed", took)).into_iter().collect()
     });
-    println!("{n_rounds} kills in {:?}", began.elapsed());
 }
 
-fn killed_anywhere() {
-    let Some(night) = Night::new(100, "latency_ms = [5, 40]\n[[fault]]\nshare = 0.1\nkind = \"reset_after\"\n") else {
-        return;
-    };
+fn killed_anywhere() -> Option<Duration> {
+    let night = Night::new(100, "latency_ms = [5, 40]\n[[fault]]\nshare = 0.1\nkind = \"reset_after\"\n")?;
     let head = night.first.begin(&[&RUN[..], &["--timeout", "2s"]].concat());
     let run = night.first.run_begun();
     let standby = night.second.stand_by(&run, &["--rate", "50", "--timeout", "2s"]);
     night.goes_on(1);
     std::thread::sleep(Duration::from_millis(rand::random_range(0..2000)));
-    head.kill();
-    is_taken_over(&night, standby, "at random");
+    Some(is_taken_over(&night, head, standby, "at random"))
 }
