@@ -17,7 +17,7 @@ use tokio::time::sleep;
 
 use super::connection::wait;
 use super::message::{AFTER_HEADER, Unread, read_body};
-use super::stream::{Names, find, last_of};
+use super::stream::{Names, find, last_of, n_trimmed};
 use crate::files::folder::folder_of;
 use crate::journal::run_copy::{CopyRecord, NotCopied, RunCopy};
 use crate::journal::{Journal, JournalError, LogError, RunKey};
@@ -86,6 +86,8 @@ async fn put(
 pub(super) enum NotBrought {
     #[error("there is no log")]
     Gone,
+    #[error("the log lost its beginning: the first {n} messages are gone")]
+    Trimmed { n: u64 },
     /// The parts may be there, or some of them.
     #[error("it was not made to the end")]
     Unmade,
@@ -124,6 +126,10 @@ pub(super) fn bring(
     journal: &mut Journal,
 ) -> Result<RunKey, NotBrought> {
     let stream = wait(runtime, find(jetstream, names)).map_err(no_answer)?.ok_or(NotBrought::Gone)?;
+    let n = n_trimmed(stream.cached_info());
+    if n > 0 {
+        return Err(NotBrought::Trimmed { n });
+    }
     let record = wait(runtime, read_record(&stream, names))?;
     if let Some(run) = journal.same_run(&record)? {
         return Ok(run);

@@ -108,15 +108,24 @@ pub(super) fn replay(
     run: RunKey,
 ) -> Result<Place, NotReplayed> {
     let mut reading = LogReading { stored: heads(journal, run)?, place: from };
-    read(runtime, jetstream, names, &mut reading, |reading, commits| {
-        let mut events = Vec::new();
-        for commit in commits {
-            reading.add(commit, &mut events)?;
+    let mut loss = Loss::default();
+    loop {
+        read(runtime, jetstream, names, &mut reading, |reading, commits| {
+            let mut events = Vec::new();
+            for commit in commits {
+                reading.add(commit, &mut events)?;
+            }
+            journal.append_stamped(run, &events)?;
+            Ok(())
+        })?;
+        let Err(error) = reading.has_ended() else { return Ok(reading.place) };
+        // What was read may be that of a server which was replaced, like any other loss.
+        loss.add(since_boot());
+        if loss.is_certain() {
+            return Err(error);
         }
-        journal.append_stamped(run, &events)?;
-        Ok(())
-    })?;
-    reading.ends()
+        runtime.block_on(async { sleep(PAUSES.1).await });
+    }
 }
 
 /// Reads on to the end of the log as it is now, some commits at a time.
@@ -199,10 +208,6 @@ impl LogReading {
         let sequence = commit.sequence;
         let unread = |source| NotReplayed::Unread { sequence, source };
         let mark = commit.mark.clone().map_err(unread)?;
-        let last = self.place.last.map_or(0, |last| last.sequence);
-        if mark.after != last {
-            return Err(NotReplayed::Hole { sequence, after: mark.after, last });
-        }
         for event in read_body(&commit.body).map_err(unread)? {
             if event.lane == LaneId::RUN {
                 self.place.note(&event, mark.writer);
@@ -211,6 +216,11 @@ impl LogReading {
                 self.stored.insert(event.lane, (event.seq, event.hash));
                 missing.push(event);
             }
+        }
+        // An event that does not follow says more.
+        let last = self.place.last.map_or(0, |last| last.sequence);
+        if mark.after != last {
+            return Err(NotReplayed::Hole { sequence, after: mark.after, last });
         }
         self.place.last = Some(LastCommit { sequence, mark: Some(mark) });
         Ok(())
@@ -234,14 +244,14 @@ impl LogReading {
     }
 
     /// Checks that the log has all that the journal has.
-    fn ends(self) -> Result<Place, NotReplayed> {
-        for (lane, (journal, _)) in self.stored {
-            let log = self.place.heads.get(&lane).map_or(0, |(seq, _)| *seq);
+    fn has_ended(&self) -> Result<(), NotReplayed> {
+        for (&lane, &(journal, _)) in &self.stored {
+            let log = self.place.head(lane).map_or(0, |(seq, _)| seq);
             if journal > log {
                 return Err(NotReplayed::LostEnd { lane, log, journal });
             }
         }
-        Ok(self.place)
+        Ok(())
     }
 }
 
@@ -254,7 +264,12 @@ struct Commit {
 
 /// Commits from one place to the end of the log.
 struct Commits {
+    stream: Stream,
+    /// Subject of the log.
+    subject: String,
     messages: Ordered,
+    /// Number of the last commit that was read.
+    at: u64,
     /// Number of the last commit.
     end: u64,
 }
@@ -310,24 +325,50 @@ impl Commits {
         };
         let consumer = stream.create_consumer(consumer).await.map_err(no_answer)?;
         let messages = consumer.messages().await.map_err(no_answer)?;
-        Ok(Some(Self { messages, end }))
+        Ok(Some(Self { stream, subject: names.log.clone(), messages, at: read, end }))
     }
 
     /// Returns the next commit, with those that are there as well.
     async fn next(&mut self) -> Result<Vec<Commit>, NotReplayed> {
-        let first = timeout(COMMIT, self.messages.next()).await.map_err(no_answer)?;
         let mut commits = Vec::new();
-        let mut next = Some(first);
+        let mut next = match timeout(COMMIT, self.messages.next()).await {
+            Ok(first) => Some(first),
+            Err(no_end) => {
+                commits = self.passed_over(self.end).await;
+                self.at = commits.last().ok_or_else(|| no_answer(no_end))?.sequence;
+                None
+            }
+        };
         while let Some(message) = next.take() {
             let message = message.ok_or(NotReplayed::Gone)?.map_err(no_answer)?;
             let commit = commit(&message)?;
-            let is_last = commit.sequence >= self.end;
+            if let Ok(mark) = &commit.mark {
+                commits.extend(self.passed_over(mark.after).await);
+            }
+            self.at = commit.sequence;
             commits.push(commit);
-            if !is_last && commits.len() < AT_ONCE {
+            if self.at < self.end && commits.len() < AT_ONCE {
                 next = self.messages.next().now_or_never();
             }
         }
         Ok(commits)
+    }
+
+    /// Reads the commits up to this one which whoever sends the messages passed over, one by one from the server that leads the stream: one
+    /// that cannot read a message of its own any more says nothing of it. What the leader has not either is a hole.
+    async fn passed_over(&self, up_to: u64) -> Vec<Commit> {
+        let (mut commits, mut sequence) = (Vec::new(), up_to);
+        while sequence > self.at
+            && let Ok(message) = self.stream.get_raw_message(sequence).await
+            && *message.subject == self.subject
+        {
+            let mark = CommitMark::from_headers(&message.headers);
+            let after = mark.as_ref().map_or(0, |mark| mark.after.min(sequence - 1));
+            commits.push(Commit { sequence, mark, body: message.payload.to_vec() });
+            sequence = after;
+        }
+        commits.reverse();
+        commits
     }
 }
 
@@ -392,7 +433,7 @@ mod tests {
         let mut missing = Vec::new();
         let all = commits.iter().try_for_each(|commit| reading.add(commit, &mut missing));
         let n = missing.len();
-        all.and_then(|()| reading.ends()).map(|_| n).map_err(|error| error.to_string())
+        all.and_then(|()| reading.has_ended()).map(|()| n).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -397,6 +397,7 @@ fn not_brought(run: &str, error: NotBrought) -> NotRead {
         NotBrought::NoAnswer(_) | NotBrought::Spool(_) => NotRead::Unreachable(why),
         NotBrought::Gone => NotRead::NoRun(run),
         NotBrought::Unmade => NotRead::Unmade(run),
+        NotBrought::Trimmed { .. } => NotRead::Lost { run, why },
         NotBrought::Copy(NotCopied::Newer { .. })
         | NotBrought::Unread { source: Unread::Newer { .. } | Unread::UnknownKind { .. }, .. } => {
             NotRead::Newer { run, why }

@@ -317,8 +317,12 @@ pub(crate) fn exit_of_log(error: &NotRead) -> Exit {
 
 fn entry_of_log(error: &NotRead) -> ErrorEntry<'_> {
     match error {
-        NotRead::Untrue { .. } => ErrorEntry::typed(Exit::Integrity, |_| {
-            format!("keep the journal and the log as they are, and compare them with an earlier copy; {LOOKS_ANEW}")
+        NotRead::Untrue { run, .. } => ErrorEntry::typed(Exit::Integrity, move |_| {
+            format!(
+                "where several servers keep the log, `nats stream cluster step-down {}` has another one lead, which may have it as it \
+                 was; else keep the journal and the log as they are, and compare them with an earlier copy; {LOOKS_ANEW}",
+                shell_word(&format!("cutover-{run}"))
+            )
         }),
         NotRead::Lost { run, .. } => ErrorEntry::typed(Exit::Integrity, move |here| {
             format!(
@@ -542,7 +546,7 @@ mod tests {
             (
                 NotRead::Untrue { run: run(), why: why() }.into(),
                 Exit::Integrity,
-                "keep the journal and the log as they are",
+                "where several servers keep the log, `nats stream cluster step-down cutover-r1` has another one lead",
             ),
             (
                 NotRead::Lost { run: run(), why: why() }.into(),

@@ -7,6 +7,7 @@ mod alone;
 mod asked;
 mod away;
 mod collect;
+mod damage;
 mod hosts;
 mod kills;
 mod leads;

@@ -6,7 +6,7 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy};
 
 use super::server::{Server, program};
 use super::site::Site;
-use crate::cluster::replay::compare;
+use crate::cluster::replay::{Place, compare};
 use crate::cluster::restore::Restoring;
 use crate::journal::stored::EventOrder;
 use crate::log::suite::{SuiteWriter, begun, lines_of, seen, waited};
@@ -70,12 +70,7 @@ impl RestoreLab {
     fn put_back(&self, messages: &[Message]) {
         self.delete();
         self.site.set_up(&self.jetstream).unwrap();
-        for (subject, headers, text) in messages.iter().cloned() {
-            self.site.runtime.block_on(async {
-                let publishing = self.jetstream.publish_with_headers(subject, headers, text.into());
-                publishing.await.unwrap().await.unwrap();
-            });
-        }
+        publish(&self.site, &self.jetstream, messages);
     }
 
     fn update(&self, change: impl FnOnce(&mut Config)) {
@@ -84,6 +79,15 @@ impl RestoreLab {
             let mut settings = stream.cached_info().config.clone();
             change(&mut settings);
             self.jetstream.update_stream(settings).await.unwrap();
+        });
+    }
+}
+
+fn publish(site: &Site, jetstream: &jetstream::Context, messages: &[Message]) {
+    for (subject, headers, text) in messages.iter().cloned() {
+        site.runtime.block_on(async {
+            let publishing = jetstream.publish_with_headers(subject, headers, text.into());
+            publishing.await.unwrap().await.unwrap();
         });
     }
 }
@@ -105,6 +109,21 @@ fn a_log_that_lost_its_end_or_all_of_it_has_all_again_and_one_that_lost_nothing_
     let mut next = lab.site.writer(&lab.jetstream);
     next.append(&mut [seen(5)]).unwrap();
     assert_eq!(lab.restore(), Ok(0), "it has more than the journal");
+}
+
+#[test]
+fn an_end_that_the_log_lacks_in_one_answer_is_waited_for() {
+    let Some(mut lab) = RestoreLab::new() else { return };
+    let messages = lab.messages();
+    lab.put_back(&messages[..4]);
+    std::thread::scope(|scope| {
+        let RestoreLab { site, jetstream, writer, .. } = &mut lab;
+        let reading = scope.spawn(|| site.replay_to(jetstream, Place::default(), writer).map(|place| place.last));
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        assert!(!reading.is_finished(), "one answer concludes nothing");
+        publish(site, jetstream, &messages[4..]);
+        assert_eq!(reading.join().unwrap().unwrap().unwrap().sequence, 7);
+    });
 }
 
 #[test]

@@ -43,14 +43,19 @@ impl Server {
     /// Makes a server with some more lines of settings, which is not started.
     pub(super) fn new(program: &Path, name: &str, port: u16, settings: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = folder.path().join("store");
+        let server = Self { program: program.to_owned(), folder, port, process: None };
         let text = format!(
             "server_name: {name}\nlisten: 127.0.0.1:{port}\n\
              jetstream {{ store_dir: \"{}\", sync_interval: always, max_file_store: 1GB }}\n{settings}",
-            store.display()
+            server.store().display()
         );
-        std::fs::write(folder.path().join("server.conf"), text).unwrap();
-        Self { program: program.to_owned(), folder, port, process: None }
+        std::fs::write(server.folder.path().join("server.conf"), text).unwrap();
+        server
+    }
+
+    /// Returns the folder in which it keeps its streams.
+    pub(super) fn store(&self) -> PathBuf {
+        self.folder.path().join("store")
     }
 
     /// Starts the process, and waits until it answers.
@@ -69,16 +74,25 @@ impl Server {
 
     /// Kills the process, as a power cut would.
     pub(super) fn kill(&mut self) {
+        self.end_by(Signal::KILL);
+    }
+
+    /// Ends the process by a signal.
+    pub(super) fn end_by(&mut self, signal: Signal) {
         if let Some(mut process) = self.process.take() {
-            process.kill().unwrap();
+            send(signal, &process);
             process.wait().unwrap();
         }
     }
 
     pub(super) fn signal(&self, signal: Signal) {
-        let id = i32::try_from(self.process.as_ref().unwrap().id()).unwrap();
-        kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
+        send(signal, self.process.as_ref().unwrap());
     }
+}
+
+fn send(signal: Signal, process: &Child) {
+    let id = i32::try_from(process.id()).unwrap();
+    kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
 }
 
 impl Drop for Server {

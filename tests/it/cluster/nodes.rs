@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use super::hosts::{HELD, Night};
 use super::server::{Server, program, three, until};
-use super::wire::{ask, ask_stream};
+use super::wire::{ask, ask_stream, ask_stream_with};
 use super::{n_rounds, play_rounds};
 use crate::lab::launch::Launch;
 use crate::lab::machine::shared;
@@ -80,17 +80,32 @@ fn outage(night: &mut Night, happens: impl FnOnce(&mut Night)) -> Duration {
 }
 
 /// Waits until the servers can keep a stream on all of them.
-fn have_found_each_other(night: &Night) {
+pub(super) fn have_found_each_other(night: &Night) {
     let settings = r#"{"name":"found","subjects":["found"],"num_replicas":3,"storage":"memory"}"#;
     let make = format!("PUB $JS.API.STREAM.CREATE.found answers {}\r\n{settings}\r\n", settings.len());
     until("the servers find each other", || ask(&night.servers[0], &make, "\"did_create\":true"));
 }
 
 /// Returns the position of the server that leads the stream of the run, once there is one.
-fn leader(night: &Night, run: &str) -> usize {
+pub(super) fn leader(night: &Night, run: &str) -> usize {
     until("the stream has a leader", || {
         let told = night.servers.iter().find_map(|server| ask_stream(server, "INFO", run, "\"leader\":\"n"))?;
         let (_, name) = told.split_once("\"leader\":\"n")?;
         name.get(..1)?.parse().ok()
     })
+}
+
+/// Has a server lead the stream of the run. False if it does not come to that.
+pub(super) fn is_led_by(night: &Night, run: &str, nth: usize) -> bool {
+    let wanted = format!(r#"{{"placement":{{"preferred":"n{nth}"}}}}"#);
+    let until = Instant::now() + Duration::from_secs(20);
+    while leader(night, run) != nth {
+        if Instant::now() > until {
+            return false;
+        }
+        for server in &night.servers {
+            _ = ask_stream_with(server, "LEADER.STEPDOWN", run, &wanted, "\"success\":true");
+        }
+    }
+    true
 }

@@ -25,5 +25,10 @@ pub(super) fn ask(server: &Server, text: &str, answer: &str) -> Option<String> {
 
 /// Asks for something of the stream of a run.
 pub(super) fn ask_stream(server: &Server, what: &str, run: &str, answer: &str) -> Option<String> {
-    ask(server, &format!("PUB $JS.API.STREAM.{what}.cutover-{run} answers 0\r\n\r\n"), answer)
+    ask_stream_with(server, what, run, "", answer)
+}
+
+/// Asks for something of the stream of a run, which this text tells more of.
+pub(super) fn ask_stream_with(server: &Server, what: &str, run: &str, text: &str, answer: &str) -> Option<String> {
+    ask(server, &format!("PUB $JS.API.STREAM.{what}.cutover-{run} answers {}\r\n{text}\r\n", text.len()), answer)
 }
