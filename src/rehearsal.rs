@@ -284,7 +284,7 @@ impl RunStory {
                 let how = if *stated { "the service names its quota" } else { "a quota is met that nobody names" };
                 Some(format!("{how}: going on at {per_second:.1} requests a second"))
             }
-            LaneEvent::ReadThrottled { .. } | LaneEvent::CoolDownBegan { .. } => None,
+            LaneEvent::ReadThrottled { .. } | LaneEvent::CoolDownBegan { .. } | LaneEvent::Served { .. } => None,
         }
     }
 }

@@ -262,6 +262,8 @@ impl LaneSum {
                 self.cool(at_ms, *retry_after_ms);
             }
             LaneEvent::CoolDownBegan { wait_ms, cause: _ } => self.cool(at_ms, Some(*wait_ms)),
+            // The table of lanes has nothing of it.
+            LaneEvent::Served { .. } => (),
             LaneEvent::Stopped { message, .. } => self.stopped = Some(message.clone()),
         }
     }

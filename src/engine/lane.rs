@@ -11,6 +11,7 @@ pub(crate) mod clearance;
 pub(crate) mod first_answers;
 pub(crate) mod limits;
 mod list;
+mod maker;
 pub(crate) mod mark;
 pub(crate) mod news;
 mod preflighted;

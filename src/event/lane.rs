@@ -44,6 +44,12 @@ pub enum LaneEvent {
     /// The lane stopped: this launch sends nothing more in it.
     #[serde(rename = "lane_stopped")]
     Stopped { cause: LaneStop, message: String },
+    /// From here on this worker on another machine makes the requests of the lane; `None`: no worker that serves it is heard, and it waits.
+    #[serde(rename = "lane_served")]
+    Served {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        via: Option<String>,
+    },
 }
 
 impl LaneEvent {
@@ -54,7 +60,7 @@ impl LaneEvent {
     }
 
     /// Names of the stored forms.
-    pub const NAMES: [&str; 4] = ["quota_learned", "read_throttled", "cool_down_began", "lane_stopped"];
+    pub const NAMES: [&str; 5] = ["quota_learned", "read_throttled", "cool_down_began", "lane_stopped", "lane_served"];
 }
 
 /// Reason for a wait that no answer asked for.

@@ -50,7 +50,7 @@ fn fold_lane(conn: &Connection, run: RunKey, event: &Event, what: &LaneEvent) ->
             "UPDATE lane SET throttled = throttled + 1 WHERE run = ?1 AND lane = ?2",
             params![run.0, event.lane.0],
         )?,
-        LaneEvent::CoolDownBegan { .. } => 0,
+        LaneEvent::CoolDownBegan { .. } | LaneEvent::Served { .. } => 0,
         LaneEvent::Stopped { message, cause: _ } => conn.execute(
             "UPDATE lane SET stopped = ?3 WHERE run = ?1 AND lane = ?2",
             params![run.0, event.lane.0, message],

@@ -305,6 +305,14 @@ impl Counter {
         match event {
             LaneEvent::ReadThrottled { .. } => add(&self.progress.counts.throttled),
             LaneEvent::CoolDownBegan { .. } => (),
+            LaneEvent::Served { via: Some(via) } => {
+                let of_account = self.progress.of_account(lane);
+                self.progress.tell(&format!("worker {} makes the requests{of_account}", plain(via)));
+            }
+            LaneEvent::Served { via: None } => {
+                let of_account = self.progress.of_account(lane);
+                self.progress.tell(&format!("waiting for a worker that makes the requests{of_account}: none is heard"));
+            }
             LaneEvent::Stopped { message, .. } => {
                 let of_account = self.progress.of_account(lane);
                 self.progress.tell(&format!("stopping{of_account}: {message}"));

@@ -91,8 +91,22 @@ pub(crate) const PAGE: u32 = 200;
 /// Largest offset of a page, whatever the account holds. source: api-sms/ListServers.html (`offset`).
 pub(crate) const LAST_OFFSET: u32 = 65_535;
 
+/// Maker of the requests of a lane, just now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum MadeBy {
+    /// They leave from here.
+    Here,
+    /// Worker of this name makes them; `None` while none is heard that could.
+    Worker(Option<String>),
+}
+
 /// The service as one lane sees it. Dropping a future abandons its request, which may have reached the service.
 pub(crate) trait Remote: Send + Sync + 'static {
+    /// Maker of the next request.
+    fn made_by(&self) -> MadeBy {
+        MadeBy::Here
+    }
+
     /// Makes sure that there is a proof for requests, renewing it ahead of its expiry.
     fn ready(&self) -> impl Future<Output = Result<(), CredentialsError>> + Send;
 

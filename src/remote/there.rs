@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 
-use super::service::{Listed, Read, Remote, Reply, SourceShown};
+use super::service::{Listed, MadeBy, Read, Remote, Reply, SourceShown};
 use super::spoken::{SpokenPage, SpokenQuestion, SpokenReadiness, SpokenRenewal, SpokenResult, SpokenSource, is_anew};
 use crate::credentials::error::CredentialsError;
 use crate::credentials::identity::{Generation, Renewal};
@@ -114,6 +114,10 @@ fn lost(cause: String) -> Outcome {
 }
 
 impl Remote for There {
+    fn made_by(&self) -> MadeBy {
+        MadeBy::Worker(self.hand.worker().as_ref().map(Worker::name))
+    }
+
     async fn ready(&self) -> Result<(), CredentialsError> {
         let unreachable = |reason: String| {
             Err(CredentialsError::Unreachable { origin: format!("the worker for `{}`", self.target), reason })

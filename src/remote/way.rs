@@ -1,7 +1,7 @@
 //! Way to the service: from here, or by a worker elsewhere.
 
 use super::http::Http;
-use super::service::{Listed, Read, Remote, Reply, SourceShown};
+use super::service::{Listed, MadeBy, Read, Remote, Reply, SourceShown};
 use super::there::There;
 use crate::credentials::error::CredentialsError;
 use crate::credentials::identity::{Generation, Renewal};
@@ -16,6 +16,13 @@ pub(crate) enum Way {
 }
 
 impl Remote for Way {
+    fn made_by(&self) -> MadeBy {
+        match self {
+            Way::Here(http) => http.made_by(),
+            Way::There(there) => there.made_by(),
+        }
+    }
+
     async fn ready(&self) -> Result<(), CredentialsError> {
         match self {
             Way::Here(http) => http.ready().await,

@@ -11,6 +11,7 @@ use crate::journal::read::sums::WaveTally;
 use crate::rollback::IfStopped;
 use crate::values::zone::Zone;
 use crate::waves::forecast::spoken;
+use crate::wording::amounts::bounded;
 use crate::wording::plain::{padded, plain, shortened};
 use crate::wording::printout::{Printout, widest};
 use crate::wording::times::time_in;
@@ -39,6 +40,10 @@ pub fn write_text(summary: &Summary, holder: Holder, zone: &Zone, out: &mut Prin
         && let Some(line) = summary.throttled_line()
     {
         writeln!(out, "{line}")?;
+    }
+    if let (Holder::Alive | Holder::Unknown, [_, ..]) = (holder, summary.wait_for_worker.as_slice()) {
+        let names: Vec<String> = summary.wait_for_worker.iter().map(|name| format!("`{}`", plain(name))).collect();
+        writeln!(out, "Waiting: no worker that serves {} is heard.", bounded(&names))?;
     }
     summary.write_counts(out)?;
     write_waves(summary, out)?;

@@ -107,6 +107,8 @@ fn of_lane(event: &LaneEvent) -> String {
             };
             format!("nothing is sent for {}: {why}", duration(*wait_ms))
         }
+        LaneEvent::Served { via: Some(via) } => format!("worker {} makes the requests of this account", plain(via)),
+        LaneEvent::Served { via: None } => "no worker that serves this account is heard: it waits".to_owned(),
         LaneEvent::Stopped { message, .. } => format!("nothing more is sent for this account: {message}"),
     }
 }

@@ -25,6 +25,7 @@ use crate::journal::{Journal, JournalError, RunKey};
 use crate::plan::paper::Paper;
 use crate::plan::sealed::seal::Seal;
 use crate::rollback::IfStopped;
+use crate::settings::key::ENGINE;
 use crate::waves::Terms;
 use crate::whoami::Who;
 use crate::wording::times::{serialize_time, time};
@@ -66,6 +67,9 @@ pub struct Summary {
     pub running: Option<Running>,
     pub waves: Vec<WaveTally>,
     pub lanes: Vec<LaneOf>,
+    /// Accounts that wait for a worker on another machine: none that serves them is heard.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub wait_for_worker: Vec<String>,
     /// Plan's own name, ticket and reason, its seal and its approvals.
     pub paper: PaperOf,
     /// Steering of the run, and the present wait.
@@ -262,6 +266,7 @@ impl Summary {
             steering: SteeringOf::from_journal(journal, run)?,
             moved: journal.n_moved(run.key)?,
             if_stopped: None,
+            wait_for_worker: wait_for_worker(journal, run, since)?,
             lanes: lanes_of(journal, run.key, &lanes, Timestamp::now())?,
             causes: if is_all_on_target { Vec::new() } else { journal.causes(run.key, MOST_CAUSES)? },
             commands,
@@ -340,6 +345,16 @@ pub(crate) fn lanes_of(
         LaneOf { lane, rows, settled, on_target, cools_for }
     });
     Ok(lanes.collect())
+}
+
+/// Returns the accounts of a run that goes on for which no worker is heard. Runs that their journal alone has know of no workers.
+fn wait_for_worker(journal: &Journal, run: &RunRecord, since: Option<Timestamp>) -> Result<Vec<String>, JournalError> {
+    let Some(since) = since.filter(|_| run.running && run.settings.get(ENGINE).is_some()) else {
+        return Ok(Vec::new());
+    };
+    let served = journal.served(run.key, since)?;
+    let lanes = journal.lanes(run.key)?.into_iter();
+    Ok(lanes.filter(|lane| served.get(&lane.lane) == Some(&None)).map(|lane| lane.name).collect())
 }
 
 pub(crate) fn launch_of(at: String, began: EventKind) -> Option<LaunchOf> {

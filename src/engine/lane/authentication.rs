@@ -26,8 +26,12 @@ impl<R: Remote> Lane<R> {
     pub(crate) async fn credentialed(&self) -> Result<Credentialed, NotRecorded> {
         let mut tries = 0;
         loop {
+            self.tell_maker().await?;
             let error = match self.remote.ready().await {
-                Ok(()) => return Ok(Credentialed::Ready),
+                Ok(()) => {
+                    self.tell_maker().await?;
+                    return Ok(Credentialed::Ready);
+                }
                 Err(error) => error,
             };
             tries += 1;
@@ -50,6 +54,14 @@ impl<R: Remote> Lane<R> {
             if self.stop.unless_draining(sleep(wait)).await.is_none() {
                 return Ok(Credentialed::Stopped);
             }
+        }
+    }
+
+    /// Records which worker serves the lane, if another one does than was recorded last.
+    async fn tell_maker(&self) -> Result<(), NotRecorded> {
+        match self.made_by.note(self.remote.made_by()) {
+            Some(told) => self.record(vec![told.into()], None).await,
+            None => Ok(()),
         }
     }
 

@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, mpsc};
 use super::first_answers::FirstAnswers;
 use super::limits::LaneLimits;
 use super::list::{List, share_of_pages};
+use super::maker::RecordedMaker;
 use super::news::NewsOfRows;
 use super::preflighted::Preflighted;
 use super::reachability::Reachability;
@@ -118,6 +119,7 @@ pub(crate) struct Lane<R> {
     pub(super) strange_reads: Streak,
     pub(super) reachability: Reachability,
     pub(super) stopped: Stopped,
+    pub(super) made_by: RecordedMaker,
 }
 
 impl<R: Remote> Lane<R> {
@@ -151,6 +153,7 @@ impl<R: Remote> Lane<R> {
             strange_reads: Streak::default(),
             reachability: Reachability::default(),
             stopped: Stopped::default(),
+            made_by: RecordedMaker::default(),
         };
         (lane, inbox)
     }

@@ -178,6 +178,22 @@ impl Journal {
         Ok(cooling)
     }
 
+    /// Returns the worker that serves each lane since this time, as far as that was recorded: `None` for one that waits for a worker.
+    pub fn served(&self, run: RunKey, since: Timestamp) -> Result<BTreeMap<LaneId, Option<String>>, JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT lane, seq, at, kind, row, detail FROM event
+             WHERE run = ?1 AND lane = ?2 AND kind = 'lane_served' AND at >= ?3 ORDER BY seq DESC LIMIT 1",
+        )?;
+        let mut served = BTreeMap::new();
+        for LaneRecord { lane, .. } in self.lanes(run)? {
+            let told = statement.query_and_then(params![run.0, lane.0, since.as_millisecond()], event)?.next();
+            if let Some(EventKind::Lane(LaneEvent::Served { via })) = told.transpose()?.map(|told| told.kind) {
+                served.insert(lane, via);
+            }
+        }
+        Ok(served)
+    }
+
     /// Returns the quota of a lane's last event about one, and true if it was stated.
     fn quota_told(&self, (run, lane): LaneKey) -> Result<Option<(f64, bool)>, JournalError> {
         let mut statement = self.conn.prepare_cached(
