@@ -9,10 +9,11 @@
 //! | ours | the commit is taken |
 //! | still the one before | it is published again; both are one, since the server takes only one of them behind the one before |
 //! | another one behind that | another writer goes on with the run |
+//! | one behind that which no cutover wrote | nothing more can be committed |
 //! | an earlier one, or none | the log lost what it had acknowledged, if that stays so |
 //!
-//! An answer may come from a server that has been replaced and does not know yet. What it shows was committed, so that the first and the
-//! third line hold at once. The second does no harm. The fourth needs answers for longer than such a server can go on.
+//! An answer may come from a server that has been replaced and does not know yet. What it shows was committed, so that the first, the
+//! third and the fourth line hold at once. The second does no harm. The fifth needs answers for longer than such a server can go on.
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -28,7 +29,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::connection::ANSWER;
-use super::message::{self, CommitMark, WriterId, bodies};
+use super::message::{self, CommitMark, Unread, WriterId, bodies};
 use super::plan::publish;
 use super::stream::Names;
 use super::tenure::{Succession, Tenure, acknowledged};
@@ -212,6 +213,10 @@ impl Wire {
                 match judge(mark, last, seen) {
                     CommitFate::Taken(sequence) => return Ok(sequence),
                     CommitFate::Replaced => return Err(NotCommitted::Replaced),
+                    CommitFate::Stray(error) => {
+                        self.away.end();
+                        return Err(NotCommitted::Failed(error));
+                    }
                     CommitFate::NotYet => {
                         is_due = true;
                         loss = Loss::default();
@@ -291,12 +296,17 @@ pub(super) enum Seen {
     /// The stream has no commit.
     Nothing,
     Commit(LastCommit),
+    /// Message of this number, which no cutover wrote.
+    Stray(u64),
 }
 
 /// Reads the end of the log, from the server that leads the stream or believes to.
 pub(super) async fn read_last(stream: &Stream, names: &Names) -> Result<Seen, jetstream::stream::LastRawMessageError> {
     match stream.get_last_raw_message_by_subject(&names.log).await {
-        Ok(message) => Ok(Seen::Commit(LastCommit::from_message(&message))),
+        Ok(message) => Ok(match CommitMark::from_headers(&message.headers) {
+            Err(Unread::Header { .. }) => Seen::Stray(message.sequence),
+            Ok(_) | Err(_) => Seen::Commit(LastCommit::from_message(&message)),
+        }),
         Err(error) => match error.kind() {
             LastRawMessageErrorKind::NoMessageFound => Ok(Seen::Nothing),
             LastRawMessageErrorKind::JetStream(why) if why.error_code() == ErrorCode::STREAM_NOT_FOUND => {
@@ -316,6 +326,8 @@ pub(super) enum CommitFate {
     Taken(u64),
     NotYet,
     Replaced,
+    /// Somebody else has put a message behind the last commit that is none.
+    Stray(LogError),
     Lost(LogError),
 }
 
@@ -330,6 +342,9 @@ pub(super) fn judge(ours: CommitMark, last: Option<LastCommit>, seen: Seen) -> C
             CommitFate::Taken(seen.sequence)
         }
         Seen::Commit(seen) if seen.sequence > acknowledged => CommitFate::Replaced,
+        Seen::Stray(sequence) if sequence > acknowledged => CommitFate::Stray(LogError::Stray { sequence }),
+        Seen::Stray(sequence) if sequence == acknowledged => CommitFate::Lost(LogError::MadeAnew { acknowledged }),
+        Seen::Stray(found) => CommitFate::Lost(LogError::Shorter { acknowledged, found }),
         Seen::Commit(seen) if Some(seen) == last => CommitFate::NotYet,
         Seen::Commit(seen) if seen.sequence == acknowledged => CommitFate::Lost(LogError::MadeAnew { acknowledged }),
         Seen::Commit(seen) => CommitFate::Lost(LogError::Shorter { acknowledged, found: seen.sequence }),
@@ -385,6 +400,9 @@ mod tests {
             (second, Some(last), Seen::Commit(commit(9, mark(them, 2, 7))), CommitFate::Replaced),
             (second, Some(last), Seen::Commit(commit(9, mark(us, 3, 8))), CommitFate::Replaced),
             (second, Some(last), Seen::Commit(unreadable), CommitFate::Replaced),
+            (second, Some(last), Seen::Stray(9), CommitFate::Stray(LogError::Stray { sequence: 9 })),
+            (second, Some(last), Seen::Stray(7), misses(LogError::MadeAnew { acknowledged: 7 })),
+            (second, Some(last), Seen::Stray(6), misses(LogError::Shorter { acknowledged: 7, found: 6 })),
             (second, Some(last), Seen::NoStream, misses(LogError::Gone { acknowledged: 7 })),
             (second, Some(last), Seen::Nothing, misses(LogError::Shorter { acknowledged: 7, found: 0 })),
             (

@@ -112,7 +112,7 @@ pub(super) enum Unread {
     Newer { format: u64 },
     #[error("event {seq} of lane {lane} is of a kind that this program does not know: {kind:?}")]
     UnknownKind { lane: LaneId, seq: u64, kind: String },
-    #[error("its header `{name}` is missing, or is none of ours")]
+    #[error("no cutover wrote it: its header `{name}` is missing, or is none of ours")]
     Header { name: &'static str },
     /// Lines are counted from 1.
     #[error("its line {nth} is none of ours")]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::HeaderMap;
 use async_nats::jetstream;
-use async_nats::jetstream::stream::Stream;
+use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
 use futures_util::TryStreamExt as _;
 use tokio::runtime::Handle;
 use tokio::time::sleep;
@@ -88,9 +88,11 @@ pub(super) enum NotBrought {
     Gone,
     #[error("the log lost its beginning: the first {n} messages are gone")]
     Trimmed { n: u64 },
-    /// The parts may be there, or some of them.
+    /// The parts may be there, or some of them, and nothing was ever recorded.
     #[error("it was not made to the end")]
     Unmade,
+    #[error("the record of the run is missing, and its log is there")]
+    RecordMissing,
     #[error("the message `{subject}` is there {n} times, and not once")]
     NotOnce { subject: String, n: usize },
     #[error("the message `{subject}` is none of the {n_parts} parts that the record of the run names")]
@@ -141,16 +143,41 @@ pub(super) fn bring(
         spool.put(&text).map_err(NotBrought::Spool)?;
     }
     let first = wait(runtime, async { stream.get_first_raw_message_by_subject(&names.log, 1).await });
-    let first = first.map_err(|_| NotCopied::NotBegun)?;
+    let first = first.map_err(|error| match error.kind() {
+        LastRawMessageErrorKind::NoMessageFound => NotBrought::Unmade,
+        LastRawMessageErrorKind::InvalidSubject
+        | LastRawMessageErrorKind::JetStream(_)
+        | LastRawMessageErrorKind::Other => no_answer(error),
+    })?;
     let sequence = first.sequence;
     let events = read_body(&first.payload).map_err(|source| NotBrought::Unread { sequence, source })?;
     let parts = spool.texts().map_err(NotBrought::Spool)?;
     copy_run(journal, &record, parts.map(|text| text.map_err(NotBrought::Spool)), &events)
 }
 
+/// Checks that the stream has the run as it was made, as the journal has it: whoever goes on with it elsewhere needs that. The parts are
+/// compared with their SHA-256 in the record, one at a time.
+pub(super) fn check(
+    runtime: &Handle,
+    jetstream: &jetstream::Context,
+    names: &Names,
+    journal: &Journal,
+) -> Result<(), NotBrought> {
+    let stream = wait(runtime, find(jetstream, names)).map_err(no_answer)?.ok_or(NotBrought::Gone)?;
+    let record = wait(runtime, read_record(&stream, names))?;
+    journal.same_run(&record)?;
+    for part in 1..=record.n_parts() {
+        record.has_part(part, &wait(runtime, read_part(&stream, names, part))?)?;
+    }
+    Ok(())
+}
+
 /// Reads the record, and checks that the stream has it and its parts once each, and nothing besides.
 pub(super) async fn read_record(stream: &Stream, names: &Names) -> Result<CopyRecord, NotBrought> {
-    let text = read_text(stream, &names.part(RECORD)).await?.ok_or(NotBrought::Unmade)?;
+    let Some(text) = read_text(stream, &names.part(RECORD)).await? else {
+        let has_log = read_text(stream, &names.log).await?.is_some();
+        return Err(if has_log { NotBrought::RecordMissing } else { NotBrought::Unmade });
+    };
     let record = CopyRecord::read(&text)?;
     if names.stream != Names::of_run(record.id()).stream {
         return Err(NotBrought::OfOther { found: record.id().to_owned() });

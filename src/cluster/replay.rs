@@ -306,7 +306,7 @@ impl Commits {
         let end = match read_last(&stream, names).await.map_err(no_answer)? {
             Seen::NoStream => return Err(NotReplayed::Gone),
             Seen::Nothing => 0,
-            Seen::Commit(last) => last.sequence,
+            Seen::Commit(LastCommit { sequence, .. }) | Seen::Stray(sequence) => sequence,
         };
         let read = place.last.map_or(0, |last| last.sequence);
         if end < read {

@@ -1,6 +1,6 @@
 //! The servers as one process uses them: one connection, and one writer to the log of each run.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +18,7 @@ use super::leading::{self, Ways};
 use super::listing::list;
 use super::log::StreamLog;
 use super::message::{Unread, WriterId};
-use super::plan::{NotBrought, bring, runs};
+use super::plan::{NotBrought, bring, check, runs};
 use super::replay::{ComparedLog, NotReplayed, Place, compare, replay};
 use super::restore::{NotRestored, Restoring};
 use super::say::{self, Attending};
@@ -48,6 +48,8 @@ pub(crate) struct Site {
     settings: EngineSettings,
     connected: Mutex<Option<Arc<Connected>>>,
     runs: Mutex<HashMap<String, RunOfSite>>,
+    /// Runs of which this process has looked whether the servers have them as they were made.
+    checked: Mutex<HashSet<String>>,
     hands: Mutex<Option<Arc<LaunchHands>>>,
 }
 
@@ -105,7 +107,13 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Site {
     pub(crate) fn new(settings: EngineSettings) -> Self {
-        Self { settings, connected: Mutex::default(), runs: Mutex::default(), hands: Mutex::default() }
+        Self {
+            settings,
+            connected: Mutex::default(),
+            runs: Mutex::default(),
+            checked: Mutex::default(),
+            hands: Mutex::default(),
+        }
     }
 
     /// Returns the connection, which the first call makes.
@@ -180,6 +188,17 @@ impl LogServer for Site {
         let connected = self.connected()?;
         let from = locked(&self.runs).get(run_id).and_then(|run| run.read.clone()).unwrap_or_default();
         let (names, runtime) = (Names::of_run(run_id), connected.runtime().handle());
+        // Once, and not each time that somebody who follows the run reads on.
+        if from == Place::default() && locked(&self.checked).insert(run_id.to_owned()) {
+            match check(runtime, &connected.jetstream, &names, journal) {
+                // A log that is gone is one that has lost all: that takes more than one answer.
+                Ok(()) | Err(NotBrought::Gone) => (),
+                Err(error) => {
+                    locked(&self.checked).remove(run_id);
+                    return Err(not_brought(run_id, error));
+                }
+            }
+        }
         let read = replay(runtime, &connected.jetstream, &names, from, journal, run);
         let read = Some(read.map_err(|error| not_read(run_id, error))?);
         let writer = WriterId::of_launch(journal.run(run)?.launches + 1);
@@ -198,7 +217,16 @@ impl LogServer for Site {
         let (connected, names) = (self.connected()?, Names::of_run(run_id));
         let (runtime, jetstream) = (connected.runtime().handle(), &connected.jetstream);
         let compared = compare(runtime, jetstream, &names, journal, run).map_err(|error| not_read(run_id, error))?;
-        let Some(lacked) = lacked(&compared) else { return Ok(Restored::NothingLacked) };
+        let Some(lacked) = lacked(&compared).or_else(|| {
+            let checked = check(runtime, jetstream, &names, journal);
+            let is_lacking = matches!(
+                checked,
+                Err(NotBrought::Unmade | NotBrought::RecordMissing | NotBrought::Copy(NotCopied::PartMissing { .. }))
+            );
+            is_lacking.then_some(Lacked::Making)
+        }) else {
+            return Ok(Restored::NothingLacked);
+        };
         let ways = self.ways(&connected);
         // Whichever launch it is: this journal may not know of the last one.
         if let Some(by) = runtime.block_on(leading::heard(&ways, run_id, 0))? {
@@ -222,6 +250,7 @@ impl LogServer for Site {
         let runtime = connected.runtime().handle();
         let run = bring(runtime, &connected.jetstream, &Names::of_run(&id), journal);
         let run = run.map_err(|error| not_brought(&id, error))?;
+        locked(&self.checked).insert(id.clone());
         self.catch_up(journal, run, &id)?;
         Ok(run)
     }
@@ -397,7 +426,9 @@ fn not_brought(run: &str, error: NotBrought) -> NotRead {
         NotBrought::NoAnswer(_) | NotBrought::Spool(_) => NotRead::Unreachable(why),
         NotBrought::Gone => NotRead::NoRun(run),
         NotBrought::Unmade => NotRead::Unmade(run),
-        NotBrought::Trimmed { .. } => NotRead::Lost { run, why },
+        NotBrought::Trimmed { .. } | NotBrought::RecordMissing | NotBrought::Copy(NotCopied::PartMissing { .. }) => {
+            NotRead::Lost { run, why }
+        }
         NotBrought::Copy(NotCopied::Newer { .. })
         | NotBrought::Unread { source: Unread::Newer { .. } | Unread::UnknownKind { .. }, .. } => {
             NotRead::Newer { run, why }
@@ -431,7 +462,7 @@ fn not_restored(run: &str, error: NotRestored) -> NotRead {
 fn lacked(compared: &ComparedLog) -> Option<Lacked> {
     let (lane, (behind, _)) = compared.lacking.first_key_value()?;
     let n_events = compared.lacking.values().map(|(log, journal)| journal - log).sum();
-    Some(Lacked { n_events, lane: *lane, behind: *behind, n_lanes: compared.lacking.len() })
+    Some(Lacked::Events { n_events, lane: *lane, behind: *behind, n_lanes: compared.lacking.len() })
 }
 
 fn not_read(run: &str, error: NotReplayed) -> NotRead {
@@ -443,12 +474,7 @@ fn not_read(run: &str, error: NotReplayed) -> NotRead {
             NotRead::Newer { run, why }
         }
         NotReplayed::Unread {
-            source:
-                Unread::Header { .. }
-                | Unread::Line { .. }
-                | Unread::Event { .. }
-                | Unread::NotNext { .. }
-                | Unread::OtherHash { .. },
+            source: Unread::Line { .. } | Unread::Event { .. } | Unread::NotNext { .. } | Unread::OtherHash { .. },
             ..
         }
         | NotReplayed::Hole { .. }
@@ -459,7 +485,9 @@ fn not_read(run: &str, error: NotReplayed) -> NotRead {
         | NotReplayed::Shorter { .. }
         | NotReplayed::MadeAnew { .. }
         | NotReplayed::LostEnd { .. } => NotRead::Lost { run, why },
-        NotReplayed::Trimmed { .. } => NotRead::Unfit { run, why },
+        NotReplayed::Trimmed { .. } | NotReplayed::Unread { source: Unread::Header { .. }, .. } => {
+            NotRead::Unfit { run, why }
+        }
     }
 }
 

@@ -65,7 +65,15 @@ fn restore(
 }
 
 fn told(id: &str, lacked: &Lacked) -> String {
-    let Lacked { n_events, lane, behind, n_lanes } = lacked;
+    let (n_events, lane, behind, n_lanes) = match lacked {
+        Lacked::Making => {
+            return format!(
+                "the rows of run {id} as they were made, of which its log lacks a part, are written to it again; nobody else is to go on with \
+                 the run meanwhile"
+            );
+        }
+        Lacked::Events { n_events, lane, behind, n_lanes } => (n_events, lane, behind, n_lanes),
+    };
     let written = if *n_events == 1 { "is" } else { "are" };
     let others = match n_lanes - 1 {
         0 => String::new(),

@@ -117,6 +117,8 @@ pub enum LogError {
     Gone { acknowledged: u64 },
     #[error("the log of the run was made anew: message {acknowledged} is not the one that it had acknowledged")]
     MadeAnew { acknowledged: u64 },
+    #[error("message {sequence} of the log of the run was written by no cutover: nothing can be recorded behind it")]
+    Stray { sequence: u64 },
     #[error("event {seq} of lane {lane} takes {bytes} bytes, and the log of the run takes {limit} at once")]
     TooLarge { lane: LaneId, seq: u64, bytes: usize, limit: usize },
     #[error("part {part} of the rows takes {bytes} bytes, and the log of the run takes {limit} at once")]

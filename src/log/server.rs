@@ -102,14 +102,19 @@ pub(crate) trait LogServer: Send + Sync {
     fn listen(&self, run_id: &str) -> Result<Box<dyn Listening>, NotRead>;
 }
 
-/// Events that a journal has and the log of their run lacks.
+/// Anything that a journal has and the log of its run lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Lacked {
-    pub(crate) n_events: u64,
-    /// First of the lanes that lack any, and the last event of it that the log has; 0 for none.
-    pub(crate) lane: LaneId,
-    pub(crate) behind: u64,
-    pub(crate) n_lanes: usize,
+#[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "the journal is the log of a machine that is alone"))]
+pub(crate) enum Lacked {
+    /// All events are there, and the run as it was made is not, or not all of it.
+    Making,
+    Events {
+        n_events: u64,
+        /// First of the lanes that lack any, and the last event of it that the log has; 0 for none.
+        lane: LaneId,
+        behind: u64,
+        n_lanes: usize,
+    },
 }
 
 /// End of restoring a log.

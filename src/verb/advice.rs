@@ -335,7 +335,7 @@ fn entry_of_log(error: &NotRead) -> ErrorEntry<'_> {
             let (run, stream) = (shell_word(run), shell_word(&format!("cutover-{run}")));
             format!(
                 "`nats stream backup {stream} FOLDER` keeps a copy of it, and `nats stream rm {stream}` then deletes it; `{}` makes it \
-                 anew of what this journal has",
+                 anew of what this journal has; that of whoever led the run last has the most",
                 here.reads(&format!("resume {run} --restore-log"))
             )
         }),

@@ -275,7 +275,7 @@ impl<'a> Head<'a> {
             Answer::Seen(seen) => match judge(mark, self.last, seen) {
                 CommitFate::Taken(sequence) => self.committed(sequence, now),
                 CommitFate::NotYet => self.send(Asked::Publish, now, world),
-                CommitFate::Lost(_) => self.send(Asked::Read, now, world),
+                CommitFate::Lost(_) | CommitFate::Stray(_) => self.send(Asked::Read, now, world),
                 CommitFate::Replaced => {
                     self.tenure.hold().withdraw();
                     self.is_over = true;

@@ -126,7 +126,7 @@ fn what_is_published_again_is_there_once_and_another_run_is_not_put_in_its_place
     assert_eq!(lab.refused(), "it was not made to the end");
     rusqlite::Connection::open(&other).unwrap().execute("UPDATE row SET line = 2 WHERE row = 1", []).unwrap();
     lab.publish_again(&writer, &stream).unwrap();
-    assert_eq!(lab.refused(), "the log of the run does not begin with the making of it");
+    assert_eq!(lab.refused(), "it was not made to the end");
     lab.server.kill();
     let refused = lab.publish_again(&writer, &stream).unwrap_err().to_string();
     assert_eq!(refused, "the log of the run could not be made: its servers do not take the rows");

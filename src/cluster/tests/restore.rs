@@ -6,6 +6,7 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy};
 
 use super::server::{Server, program};
 use super::site::Site;
+use crate::cluster::plan::check;
 use crate::cluster::replay::{Place, compare};
 use crate::cluster::restore::Restoring;
 use crate::journal::stored::EventOrder;
@@ -43,6 +44,12 @@ impl RestoreLab {
         let restoring = Restoring { runtime, jetstream, names, n_replicas: 1, journal, run };
         restoring.write("r1", &compared).map_err(|error| error.to_string())?;
         Ok(n_events)
+    }
+
+    /// Looks whether the stream has the run as it was made.
+    fn check(&self) -> Result<(), String> {
+        let (runtime, names) = (self.site.runtime.handle(), &self.site.names);
+        check(runtime, &self.jetstream, names, &self.writer.journal).map_err(|error| error.to_string())
     }
 
     /// Asserts that whoever reads the log from its beginning finds what the journal has.
@@ -124,6 +131,29 @@ fn an_end_that_the_log_lacks_in_one_answer_is_waited_for() {
         publish(site, jetstream, &messages[4..]);
         assert_eq!(reading.join().unwrap().unwrap().unwrap().sequence, 7);
     });
+}
+
+#[test]
+fn a_run_that_lost_its_record_or_its_rows_is_named_and_its_journal_has_them() {
+    let Some(lab) = RestoreLab::new() else { return };
+    let messages = lab.messages();
+    assert_eq!(lab.check(), Ok(()));
+    for (lost, named) in
+        [(0, "part 1 of the run is missing"), (1, "the record of the run is missing, and its log is there")]
+    {
+        let mut left = messages.clone();
+        left[lost] = (lab.site.names.say.clone(), HeaderMap::new(), b"?".to_vec());
+        lab.put_back(&left);
+        assert_eq!(lab.check(), Err(named.to_owned()));
+        assert_eq!(lab.restore(), Ok(0), "no event is lost");
+        assert_eq!(lab.check(), Ok(()));
+        lab.is_whole();
+    }
+    let mut altered = messages;
+    altered[0].2.push(b' ');
+    lab.put_back(&altered);
+    let named = "part 1 of the run is not the one that its record names: it was altered";
+    assert_eq!(lab.check(), Err(named.to_owned()));
 }
 
 #[test]

@@ -62,6 +62,11 @@ pub(crate) fn entry_of_journal(error: &JournalError) -> ErrorEntry<'_> {
              to be recorded; `cutover resume RUN --restore-log` writes to the log again what it lacks",
             )
         }
+        JournalError::Log(LogError::Stray { .. }) => ErrorEntry::said(
+            Integrity,
+            "keep the journal as it is: it has all that was recorded before that message; `cutover resume RUN`, on this machine, says how the \
+             log is made anew of it",
+        ),
         JournalError::Log(LogError::Away) => entry_of_log_servers(),
         JournalError::Held => ErrorEntry::typed(Locked, |here| {
             format!("try again once it goes on; `{}` shows how the run stands", here.reads("status"))

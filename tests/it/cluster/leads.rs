@@ -116,3 +116,35 @@ fn a_log_that_a_newer_version_wrote_and_one_that_is_gone_are_refused_in_those_wo
     night.first.begin(&["resume", &run]).end().exits(7).says("the log of run ");
     assert_eq!(night.n_changes(), n_changes);
 }
+
+#[test]
+fn a_message_that_no_cutover_wrote_ends_the_launch_and_its_journal_makes_the_log_anew() {
+    let _machine = shared();
+    let Some(night) = Night::new(100, "") else { return };
+    let head = night.first.begin(&RUN);
+    let run = night.first.run_begun();
+    night.goes_on(2);
+    ask(&night.servers[0], &format!("PUB cutover.{run}.log 1\r\n?\r\n"), "PONG").unwrap();
+    head.end().exits(7).says("of the log of the run was written by no cutover");
+    let n_changes = night.n_changes();
+    let refused = night.first.begin(&["resume", &run]).end().exits(7).says("no cutover wrote it");
+    refused.says(&format!("`nats stream rm cutover-{run}` then deletes it"));
+    assert_eq!(night.n_changes(), n_changes);
+    ask_stream(&night.servers[0], "DELETE", &run, "\"success\":true").unwrap();
+    night.first.begin(&["resume", &run, "--restore-log", "--rate", "off"]).end().exits(0);
+    night.second.lab.cutover(&["collect", &run, "--engine", &night.second.engine]).exits(0);
+    night.is_done();
+}
+
+#[test]
+fn a_launch_looks_whether_the_servers_have_its_run_as_it_was_made() {
+    let _machine = shared();
+    let Some(night) = Night::new(100, "") else { return };
+    let head = night.first.begin(&RUN);
+    let run = night.first.run_begun();
+    head.kill();
+    ask(&night.servers[0], &format!("PUB cutover.{run}.plan.1 1\r\n?\r\n"), "PONG").unwrap();
+    let n_changes = night.n_changes();
+    night.first.begin(&["resume", &run]).end().exits(7).says("is there 2 times, and not once");
+    assert_eq!(night.n_changes(), n_changes);
+}
