@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use super::answers::{AnswerInbox, OpenAnswer};
 use super::roster::Roster;
-use super::words::{HandWord, HeardMessage, heard, subject_of};
+use super::words::{HandWord, HeardMessage, heard, is_inbox, subject_of};
 use crate::clock::since_boot;
 use crate::hands::{Hand, Handed, Hands, NotHanded, Worker};
 use crate::wording::plain::plain;
@@ -152,7 +152,8 @@ impl HandOfTarget {
                 return Err(NotHanded::Unknown(unexpected(worker, HeardMessage::HandWord(HandWord::Done))));
             }
         }
-        let Some(go) = taken.reply else { return Err(undone("gave no subject for the leave")) };
+        // Whoever leads the run may say more than a worker may: it is lent to no other subject.
+        let Some(go) = taken.reply.filter(is_inbox) else { return Err(undone("gave no subject for the leave")) };
         // This process may have been stopped, and somebody else may lead the run by now.
         if since_boot().saturating_sub(began) > TAKEN_WITHIN {
             return Err(undone("was answered too late to be given leave"));

@@ -21,6 +21,8 @@ pub(super) const GONE_AFTER: Duration = Duration::from_secs(3);
 const LOOKS_EVERY: Duration = Duration::from_millis(250);
 /// Bound of the workers that are known at once.
 const MOST_WORKERS: usize = 1_000;
+/// Longest name of a worker, its host or its version: as long as the name of a host can be.
+const LONGEST_NAME: usize = 255;
 /// Longest silence that one look adds: while this process was stopped, nobody could be heard.
 const MOST_A_LOOK: Duration = Duration::from_millis(500);
 
@@ -104,10 +106,18 @@ fn locked(heard: &Mutex<BTreeMap<String, HeardWorker>>) -> MutexGuard<'_, BTreeM
     heard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Tells whether this is what a worker tells of itself, and no more than that: it becomes a part of subjects, of file names, and of the
+/// record of each call.
+fn is_well_formed(here: &HereBeat) -> bool {
+    let is_name = |text: &str| text.len() <= LONGEST_NAME;
+    let is_token =
+        |text: &str| !text.is_empty() && is_name(text) && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let mut keys = here.targets.iter().map(|target| &target.key);
+    is_token(&here.worker) && is_name(&here.host) && is_name(&here.version) && keys.all(|key| is_token(key))
+}
+
 fn note(heard: &mut BTreeMap<String, HeardWorker>, here: HereBeat) {
-    // It becomes a part of a subject.
-    let is_token = !here.worker.is_empty() && here.worker.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    if !is_token || (heard.len() >= MOST_WORKERS && !heard.contains_key(&here.worker)) {
+    if !is_well_formed(&here) || (heard.len() >= MOST_WORKERS && !heard.contains_key(&here.worker)) {
         return;
     }
     let ahead = here.at.duration_since(Timestamp::now()).as_millis();
@@ -131,4 +141,39 @@ fn grow_silent(heard: &mut BTreeMap<String, HeardWorker>, by: Duration) {
         heard.silent_for += by;
         heard.silent_for < GONE_AFTER
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn here(field: &str, value: Value) -> Result<HereBeat, serde_json::Error> {
+        let at = Timestamp::now();
+        let targets = json!([{"name": "a", "place": "p", "key": "0a"}]);
+        let mut here = json!({
+            "protocol": 1, "worker": "w1", "host": "h", "pid": 7, "version": "1", "since": at, "at": at, "targets": targets,
+        });
+        here[field] = value;
+        serde_json::from_value(here)
+    }
+
+    fn n_noted(field: &str, value: Value) -> usize {
+        let mut heard = BTreeMap::new();
+        note(&mut heard, here(field, value).unwrap());
+        heard.len()
+    }
+
+    #[test]
+    fn a_worker_whose_names_cannot_be_used_is_none() {
+        assert_eq!(n_noted("more", json!([1])), 1);
+        assert_eq!(n_noted("at", json!("9999-12-30T00:00:00Z")), 1);
+        let long = "a".repeat(256);
+        for bad in ["", "a.b", "*", ">", "a b", "../a", &long] {
+            assert_eq!(n_noted("worker", json!(bad)), 0, "{bad}");
+            assert_eq!(n_noted("targets", json!([{"name": "a", "place": "p", "key": bad}])), 0, "{bad}");
+        }
+        assert_eq!((n_noted("host", json!(long)), n_noted("version", json!(long))), (0, 0));
+    }
 }

@@ -14,7 +14,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::answers::AnswerInbox;
-use super::words::{HERE, HandWord, HeardMessage, HereBeat, PROTOCOL, heard, subject_of};
+use super::words::{HERE, HandWord, HeardMessage, HereBeat, PROTOCOL, heard, is_inbox, subject_of};
 use crate::clock::since_boot;
 use crate::hands::{HandedWork, ServedTarget, Serving};
 use crate::lock;
@@ -136,7 +136,7 @@ struct TakenWork {
 
 impl TakenWork {
     async fn answer(self: Arc<Self>, target: Arc<str>, message: Message) {
-        let Some(reply) = message.reply.clone() else { return };
+        let Some(reply) = message.reply.clone().filter(is_inbox) else { return };
         if heard(&message) != HeardMessage::HandWord(HandWord::Do) {
             return;
         }

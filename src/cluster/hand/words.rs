@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use async_nats::{HeaderMap, Message, StatusCode};
+use async_nats::{HeaderMap, Message, StatusCode, Subject};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -14,11 +14,16 @@ pub(super) const PROTOCOL: u32 = 1;
 pub(super) const HERE: &str = "cutover.here";
 
 const OF_PROTOCOL: &str = "Cutover-Hand";
-const OF_WORD: &str = "Cutover-HandWord";
+const OF_WORD: &str = "Cutover-Word";
 
 /// Returns the subject on which a worker is asked for a target.
 pub(super) fn subject_of(target: &str, worker: &str) -> String {
     format!("cutover.do.{}.{worker}", token(target))
+}
+
+/// Tells whether answers are expected on a subject, and nothing else is.
+pub(super) fn is_inbox(subject: &Subject) -> bool {
+    subject.starts_with("_INBOX.") && !subject.contains(['*', '>'])
 }
 
 /// Writes a name as one token of a subject: what may not stand in one is written by its bytes.
