@@ -55,20 +55,26 @@ pub(crate) fn change(answer: &Answer) -> Outcome {
 
 /// Returns the id by which the vendor's support finds this request: from the header, else from an error's body.
 pub(crate) fn request_id(answer: &Answer) -> Option<String> {
-    const LONGEST: usize = 128;
-    let mut id = match &answer.request_id {
+    let id = match &answer.request_id {
         Some(id) => id.clone(),
         None if answer.is_success() => return None,
         None => answer.error().request_id?,
     };
     // Cleaned before secrets are searched: a character that is left out may have separated the letters of one.
-    id.retain(|c| c.is_ascii_graphic());
-    id.truncate(LONGEST);
+    let id = clean_id(id);
     let hidden = match answer.secrets.hide(&id) {
         Cow::Borrowed(_) => None,
         Cow::Owned(hidden) => Some(hidden),
     };
     Some(hidden.unwrap_or(id)).filter(|id| !id.is_empty())
+}
+
+/// Returns such an id without what is none of it.
+pub(super) fn clean_id(mut id: String) -> String {
+    const LONGEST: usize = 128;
+    id.retain(|c| c.is_ascii_graphic());
+    id.truncate(LONGEST);
+    id
 }
 
 /// Leaves out headers and body: they may echo what we sent.

@@ -16,12 +16,17 @@ pub(crate) fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         // A number that does not fit is nonsense, too.
-        return value.parse().ok().map(Duration::from_secs).filter(|wait| *wait <= LONGEST_WAIT);
+        return value.parse().ok().map(Duration::from_secs).filter(is_believed);
     }
     let until = date(value)?;
     // A date that has passed means that the wait is over.
     let wait = Duration::try_from(until.duration_since(now)).unwrap_or(Duration::ZERO);
-    Some(wait).filter(|wait| *wait <= LONGEST_WAIT)
+    Some(wait).filter(is_believed)
+}
+
+/// Tells whether a wait is one that a gateway would ask for.
+pub(super) fn is_believed(wait: &Duration) -> bool {
+    *wait <= LONGEST_WAIT
 }
 
 /// Parses a date as HTTP headers spell it.
@@ -47,7 +52,12 @@ pub(crate) fn stated(text: &str) -> Option<StatedQuota> {
     };
     let period_ms = n_units.checked_mul(unit_ms)?;
     let calls = u32::try_from(calls).ok()?;
-    (calls > 0 && (1..=LONGEST_PERIOD_MS).contains(&period_ms)).then_some(StatedQuota { calls, period_ms })
+    Some(StatedQuota { calls, period_ms }).filter(is_a_gateways)
+}
+
+/// Tells whether a figure could be a gateway's.
+pub(super) fn is_a_gateways(quota: &StatedQuota) -> bool {
+    quota.calls > 0 && (1..=LONGEST_PERIOD_MS).contains(&quota.period_ms)
 }
 
 /// Returns the text behind `key:` or `key=`. The key also ends other words (`ratelimit`), so every occurrence is tried.

@@ -166,7 +166,7 @@ impl Remote for There {
         match understood::<SpokenResult<Outcome>>(by.as_ref(), answer) {
             Ok(result) => {
                 let Read { value: outcome, request_id, took, generation } =
-                    result.into_read(|outcome| outcome, |number| self.generation(by.as_ref(), number));
+                    result.into_change(|number| self.generation(by.as_ref(), number));
                 Reply { outcome, request_id, took, generation, via }
             }
             Err(outcome) => {

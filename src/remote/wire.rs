@@ -64,7 +64,7 @@ impl Server<'_> {
 
 /// Returns a state word, known or not. A text that could not be one is dropped (a number, or `-` for nothing, among others), since
 /// it would go into the journal and pass for a state.
-fn word(text: &str) -> Option<Word> {
+pub(super) fn word(text: &str) -> Option<Word> {
     const LONGEST: usize = 64;
     let is_word = text.len() <= LONGEST && !text.chars().any(char::is_control) && text.chars().any(char::is_alphabetic);
     is_word.then(|| Word::new(text))
