@@ -142,6 +142,10 @@ impl Remote for Http {
         self.credentials.ready().await
     }
 
+    fn is_attended(&self) -> bool {
+        true
+    }
+
     async fn renew(&self, generation: Generation) -> Renewal {
         self.credentials.renew(generation).await
     }

@@ -110,6 +110,9 @@ pub(crate) trait Remote: Send + Sync + 'static {
     /// Makes sure that there is a proof for requests, renewing it ahead of its expiry.
     fn ready(&self) -> impl Future<Output = Result<(), CredentialsError>> + Send;
 
+    /// Tells whether somebody makes the requests just now. Whoever did may be gone since it was ready.
+    fn is_attended(&self) -> bool;
+
     /// Replaces credentials that were refused, once for all requests that carried them.
     fn renew(&self, generation: Generation) -> impl Future<Output = Renewal> + Send;
 

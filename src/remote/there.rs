@@ -142,6 +142,10 @@ impl Remote for There {
         }
     }
 
+    fn is_attended(&self) -> bool {
+        self.hand.worker().is_some()
+    }
+
     async fn renew(&self, generation: Generation) -> Renewal {
         let (place, number) = (generation.number() / GENERATIONS, generation.number() % GENERATIONS);
         let is_of_now = self.hand.worker().is_some_and(|worker| self.place_of(&worker.id) == place);

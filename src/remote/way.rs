@@ -30,6 +30,13 @@ impl Remote for Way {
         }
     }
 
+    fn is_attended(&self) -> bool {
+        match self {
+            Way::Here(http) => http.is_attended(),
+            Way::There(there) => there.is_attended(),
+        }
+    }
+
     async fn renew(&self, generation: Generation) -> Renewal {
         match self {
             Way::Here(http) => http.renew(generation).await,

@@ -75,8 +75,18 @@ struct HandOfTarget {
 
 impl HandOfTarget {
     fn may_ask(&self, worker: &Worker) -> bool {
+        self.is_served_by(worker) && !worker.is_leaving
+    }
+
+    fn is_served_by(&self, worker: &Worker) -> bool {
         let serves = worker.serves(&self.target).is_some_and(|served| served.place == self.place);
-        worker.is_understood && !worker.is_leaving && serves
+        worker.is_understood && serves
+    }
+
+    /// Worker for a request that waits for nothing more. One that leaves takes what was on its way to it when it began to, and is asked
+    /// where there is no other.
+    fn choose_now(&self) -> Option<Worker> {
+        self.choose().or_else(|| self.parts.roster.workers().into_iter().find(|worker| self.is_served_by(worker)))
     }
 
     /// Worker that was chosen before, if it may still be asked; else the one that the fewest hands have.
@@ -203,7 +213,7 @@ impl Hand for HandOfTarget {
 
     fn ask(&self, question: Vec<u8>, within: Duration) -> BoxFuture<'_, Handed> {
         async move {
-            let Some(worker) = self.choose() else { return self.nobody() };
+            let Some(worker) = self.choose_now() else { return self.nobody() };
             let answer = self.asked(&worker, question, within).await;
             Handed { by: Some(worker), answer }
         }
@@ -212,7 +222,7 @@ impl Hand for HandOfTarget {
 
     fn change(&self, question: Vec<u8>, within: Duration) -> BoxFuture<'_, Handed> {
         async move {
-            let Some(worker) = self.choose() else { return self.nobody() };
+            let Some(worker) = self.choose_now() else { return self.nobody() };
             let answer = self.changed(&worker, question, within).await;
             Handed { by: Some(worker), answer }
         }

@@ -22,8 +22,9 @@ use crate::lock;
 const BEATS_EVERY: Duration = Duration::from_secs(1);
 /// Time between `taken` and `go` after which nothing is sent any more.
 const GO_WITHIN: Duration = Duration::from_secs(1);
-/// Time in which whoever asks has heard that the worker leaves, and asks somebody else.
-const LEAVES_AFTER: Duration = Duration::from_secs(2);
+/// Time in which whoever asks has heard that the worker leaves and asks somebody else, and in which what was begun before has come: a
+/// change waits for its pace for up to two seconds.
+const LEAVES_AFTER: Duration = Duration::from_secs(3);
 /// Bound of what is under way at once, of all launches together. More is not taken.
 const AT_ONCE: usize = 4_096;
 

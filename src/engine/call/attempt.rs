@@ -39,8 +39,7 @@ impl<R: Remote> Call<'_, R> {
 
     /// Makes one request: look, intent, leave, wire, outcome.
     async fn attempt(&mut self, sends: TargetState, mut turn: InTurn<'_>) -> Step<()> {
-        self.credentialed().await?;
-        let mut at_hand = self.come_to_hand(&mut turn).await?;
+        let mut at_hand = self.come_to_hand_attended(&mut turn).await?;
         let sends = self.look_again(&mut at_hand, &mut turn, sends).await?;
         let sends = self.lane.settings.dialect.spelled(sends);
         let attempt = self.record_intent(&sends).await?;
@@ -50,6 +49,17 @@ impl<R: Remote> Call<'_, R> {
         let outcome = self.hear(attempt, answered, pass).await?;
         drop(turn);
         self.go_on(outcome).await
+    }
+
+    /// Waits for a place among the requests that leave next, with somebody there who makes them: nothing is begun for nobody.
+    async fn come_to_hand_attended(&mut self, turn: &mut InTurn<'_>) -> Step<AtHand> {
+        loop {
+            self.credentialed().await?;
+            let at_hand = self.come_to_hand(turn).await?;
+            if self.lane.is_attended() {
+                return Ok(at_hand);
+            }
+        }
     }
 
     /// Waits for credentials, without which the lane stops.

@@ -158,6 +158,11 @@ impl<R: Remote> Lane<R> {
         (lane, inbox)
     }
 
+    /// Tells whether somebody makes the requests just now, see [`Remote::is_attended`].
+    pub(crate) fn is_attended(&self) -> bool {
+        self.remote.is_attended()
+    }
+
     /// Makes the request for a change that has its pass.
     pub(crate) fn put(
         &self,
