@@ -20,6 +20,8 @@ use crate::verb::context::Context;
 use crate::verb::error::CommandError;
 use crate::verb::reach::Reach;
 use crate::waves::Terms;
+#[cfg(feature = "cluster")]
+use crate::wording::plain::plain;
 
 pub(crate) mod account;
 pub(crate) mod credentials;
@@ -83,6 +85,9 @@ pub(crate) fn served(context: &Context, names: &[String]) -> Result<Vec<Account>
         match Account::new(context, name, false, settings, names.len() > 1) {
             Ok(account) => accounts.push(account),
             Err(CommandError::NoCredentials { .. } | CommandError::NoEndpoint { .. }) if !must_be_here => (),
+            Err(CommandError::Credentials(error)) if !must_be_here && names.len() > 1 => {
+                context.console.warn(&format!("`{}` is not served: {error}", plain(name)));
+            }
             Err(error) => return Err(error),
         }
     }
