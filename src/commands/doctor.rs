@@ -9,10 +9,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::credentials::chain;
+use crate::credentials::chain::places::FoundCredentials;
+use crate::credentials::error::CredentialsError;
 use crate::doctor::{Health, Patient, document, in_one_line, render};
 use crate::event::outcome::Outcome;
 use crate::exit::Exit;
-use crate::hands::{Hands, Via};
+use crate::hands::{Hands, Via, Worker};
 use crate::journal::place::JournalFiles;
 use crate::journal::read::lanes::LearnedQuota;
 use crate::journal::{Journal, JournalError};
@@ -259,8 +261,11 @@ async fn account(
             return Ok((patient, Exit::Usage));
         }
     };
-    if settings.via == Some(Via::Worker) {
-        return Ok(by_worker(patient, (profile.unwrap_or(UNNAMED), &endpoint), hands));
+    let found = chain::find(spec, &settings.transport, &|name| std::env::var_os(name));
+    let name = profile.unwrap_or(UNNAMED);
+    let worker = hands.and_then(|hands| hands.hand(name, &endpoint.place()).worker());
+    if is_asked_elsewhere(settings.via, worker.as_ref(), &found) {
+        return Ok(by_worker(patient, (name, &endpoint), worker));
     }
     let transport = Transport::new(endpoint.clone(), &settings.transport)?;
     let by = transport.proxy().map_or_else(String::new, |proxy| format!(", by the proxy {proxy}"));
@@ -268,7 +273,7 @@ async fn account(
     if transport.proxy().is_none() {
         look_up(&mut patient, &endpoint.host_and_port(), settings.transport.connect_timeout).await;
     }
-    let found = match chain::find(spec, &settings.transport, &|name| std::env::var_os(name)) {
+    let found = match found {
         Ok(Some(found)) => found,
         Ok(None) => {
             no_credentials(&mut patient);
@@ -301,10 +306,26 @@ async fn account(
     Ok((patient, exit))
 }
 
+/// Tells whether a launch would hand the requests of an account to a worker.
+fn is_asked_elsewhere(
+    via: Option<Via>,
+    worker: Option<&Worker>,
+    found: &Result<Option<FoundCredentials>, CredentialsError>,
+) -> bool {
+    match via {
+        Some(Via::Worker) => true,
+        Some(Via::Here) => false,
+        None => {
+            let is_here =
+                found.as_ref().map_or(true, |found| found.as_ref().is_some_and(|found| !found.is_last_resort));
+            worker.is_some() && !is_here
+        }
+    }
+}
+
 /// Tells which worker makes the requests of an account. All else is looked at where that is.
-fn by_worker(mut patient: Patient, (name, endpoint): (&str, &Endpoint), hands: Option<&dyn Hands>) -> (Patient, Exit) {
+fn by_worker(mut patient: Patient, (name, endpoint): (&str, &Endpoint), worker: Option<Worker>) -> (Patient, Exit) {
     patient.ok("endpoint", format!("{endpoint}, by way of workers"));
-    let worker = hands.and_then(|hands| hands.hand(name, &endpoint.place()).worker());
     let exit = if let Some(worker) = worker {
         patient.ok("credentials", format!("worker {} has them", worker.name()));
         Exit::Done
