@@ -6,6 +6,7 @@
 mod alone;
 mod asked;
 mod away;
+mod by_hand;
 mod collect;
 mod damage;
 mod hosts;
@@ -23,6 +24,7 @@ mod slots;
 mod stalls;
 mod stops;
 mod wire;
+mod workers;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

@@ -10,7 +10,7 @@ use crate::lab::home::Lab;
 use crate::lab::journal::Journal;
 use crate::lab::launch::Launch;
 use crate::lab::plan;
-use crate::lab::served::Served;
+use crate::lab::served::{Served, TOKEN};
 
 /// Time from a publish that was acknowledged, within which a change leaves that was held by it.
 pub(super) const HELD: Duration = Duration::from_secs(3);
@@ -21,16 +21,27 @@ pub(super) struct Host {
     /// Addresses of the servers of the log, and of the service, as they are reached from here.
     pub(super) engine: String,
     pub(super) endpoint: String,
+    /// Variables of its environment with the credentials that it has.
+    pub(super) credentials: &'static [(&'static str, &'static str)],
 }
 
 impl Host {
     fn new(engine: &str, endpoint: &str) -> Self {
-        Self { lab: Lab::new(), engine: engine.to_owned(), endpoint: endpoint.to_owned() }
+        let credentials = &[("CUTOVER_AUTH_TOKEN", TOKEN)];
+        Self { lab: Lab::new(), engine: engine.to_owned(), endpoint: endpoint.to_owned(), credentials }
+    }
+
+    /// Makes a command that reaches the servers of the log and the service.
+    pub(super) fn reaching(&self, args: &[&str]) -> Command {
+        let mut command = self.lab.command(args);
+        command.env_remove("CUTOVER_AUTH_TOKEN").env("CUTOVER_METADATA_ENDPOINT", "off");
+        command.envs(self.credentials.iter().copied()).args(["--engine", &self.engine, "--endpoint", &self.endpoint]);
+        command
     }
 
     pub(super) fn command(&self, args: &[&str]) -> Command {
-        let mut command = self.lab.command(args);
-        command.args(["--engine", &self.engine, "--endpoint", &self.endpoint, "--yes", "--events", "--no-progress"]);
+        let mut command = self.reaching(args);
+        command.args(["--yes", "--events", "--no-progress"]);
         command
     }
 
