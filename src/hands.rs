@@ -31,14 +31,18 @@ pub(crate) trait Hands: Send + Sync {
     /// Workers that are heard now, in the order of their names.
     fn workers(&self) -> Vec<Worker>;
 
-    /// Returns the hand of a target at this place: the worker that serves it, as long as that is heard, and then another one.
-    fn hand(&self, target: &str, place: &str) -> Box<dyn Hand>;
+    /// Returns the hand of a target at this place: the worker that serves it, as long as that is heard, and then another one. With a key,
+    /// workers that serve another account by that name are none of its; without one, the first worker decides which it is.
+    fn hand(&self, target: &str, place: &str, key: Option<String>) -> Box<dyn Hand>;
 }
 
 /// Hand of one target.
 pub(crate) trait Hand: Send + Sync {
     /// Worker that makes the next request; `None` while nobody who serves the target is heard.
     fn worker(&self) -> Option<Worker>;
+
+    /// Asks this worker for nothing more of the target for so long.
+    fn leave_alone(&self, worker: &Worker, time: Duration);
 
     /// Waits until there is one.
     fn heard(&self) -> BoxFuture<'_, ()>;
@@ -94,9 +98,10 @@ impl Worker {
         format!("{}:{}", plain(&self.host), self.pid)
     }
 
-    /// Target of this name, if it serves it.
-    pub(crate) fn serves(&self, target: &str) -> Option<&ServedTarget> {
-        self.targets.iter().find(|served| served.name == target)
+    /// Target of this name at this place, if it may be asked for it.
+    pub(crate) fn serves(&self, target: &str, place: &str) -> Option<&ServedTarget> {
+        let is_it = |served: &&ServedTarget| served.name == target && served.place == place;
+        self.targets.iter().find(is_it).filter(|_| self.is_understood)
     }
 }
 

@@ -126,11 +126,13 @@
 //! | *writer* | who commits to a log: a launch in one process; a later one's first commit is a *fence*, behind which the log takes nothing of an earlier one |
 //! | *lead*, *claim* | the launch of a run that others leave to it, on whichever host; what keeps its accounts from the runs of other hosts |
 //! | *beat*, *standby* | a sign of life of whoever leads a run, each second; a launch that follows a run and waits for that to end |
+//! | *leave* (of a worker) | the word with which a change that it took may be sent, for one second of its own clock |
 //! | *hold* | the leave for changes that a writer has: without end where nobody else can write, else for a second after each commit |
 //! | *stamp*, *project* | number, date and chain an event; write what follows from it into the journal's other tables |
 //! | *chain*, *head* | the hashes of a lane's events, each over the one before; the last of them |
 //! | *fact*, *gauge* | an event, stored because a later launch depends on it; a figure of the moment, never stored |
 //! | *metric*, *figures* | a sum of the journal under a name that Prometheus knows; all that the metrics of a run are made from |
+//! | *worker*, *hand* | a process on another machine that makes the requests of accounts whose credentials it has; the way of a lane to one |
 //! | *seal*, *approval*, *release* | a plan with the states seen; a person's consent to it; a person's leave for one wave |
 //! | *drift* | servers that are no longer in the states that a sealed plan was made for |
 //! | *anchor* | the short code of a run's heads, to be kept elsewhere |

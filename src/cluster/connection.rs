@@ -1,14 +1,16 @@
 //! The connection to the servers, and the two ways of asking them: each answers within a bound, or not at all.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use async_nats::ConnectOptions;
 use async_nats::connection::State;
 use async_nats::jetstream;
 use async_nats::jetstream::context::ContextBuilder;
+use async_nats::{ConnectOptions, Event, ServerError};
 use tokio::runtime::Handle;
 
 use super::admission::ServerAccess;
+use crate::wording::plain::plain;
 
 /// Bound of an answer, also of that to a publish. The library alone would wait for five seconds.
 pub(super) const ANSWER: Duration = Duration::from_secs(2);
@@ -17,16 +19,50 @@ const PING_EVERY: Duration = Duration::from_secs(1);
 /// Pause before the next server is tried.
 const RECONNECT_AFTER: Duration = Duration::from_millis(250);
 
+/// Deeds that the servers do not let this process do, in their words.
+#[derive(Clone, Default)]
+pub(super) struct Denials(Arc<Mutex<Vec<String>>>);
+
+impl Denials {
+    /// Returns the first that names this, if there is one.
+    pub(super) fn first_of(&self, what: &str) -> Option<String> {
+        self.told().iter().find(|denial| denial.contains(what)).cloned()
+    }
+
+    fn note(&self, event: &Event) {
+        /// More of them say no more.
+        const MOST: usize = 100;
+        if let Event::ServerError(ServerError::Other(text)) = event {
+            let mut told = self.told();
+            if told.len() < MOST {
+                told.push(plain(text));
+            }
+        }
+    }
+
+    fn told(&self) -> MutexGuard<'_, Vec<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Connects to one of the servers, and to another one whenever the connection is lost.
 pub(super) async fn connect(
     servers: &[String],
     admission: &ServerAccess,
+    denials: &Denials,
 ) -> Result<jetstream::Context, async_nats::ConnectError> {
     let options = ConnectOptions::new()
         .name(env!("CARGO_PKG_NAME"))
         .connection_timeout(ANSWER)
         .request_timeout(Some(ANSWER))
         .ping_interval(PING_EVERY)
+        .event_callback({
+            let denials = denials.clone();
+            move |event| {
+                denials.note(&event);
+                std::future::ready(())
+            }
+        })
         .reconnect_delay_callback(|_| RECONNECT_AFTER);
     let client = admission.add_to(options).connect(servers).await?;
     Ok(ContextBuilder::new().timeout(ANSWER).build(client))

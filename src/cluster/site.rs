@@ -3,16 +3,17 @@
 use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_nats::{ConnectErrorKind, jetstream};
 use futures_util::future::join_all;
 use tokio::runtime::{Builder, Runtime};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::admission::ServerAccess;
-use super::connection::{ANSWER, connect};
+use super::connection::{ANSWER, Denials, connect};
 use super::hand::{LaunchHands, Workplace};
 use super::leading::{self, Ways};
 use super::listing::list;
@@ -39,6 +40,9 @@ use crate::wording::plain::plain;
 
 /// Oldest version of the server that has all that is asked of it.
 const OLDEST: (u64, u64) = (2, 10);
+
+/// Time in which a server tells that something may not be listened to.
+const DENIED_WITHIN: Duration = Duration::from_millis(300);
 
 /// Number of servers of a cluster that keep a log: the least of which one can be lost.
 const OF_CLUSTER: usize = 3;
@@ -72,6 +76,9 @@ impl RunOfSite {
 struct Connected {
     runtime: Option<Runtime>,
     jetstream: jetstream::Context,
+    /// True once it answered that logs are kept there. A worker needs none, and may not even ask.
+    keeps_logs: AtomicBool,
+    denials: Denials,
 }
 
 impl Connected {
@@ -116,8 +123,18 @@ impl Site {
         }
     }
 
-    /// Returns the connection, which the first call makes.
+    /// Returns the connection to servers that keep logs.
     fn connected(&self) -> Result<Arc<Connected>, NotRead> {
+        let connected = self.linked()?;
+        if !connected.keeps_logs.load(Ordering::Relaxed) {
+            connected.wait(keeps_logs(&connected.jetstream, self.settings.servers.addresses()))?;
+            connected.keeps_logs.store(true, Ordering::Relaxed);
+        }
+        Ok(connected)
+    }
+
+    /// Returns the connection, which the first call makes.
+    fn linked(&self) -> Result<Arc<Connected>, NotRead> {
         let mut connected = locked(&self.connected);
         if let Some(connected) = &*connected {
             return Ok(Arc::clone(connected));
@@ -125,8 +142,14 @@ impl Site {
         let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("engine").enable_all().build();
         let runtime = runtime.map_err(|error| NotRead::Unreachable(error.to_string()))?;
         let admission = ServerAccess::read(&self.settings).map_err(NotRead::NotOpen)?;
-        let jetstream = wait(&runtime, reach(self.settings.servers.addresses(), &admission));
-        let made = Arc::new(Connected { jetstream: jetstream?, runtime: Some(runtime) });
+        let denials = Denials::default();
+        let jetstream = wait(&runtime, reach(self.settings.servers.addresses(), &admission, &denials));
+        let made = Arc::new(Connected {
+            jetstream: jetstream?,
+            runtime: Some(runtime),
+            keeps_logs: AtomicBool::new(false),
+            denials,
+        });
         Ok(Arc::clone(connected.insert(made)))
     }
 
@@ -337,7 +360,7 @@ impl LogServer for Site {
     }
 
     fn hands(&self) -> Result<Option<Arc<dyn Hands>>, NotRead> {
-        let connected = self.connected()?;
+        let connected = self.linked()?;
         let mut hands = locked(&self.hands);
         if let Some(hands) = &*hands {
             return Ok(Some(Arc::clone(hands) as Arc<dyn Hands>));
@@ -348,10 +371,15 @@ impl LogServer for Site {
     }
 
     fn serve(&self, targets: Vec<ServedTarget>, serving: Arc<dyn Serving>) -> Result<Option<Box<dyn AtWork>>, NotRead> {
-        let connected = self.connected()?;
+        let connected = self.linked()?;
         let (runtime, client) = (connected.runtime().handle(), connected.jetstream.client());
         let place = connected.wait(Workplace::begin(runtime, client, targets, serving));
         let place = place.map_err(|error| no_answer(&*error))?;
+        // Whoever may not listen is told so after it began to.
+        connected.wait(async { sleep(DENIED_WITHIN).await });
+        if let Some(denied) = connected.denials.first_of("Subscription") {
+            return Err(NotRead::NotOpen(format!("{}: {denied}", self.settings.servers)));
+        }
         Ok(Some(Box::new(PlaceOfSite { place, connected })))
     }
 
@@ -362,9 +390,9 @@ impl LogServer for Site {
 }
 
 /// Connects to the servers, and looks at whether they have what is needed.
-async fn reach(servers: &[String], admission: &ServerAccess) -> Result<jetstream::Context, NotRead> {
+async fn reach(servers: &[String], admission: &ServerAccess, denials: &Denials) -> Result<jetstream::Context, NotRead> {
     let bound = ANSWER * u32::try_from(servers.len()).unwrap_or(u32::MAX) + Duration::from_secs(1);
-    let jetstream = match timeout(bound, connect(servers, admission)).await {
+    let jetstream = match timeout(bound, connect(servers, admission, denials)).await {
         Ok(Ok(jetstream)) => jetstream,
         Ok(Err(error)) if is_refusal(error.kind()) => {
             return Err(NotRead::NotOpen(format!("{}: {}", servers.join(", "), told(&error))));
@@ -382,9 +410,17 @@ async fn reach(servers: &[String], admission: &ServerAccess) -> Result<jetstream
         let version = plain(&info.version);
         return Err(unfit(format!("version {version} is too old: {major}.{minor} or later is needed")));
     }
+    Ok(jetstream)
+}
+
+/// Looks whether servers keep logs, and let this process ask for them.
+async fn keeps_logs(jetstream: &jetstream::Context, servers: &[String]) -> Result<(), NotRead> {
+    let unfit = |what: String| NotRead::Unreachable(format!("{}: {what}", servers.join(", ")));
     match jetstream.query_account().await {
-        Ok(_) => Ok(jetstream),
-        Err(_) if !info.jetstream => Err(unfit("JetStream, in which logs are kept, is switched off there".to_owned())),
+        Ok(_) => Ok(()),
+        Err(_) if !jetstream.client().server_info().jetstream => {
+            Err(unfit("JetStream, in which logs are kept, is switched off there".to_owned()))
+        }
         Err(error) => Err(unfit(told(&error))),
     }
 }
@@ -400,7 +436,7 @@ fn is_refusal(kind: ConnectErrorKind) -> bool {
 
 /// Returns a server, and the reason for which it cannot be reached by itself.
 async fn reason(server: &String, admission: &ServerAccess) -> String {
-    let why = match timeout(ANSWER, connect(std::slice::from_ref(server), admission)).await {
+    let why = match timeout(ANSWER, connect(std::slice::from_ref(server), admission, &Denials::default())).await {
         Ok(Ok(_)) => "answers now".to_owned(),
         Ok(Err(error)) => told(&error),
         Err(_) => "no answer".to_owned(),

@@ -38,14 +38,14 @@ pub(super) fn worker(context: &Context, args: &WorkerArgs) -> Result<Exit, Comma
     runtime.block_on(asked_to_end.next());
     context.console.say("leaving: what is under way is awaited; a second Ctrl-C lets go of it");
     let left = std::thread::spawn(move || at_work.leave());
-    runtime.block_on(async {
+    let exit = runtime.block_on(async {
         tokio::select! {
-            () = asked_to_end.next() => (),
-            () = ended(left) => (),
+            exit = asked_to_end.next() => exit,
+            () = ended(left) => Exit::Done,
         }
     });
     runtime.shutdown_background();
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
 /// Waits until a thread has ended.
@@ -66,16 +66,17 @@ impl AskedToEnd {
         Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
     }
 
-    async fn next(&mut self) {
+    /// Waits for the next one. Returns the exit of a process that it ends at once.
+    async fn next(&mut self) -> Exit {
         tokio::select! {
-            _ = self.interrupt.recv() => (),
-            _ = self.terminate.recv() => (),
+            _ = self.interrupt.recv() => Exit::Interrupted,
+            _ = self.terminate.recv() => Exit::Terminated,
         }
     }
 }
 
 fn target(account: &Account) -> Option<ServedTarget> {
-    let (name, place) = (account.name.clone(), account.place_of_service());
+    let (name, place) = (account.profile().to_owned(), account.place_of_service());
     Some(ServedTarget { name, place, key: account.lock_key()? })
 }
 

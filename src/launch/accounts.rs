@@ -3,6 +3,8 @@
 //! All problems of an account are found here, before a run is made.
 
 use std::collections::HashMap;
+#[cfg(feature = "cluster")]
+use std::collections::HashSet;
 
 use account::Account;
 use settings::{settings_of, settings_of_lane, unnamed};
@@ -78,10 +80,20 @@ pub(crate) fn served(context: &Context, names: &[String]) -> Result<Vec<Account>
         profiles => profiles.to_vec(),
     };
     let must_be_here = !names.is_empty();
-    let names = if must_be_here { names.iter().map(String::as_str).collect() } else { all };
+    let mut names = if must_be_here { names.iter().map(String::as_str).collect() } else { all };
+    let mut known = HashSet::new();
+    names.retain(|name| known.insert(*name));
     let mut accounts = Vec::new();
     for name in &names {
         let settings = Settings { via: Some(Via::Here), ..settings_of(context, name)? };
+        // What lies about on this machine is nobody's in particular, where there are several.
+        if !must_be_here && names.len() > 1 && !settings.credentials.names_its_own() {
+            let name = plain(name);
+            context
+                .console
+                .say(&format!("`{name}` names no credentials, and is not served: `--target {name}` serves it"));
+            continue;
+        }
         match Account::new(context, name, false, settings, names.len() > 1) {
             Ok(account) => accounts.push(account),
             Err(CommandError::NoCredentials { .. } | CommandError::NoEndpoint { .. }) if !must_be_here => (),
@@ -94,7 +106,7 @@ pub(crate) fn served(context: &Context, names: &[String]) -> Result<Vec<Account>
     if accounts.is_empty() {
         return Err(CommandError::NothingToServe);
     }
-    Ok(accounts)
+    distinct(accounts)
 }
 
 /// Reach of a launch in these accounts.

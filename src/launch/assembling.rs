@@ -16,7 +16,7 @@ use super::inputs::Launch;
 use super::reaching;
 use super::saving::Losing;
 use super::signals::{self, LastWords, Signals};
-use super::venue::Venue;
+use super::venue::{Venue, WorkersOfAccount};
 use crate::clock::{Clock, since_boot};
 use crate::engine::driver::Driver;
 use crate::engine::journal_reader::JournalReader;
@@ -337,10 +337,10 @@ impl Launch {
     /// Way of an account's requests.
     async fn way(&self, journal: &Journal, account: &Account) -> Result<(Way, Option<Sandbox>), CommandError> {
         let (transport, sandbox) = match &account.venue {
-            Venue::Workers(hands) => {
-                let hand = hands.hand(&account.name, &account.place_of_service());
+            Venue::Workers(WorkersOfAccount { hands, key }) => {
+                let hand = hands.hand(account.profile(), &account.place_of_service(), key.clone());
                 let Settings { transport, gate, .. } = &account.settings;
-                let there = There::new(hand, &account.name, transport.timeout, gate.max_throttle);
+                let there = There::new(hand, account.profile(), transport.timeout, gate.max_throttle);
                 return Ok((Way::There(Box::new(there)), None));
             }
             Venue::Service(transport) => (transport.clone(), None),

@@ -17,9 +17,16 @@ pub(crate) const MADE_UP: usize = 200;
 pub(crate) enum Venue {
     Service(Transport),
     /// Workers elsewhere, which have the credentials.
-    Workers(Arc<dyn Hands>),
+    Workers(WorkersOfAccount),
     /// Sandbox inside this process, with its scenario.
     Sandbox(Box<Scenario>),
+}
+
+/// Workers of one account, as they were found when a launch began.
+pub(crate) struct WorkersOfAccount {
+    pub(crate) hands: Arc<dyn Hands>,
+    /// Key of the account that the one which was heard serves; `None` if none was. No worker of another account is asked.
+    pub(crate) key: Option<String>,
 }
 
 /// Starts a sandbox inside the process, with made-up sources.

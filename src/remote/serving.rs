@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -15,6 +16,9 @@ use super::spoken::{
 use crate::credentials::identity::Generation;
 use crate::hands::{HandedWork, Serving};
 use crate::model::SourceId;
+
+/// Time in which credentials are renewed while whoever asked waits. It goes on behind that.
+const RENEWED_WITHIN: Duration = Duration::from_millis(500);
 
 /// Targets that are served, each by its way to the service.
 pub(crate) struct ServedAccounts(HashMap<String, Arc<Http>>);
@@ -64,9 +68,13 @@ impl Serving for ServedAccounts {
     }
 }
 
-/// Renews credentials that are about to expire. Without any, the request says so itself.
+/// Renews credentials that are about to expire. Those that are still good are not waited for; without any, the request says so itself.
 fn made_ready(http: Arc<Http>) -> BoxFuture<'static, ()> {
-    async move { _ = http.ready().await }.boxed()
+    let renewal = async move {
+        let renewing = tokio::spawn(async move { http.ready().await.is_ok() });
+        _ = tokio::time::timeout(RENEWED_WITHIN, renewing).await;
+    };
+    renewal.boxed()
 }
 
 fn bytes(answer: &impl Serialize) -> Vec<u8> {

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use super::service::{Listed, MadeBy, Read, Remote, Reply, SourceShown};
 use super::spoken::{SpokenPage, SpokenQuestion, SpokenReadiness, SpokenRenewal, SpokenResult, SpokenSource, is_anew};
@@ -42,6 +43,9 @@ struct SeenWorkers {
     ready: Option<(String, Instant)>,
 }
 
+/// Time for which a worker whose credentials were refused is not asked.
+const DENIED_FOR: Duration = Duration::from_mins(1);
+
 /// Largest number of a worker's own generations.
 const GENERATIONS: u64 = 1 << 32;
 
@@ -67,6 +71,35 @@ impl There {
     fn generation(&self, by: Option<&Worker>, number: u64) -> Generation {
         let of_worker = by.map_or(0, |worker| self.place_of(&worker.id) * GENERATIONS);
         Generation::from_number(of_worker + number.min(GENERATIONS - 1))
+    }
+
+    /// Asks the worker of now whether it has credentials. One that was denied them is left alone for a while.
+    async fn ready_at_worker(&self) -> Result<(), CredentialsError> {
+        let unreachable = |reason: String| {
+            Err(CredentialsError::Unreachable { origin: format!("the worker for `{}`", self.target), reason })
+        };
+        if self.hand.worker().is_none() && timeout(self.waits_for, self.hand.heard()).await.is_err() {
+            let (target, seconds) = (self.target.clone(), self.waits_for.as_secs());
+            return Err(CredentialsError::NoWorker { target, seconds });
+        }
+        let Some(worker) = self.hand.worker() else { return unreachable("it is gone again".to_owned()) };
+        let is_known = |(id, at): &(String, Instant)| *id == worker.id && at.elapsed() < READY_FOR;
+        if self.seen().ready.as_ref().is_some_and(is_known) {
+            return Ok(());
+        }
+        match self.ask::<SpokenReadiness>(&SpokenQuestion::Ready, FETCHED_WITHIN).await {
+            (Some(by), Ok(readiness)) => {
+                let ready = readiness.into_ready(&by.name());
+                if ready.is_ok() {
+                    self.seen().ready = Some((by.id, Instant::now()));
+                } else if let Err(CredentialsError::Denied { .. }) = ready {
+                    self.hand.leave_alone(&by, DENIED_FOR);
+                }
+                ready
+            }
+            (None, Ok(_)) => unreachable("it is gone again".to_owned()),
+            (_, Err(outcome)) => unreachable(outcome.message().unwrap_or_default().to_owned()),
+        }
     }
 
     async fn ask<A: DeserializeOwned>(
@@ -119,26 +152,12 @@ impl Remote for There {
     }
 
     async fn ready(&self) -> Result<(), CredentialsError> {
-        let unreachable = |reason: String| {
-            Err(CredentialsError::Unreachable { origin: format!("the worker for `{}`", self.target), reason })
-        };
-        if self.hand.worker().is_none() && tokio::time::timeout(self.waits_for, self.hand.heard()).await.is_err() {
-            let (target, seconds) = (self.target.clone(), self.waits_for.as_secs());
-            return Err(CredentialsError::NoWorker { target, seconds });
-        }
-        let Some(worker) = self.hand.worker() else { return unreachable("it is gone again".to_owned()) };
-        let is_known = |(id, at): &(String, Instant)| *id == worker.id && at.elapsed() < READY_FOR;
-        if self.seen().ready.as_ref().is_some_and(is_known) {
-            return Ok(());
-        }
-        match self.ask::<SpokenReadiness>(&SpokenQuestion::Ready, FETCHED_WITHIN).await {
-            (Some(by), Ok(readiness)) => {
-                readiness.into_ready(&by.name())?;
-                self.seen().ready = Some((by.id, Instant::now()));
-                Ok(())
+        loop {
+            let ready = self.ready_at_worker().await;
+            // Where one worker has none, another one may.
+            if !matches!(ready, Err(CredentialsError::Denied { .. })) || self.hand.worker().is_none() {
+                return ready;
             }
-            (None, Ok(_)) => unreachable("it is gone again".to_owned()),
-            (_, Err(outcome)) => unreachable(outcome.message().unwrap_or_default().to_owned()),
         }
     }
 
@@ -148,16 +167,16 @@ impl Remote for There {
 
     async fn renew(&self, generation: Generation) -> Renewal {
         let (place, number) = (generation.number() / GENERATIONS, generation.number() % GENERATIONS);
-        let is_of_now = self.hand.worker().is_some_and(|worker| self.place_of(&worker.id) == place);
+        let is_of_now = |worker: Option<&Worker>| worker.is_some_and(|worker| self.place_of(&worker.id) == place);
         // The credentials of another worker were not refused.
-        if !is_of_now {
+        if !is_of_now(self.hand.worker().as_ref()) {
             return Renewal::Renewed;
         }
         self.seen().ready = None;
         match self.ask::<SpokenRenewal>(&SpokenQuestion::Renew { generation: number }, FETCHED_WITHIN).await {
-            (_, Ok(renewal)) => renewal.into(),
+            (by, Ok(renewal)) if is_of_now(by.as_ref()) => renewal.into(),
             // Whoever answers next is asked again.
-            (_, Err(_)) => Renewal::Renewed,
+            (_, Ok(_) | Err(_)) => Renewal::Renewed,
         }
     }
 
@@ -166,7 +185,8 @@ impl Remote for There {
         let (source, sends, anew) = (source.to_string(), sends.clone(), is_anew(connection));
         let question = SpokenQuestion::Put { source, sends, anew };
         let Handed { by, answer } = self.hand.change(question.to_bytes(), self.timeout + ON_ITS_WAY).await;
-        let via = by.as_ref().map(Worker::name);
+        // What was not handed over, nobody made.
+        let via = by.as_ref().filter(|_| !matches!(answer, Err(NotHanded::Undone(_)))).map(Worker::name);
         match understood::<SpokenResult<Outcome>>(by.as_ref(), answer) {
             Ok(result) => {
                 let Read { value: outcome, request_id, took, generation } =

@@ -261,7 +261,8 @@ impl Missed<'_> {
         let Some(ended) = ended else { return began };
         let took = format!("{began}, took {}", duration(ended.took_ms));
         let id = ended.request_id.as_ref().map_or(String::new(), |id| format!(", request id {}", plain(id)));
-        took + &id
+        let by = ended.via.as_ref().map_or(String::new(), |via| format!(", by worker {}", plain(via)));
+        took + &id + &by
     }
 }
 

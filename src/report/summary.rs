@@ -354,7 +354,8 @@ fn wait_for_worker(journal: &Journal, run: &RunRecord, since: Option<Timestamp>)
     };
     let served = journal.served(run.key, since)?;
     let lanes = journal.lanes(run.key)?.into_iter();
-    Ok(lanes.filter(|lane| served.get(&lane.lane) == Some(&None)).map(|lane| lane.name).collect())
+    let waits = |lane: &LaneRecord| lane.stopped.is_none() && served.get(&lane.lane) == Some(&None);
+    Ok(lanes.filter(waits).map(|lane| lane.name).collect())
 }
 
 pub(crate) fn launch_of(at: String, began: EventKind) -> Option<LaunchOf> {

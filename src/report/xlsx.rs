@@ -25,7 +25,7 @@ use crate::wording::plain::plain;
 mod book;
 
 /// Columns of the attempts, each with its width.
-const ATTEMPT_COLUMNS: [(&str, u32); 15] = [
+const ATTEMPT_COLUMNS: [(&str, u32); 16] = [
     ("row", 9),
     ("source_id", 38),
     ("attempt", 9),
@@ -41,6 +41,7 @@ const ATTEMPT_COLUMNS: [(&str, u32); 15] = [
     ("error_code", 14),
     ("error_msg", 60),
     ("request_id", 36),
+    ("via", 24),
 ];
 
 /// Writes the workbook, with temporary files in the folder of its destination, if that is known and takes them.
@@ -182,6 +183,7 @@ fn line<'a>(row: &'a AttemptedRow, attempt: &'a Attempt) -> [CellValue<'a>; ATTE
         some_text(outcome.and_then(Outcome::code)),
         some_text(outcome.and_then(Outcome::message)),
         some_text(ended.and_then(|ended| ended.request_id.as_deref())),
+        some_text(ended.and_then(|ended| ended.via.as_deref())),
     ]
 }
 

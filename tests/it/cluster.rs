@@ -17,6 +17,7 @@ mod nodes;
 #[path = "../../src/cluster/tests/proxy.rs"]
 mod proxy;
 mod restores;
+mod roles;
 mod secured;
 #[path = "../../src/cluster/tests/server.rs"]
 mod server;

@@ -23,9 +23,9 @@ struct OpenAnswers {
 }
 
 impl AnswerInbox {
-    /// Begins to listen, which the server knows of before this returns.
-    pub(super) async fn listen(runtime: &Handle, client: &Client) -> Result<Self, async_nats::Error> {
-        let inbox = client.new_inbox();
+    /// Begins to listen below a subject, on a name that nobody can guess, which the server knows of before this returns.
+    pub(super) async fn listen(runtime: &Handle, client: &Client, below: &str) -> Result<Self, async_nats::Error> {
+        let inbox = format!("{below}.{:032x}", rand::random::<u128>());
         let mut messages = client.subscribe(format!("{inbox}.*")).await?;
         client.flush().await?;
         let open = Arc::<Mutex<OpenAnswers>>::default();

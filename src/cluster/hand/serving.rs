@@ -1,6 +1,7 @@
 //! The worker's side: it tells that it is here, takes what it is asked for, and does it once it has leave.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -14,7 +15,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::answers::AnswerInbox;
-use super::words::{HERE, HandWord, HeardMessage, HereBeat, PROTOCOL, heard, is_inbox, subject_of};
+use super::words::{GO, HERE, HandWord, HeardMessage, HereBeat, PROTOCOL, SAID, heard, is_below, subject_of};
 use crate::clock::since_boot;
 use crate::hands::{HandedWork, ServedTarget, Serving};
 use crate::lock;
@@ -49,7 +50,7 @@ impl Workplace {
         for target in &targets {
             asked.push((target.name.clone(), client.subscribe(subject_of(&target.name, &worker)).await?));
         }
-        let answers = AnswerInbox::listen(runtime, &client).await?;
+        let answers = AnswerInbox::listen(runtime, &client, GO).await?;
         let here = HereBeat {
             protocol: PROTOCOL,
             worker,
@@ -63,7 +64,13 @@ impl Workplace {
         };
         let (leaving, leaves) = watch::channel(false);
         let beats = runtime.spawn(tell(client.clone(), here, leaves.clone()));
-        let work = Arc::new(TakenWork { client, answers, serving, permits: Arc::new(Semaphore::new(AT_ONCE)) });
+        let work = Arc::new(TakenWork {
+            client,
+            answers,
+            serving,
+            permits: Arc::new(Semaphore::new(AT_ONCE)),
+            under_way: Mutex::default(),
+        });
         let work = runtime.spawn(take(work, asked, leaves));
         Ok(Self { leaving, work, beats })
     }
@@ -124,6 +131,8 @@ async fn take(work: Arc<TakenWork>, asked: Vec<(String, Subscriber)>, mut leaves
             () = &mut left => break,
         }
     }
+    // Whoever asks now is told that nobody is there.
+    drop(questions);
     while under_way.join_next().await.is_some() {}
     _ = work.client.flush().await;
 }
@@ -133,16 +142,30 @@ struct TakenWork {
     answers: AnswerInbox,
     serving: Arc<dyn Serving>,
     permits: Arc<Semaphore>,
+    /// Subjects of the answers to what is under way. A question that comes twice is answered once.
+    under_way: Mutex<HashSet<String>>,
 }
 
 impl TakenWork {
     async fn answer(self: Arc<Self>, target: Arc<str>, message: Message) {
-        let Some(reply) = message.reply.clone().filter(is_inbox) else { return };
+        let Some(reply) = message.reply.clone().filter(|reply| is_below(reply, SAID)) else { return };
         if heard(&message) != HeardMessage::HandWord(HandWord::Do) {
             return;
         }
         let Ok(_permit) = self.permits.try_acquire() else { return };
-        match self.serving.work(&target, &message.payload) {
+        if !self.under_way().insert(reply.to_string()) {
+            return;
+        }
+        self.work(&target, &message, reply.clone()).await;
+        self.under_way().remove(reply.as_str());
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn work(&self, target: &str, message: &Message, reply: Subject) {
+        match self.serving.work(target, &message.payload) {
             None => self.say(reply, HandWord::NotKnown, Vec::new()).await,
             Some(HandedWork::Read(answer)) => self.say(reply, HandWord::Done, answer.await).await,
             Some(HandedWork::Change { prepare, send }) => {

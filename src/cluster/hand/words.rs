@@ -13,6 +13,10 @@ pub(super) const PROTOCOL: u32 = 1;
 /// Subject on which each worker tells each second that it is here.
 pub(super) const HERE: &str = "cutover.here";
 
+/// Subjects below which a head hears the answers of workers, and a worker the leaves of heads. Those that answer cannot listen there.
+pub(super) const SAID: &str = "cutover.said";
+pub(super) const GO: &str = "cutover.go";
+
 const OF_PROTOCOL: &str = "Cutover-Hand";
 const OF_WORD: &str = "Cutover-Word";
 
@@ -21,9 +25,10 @@ pub(super) fn subject_of(target: &str, worker: &str) -> String {
     format!("cutover.do.{}.{worker}", token(target))
 }
 
-/// Tells whether answers are expected on a subject, and nothing else is.
-pub(super) fn is_inbox(subject: &Subject) -> bool {
-    subject.starts_with("_INBOX.") && !subject.contains(['*', '>'])
+/// Tells whether a subject is below this one, and no more than one: whoever is asked to speak there may have more rights elsewhere.
+pub(super) fn is_below(subject: &Subject, above: &str) -> bool {
+    let below = subject.strip_prefix(above).and_then(|rest| rest.strip_prefix('.'));
+    below.is_some_and(|below| !below.is_empty() && !below.contains(['*', '>']))
 }
 
 /// Writes a name as one token of a subject: what may not stand in one is written by its bytes.

@@ -7,7 +7,7 @@ use tokio::runtime::Runtime;
 
 use super::server::until;
 use crate::cluster::admission::ServerAccess;
-use crate::cluster::connection::connect;
+use crate::cluster::connection::{Denials, connect};
 use crate::cluster::log::{LastCommit, StreamLog};
 use crate::cluster::message::WriterId;
 use crate::cluster::replay::{NotReplayed, Place, replay};
@@ -33,7 +33,7 @@ impl Site {
     /// Connects to servers by their ports.
     pub(super) fn connect(&self, ports: &[u16]) -> jetstream::Context {
         let servers: Vec<String> = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
-        self.runtime.block_on(connect(&servers, &ServerAccess::default())).unwrap()
+        self.runtime.block_on(connect(&servers, &ServerAccess::default(), &Denials::default())).unwrap()
     }
 
     pub(super) fn set_up(&self, jetstream: &jetstream::Context) -> Result<jetstream::stream::Stream, NoStream> {

@@ -38,3 +38,19 @@ pub(crate) struct Spec {
     /// Variables that no child gets.
     pub(crate) withheld: Withheld,
 }
+
+impl Spec {
+    /// Tells whether a profile says where its credentials are.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn names_its_own(&self) -> bool {
+        let places = [
+            &self.token_env,
+            &self.token_file,
+            &self.access_key_env,
+            &self.credentials_file,
+            &self.user_name,
+            &self.credential_command,
+        ];
+        self.agency || places.into_iter().any(Option::is_some)
+    }
+}

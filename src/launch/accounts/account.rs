@@ -10,10 +10,10 @@ use crate::credentials::chain::places::FoundCredentials;
 use crate::credentials::identity::Credentials;
 use crate::diagnostics;
 use crate::event::run::LanePlace;
-use crate::hands::{Hands, Via};
+use crate::hands::Via;
 use crate::journal::chain::name_digest;
 use crate::journal::new_run::NewLane;
-use crate::launch::venue::{self, Venue};
+use crate::launch::venue::{self, Venue, WorkersOfAccount};
 use crate::model::Row;
 use crate::settings::Settings;
 use crate::settings::parse::Destination;
@@ -52,8 +52,8 @@ impl Account {
         let (venue, found) = match &destination {
             Destination::Service(endpoint) => {
                 let found = found(&settings, one_of_several)?;
-                if let Some(hands) = workers(context, &settings, (name, endpoint), found.as_ref())? {
-                    (Venue::Workers(hands), None)
+                if let Some(workers) = workers(context, &settings, (name, endpoint), found.as_ref())? {
+                    (Venue::Workers(workers), None)
                 } else {
                     let found = found.ok_or_else(|| CommandError::NoCredentials {
                         target: one_of_several.then(|| name.to_owned()),
@@ -82,6 +82,11 @@ impl Account {
     /// Account whose quota its requests use.
     pub(super) fn account(&self) -> &str {
         self.settings.account.as_deref().unwrap_or(&self.name)
+    }
+
+    /// Profile of its settings, which a worker knows it by.
+    pub(crate) fn profile(&self) -> &str {
+        self.settings.profile.as_deref().unwrap_or(&self.name)
     }
 
     /// Place of its service, by which a worker knows that it means the same one.
@@ -115,11 +120,9 @@ impl Account {
         let Destination::Service(endpoint) = &self.destination else { return None };
         let identity = self.credentials.as_ref().and_then(|credentials| credentials.identity());
         match &self.venue {
-            Venue::Workers(hands) => {
-                let worker = hands.hand(&self.name, &endpoint.place()).worker();
-                let served = worker.as_ref().and_then(|worker| worker.serves(&self.name));
-                // Until one is heard, those that are asked by way of workers are told apart by their names.
-                Some(served.map_or_else(|| account_key(endpoint, Some(self.account())), |served| served.key.clone()))
+            // As long as none was heard, those that are asked by way of workers are told apart by their names.
+            Venue::Workers(WorkersOfAccount { key, .. }) => {
+                Some(key.clone().unwrap_or_else(|| account_key(endpoint, Some(self.account()))))
             }
             Venue::Service(_) | Venue::Sandbox(_) => {
                 Some(account_key(endpoint, identity.or(self.settings.account.as_deref())))
@@ -155,7 +158,7 @@ fn workers(
     settings: &Settings,
     (name, endpoint): (&str, &Endpoint),
     found: Option<&FoundCredentials>,
-) -> Result<Option<Arc<dyn Hands>>, CommandError> {
+) -> Result<Option<WorkersOfAccount>, CommandError> {
     let is_here = found.is_some_and(|found| !found.is_last_resort);
     if settings.via == Some(Via::Here) || is_here || !is_set(&context.settings) {
         return if settings.via == Some(Via::Worker) {
@@ -165,11 +168,14 @@ fn workers(
         };
     }
     let Some(hands) = context.logs.hands()? else { return Ok(None) };
-    let worker = hands.hand(name, &endpoint.place()).worker();
-    if worker.is_none() && settings.via == Some(Via::Worker) {
-        context.console.warn(&format!("no worker that serves `{name}` at {endpoint} is heard yet"));
+    let profile = settings.profile.as_deref().unwrap_or(name);
+    let key = hands.workers().iter().find_map(|worker| worker.serves(profile, &endpoint.place())).cloned();
+    let key = key.map(|served| served.key);
+    if key.is_none() && settings.via == Some(Via::Worker) {
+        context.console.warn(&format!("no worker that serves `{profile}` at {endpoint} is heard yet"));
     }
-    Ok(Some(hands).filter(|_| worker.is_some() || settings.via == Some(Via::Worker)))
+    let is_elsewhere = key.is_some() || settings.via == Some(Via::Worker);
+    Ok(is_elsewhere.then_some(WorkersOfAccount { hands, key }))
 }
 
 fn tell_found(console: Console, (name, endpoint): (&str, &Endpoint), found: &FoundCredentials) {

@@ -50,15 +50,21 @@ pub(super) fn of_collect() -> String {
 /// A verb that serves until it is told to stop.
 #[cfg(feature = "cluster")]
 pub(super) fn of_worker() -> String {
-    listed("it was told to stop, and what was under way has ended", &[Refused, Credentials, Unreachable])
+    listed(
+        "it was told to stop, and what was under way has ended",
+        &[&SIGNALS[..], &[Refused, Credentials, Unreachable]].concat(),
+    )
 }
 
 pub(super) fn of_status() -> String {
     format!("{}\n{}", of_journal(), plugin_table())
 }
 
+/// Codes of a verb that may ask the servers of a log.
+const SERVERS: &[Exit] = if cfg!(feature = "cluster") { &[Credentials, Unreachable] } else { &[] };
+
 pub(super) fn of_control() -> String {
-    listed("the command was taken", &[Locked, Integrity])
+    listed("the command was taken", &[&[Locked, Integrity], SERVERS].concat())
 }
 
 pub(super) fn of_doctor() -> String {

@@ -14,7 +14,7 @@ const USER: &str = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4";
 const SEED: &str = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY";
 
 /// Writes the certificate of an issuer, and those of a server that it vouches for. Returns the lines of settings that name them.
-fn certified(lab: &Lab) -> String {
+pub(super) fn certified(lab: &Lab) -> String {
     let mut issuer = CertificateParams::new(Vec::new()).unwrap();
     issuer.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let issuer = CertifiedIssuer::self_signed(issuer, KeyPair::generate().unwrap()).unwrap();

@@ -154,7 +154,7 @@ struct Asking {
 
 impl Asking {
     fn of(server: &crate::cluster::server::Server, worker: &Launch) -> Self {
-        let by_hand = ByHand::hears(server, &["cutover.here", "_INBOX.by-hand.*"]);
+        let by_hand = ByHand::hears(server, &["cutover.here", "cutover.said.by-hand.*"]);
         let pid = worker.pid();
         let here = by_hand.next_that("it tells that it is here", |here| {
             serde_json::from_slice(&here.payload).is_ok_and(|here: serde_json::Value| here["pid"] == pid)
@@ -164,7 +164,7 @@ impl Asking {
     }
 
     fn asks(&self, row: usize) {
-        self.by_hand.says(&self.subject, &format!("_INBOX.by-hand.{row}"), &word("do"), question(row).as_bytes());
+        self.by_hand.says(&self.subject, &format!("cutover.said.by-hand.{row}"), &word("do"), question(row).as_bytes());
     }
 
     fn says(&self, inbox: &str, headers: &str, text: &[u8]) {
@@ -185,7 +185,7 @@ impl Asking {
     fn hears(&self, word: &str, n: usize) {
         let mut of = HashSet::new();
         until("each call ends", || {
-            let message = self.by_hand.next_that(word, |message| message.subject.starts_with("_INBOX."));
+            let message = self.by_hand.next_that(word, |message| message.subject.starts_with("cutover.said."));
             assert!(message.is(word), "{message:?}");
             of.insert(message.subject);
             (of.len() == n).then_some(())
