@@ -6,10 +6,11 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hyper::http;
 
+use crate::clock::since_boot;
 use crate::diagnostics;
 use crate::event::outcome::Outcome;
 use crate::model::SourceId;
@@ -19,6 +20,7 @@ pub(crate) mod answer;
 pub(crate) mod client;
 pub(crate) mod endpoint;
 mod failure;
+mod leaving;
 pub(crate) mod proxy;
 pub(crate) mod region;
 pub(crate) mod request;
@@ -95,6 +97,15 @@ impl Transport {
 
     pub(crate) fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// Returns the time since the machine was started after which a request that gets leave now is never sent; `None` where that is not
+    /// bounded, as where nothing leaves this process.
+    pub(crate) fn leaves_by(&self) -> Option<Duration> {
+        match self.way {
+            Carrier::Wire(_) => Some(since_boot() + self.timeouts.leaves_within?),
+            Carrier::Inside(_) => None,
+        }
     }
 
     /// Sends once. An `Err` is an ending without a status line: unsent or lost.

@@ -77,7 +77,8 @@ pub(crate) enum Committed {
 
 /// Leave for changes to go out, shared by log, writer and those who send. It is asked as the last thing before a change leaves: one
 /// whose intent was committed may wait for its pace while another writer takes the run over. What remains between the question and the
-/// wire is the time to sign the request and to connect.
+/// wire is the time to sign the request and to connect, which is bounded: the clock is looked at once more as the first byte is written
+/// (`LogServer::leaves_within`).
 ///
 /// A leave without end costs one load; one with an end costs the clock as well. One that has lapsed is held again after a commit. Only
 /// one that was withdrawn is over.

@@ -151,9 +151,11 @@ impl Remote for Http {
     }
 
     async fn put(&self, source: &SourceId, sends: &TargetState, connection: Connection) -> Reply {
+        // Before all that takes time from the leave to go on.
+        let leaves_by = self.transport.leaves_by();
         let sent_at = Instant::now();
         let path = format!("/v3/sources/{}/changestate", encoded(source.as_str()));
-        let outgoing = Outgoing { body: wire::change_body(sends).into(), ..bare("PUT", path) };
+        let outgoing = Outgoing { body: wire::change_body(sends).into(), leaves_by, ..bare("PUT", path) };
         let (generation, answer) = self.send(outgoing, connection, Some(source)).await;
         let (outcome, request_id) = match &answer {
             Ok(answer) => (classify::change(answer), classify::request_id(answer)),

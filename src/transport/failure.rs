@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 use std::iter;
 
+use super::leaving::TooLate;
 use super::secrets::Secrets;
 use super::settings::Timeouts;
 use crate::event::outcome::Outcome;
@@ -30,6 +31,10 @@ fn unsent_cause(error: &reqwest::Error, timeouts: Timeouts, proxy: Option<&str>)
     let reason = root_cause(error);
     if error.is_builder() {
         return Some(format!("the request could not be built: {reason}"));
+    }
+    if find::<TooLate>(error).is_some() {
+        let within = timeouts.leaves_within.unwrap_or_default();
+        return Some(format!("it did not leave within {within:?} of its leave to go, and not after that"));
     }
     // The library returns a request that it had not begun to write when the connection ended.
     if find::<hyper::Error>(error).is_some_and(hyper::Error::is_canceled) {

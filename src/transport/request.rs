@@ -1,6 +1,7 @@
 //! Requests that are ready to leave, and how they are handed to the HTTP library.
 
 use std::fmt;
+use std::time::Duration;
 
 use hyper::body::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -10,6 +11,7 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::endpoint::Endpoint;
+use super::leaving::InTime;
 use super::secrets::Secrets;
 use super::secrets::guarded::Guarded;
 use crate::event::outcome::Outcome;
@@ -27,6 +29,8 @@ pub(crate) struct Outgoing {
     pub(crate) body: Zeroizing<Vec<u8>>,
     /// Limit of its answer in bytes; the rest is not read.
     pub(crate) largest_answer: usize,
+    /// Time since the machine was started after which it does not leave any more; it then has a body.
+    pub(crate) leaves_by: Option<Duration>,
 }
 
 impl Outgoing {
@@ -39,6 +43,7 @@ impl Outgoing {
             hidden: vec![],
             body: Zeroizing::default(),
             largest_answer: LARGEST_BODY,
+            leaves_by: None,
         }
     }
 
@@ -51,7 +56,11 @@ impl Outgoing {
         let mut ready = reqwest::Request::new(method, url);
         *ready.headers_mut() = headers;
         if !self.body.is_empty() {
-            *ready.body_mut() = Some(Bytes::from_owner(self.body).into());
+            let body = Bytes::from_owner(self.body);
+            *ready.body_mut() = Some(match self.leaves_by {
+                Some(leaves_by) => reqwest::Body::wrap(InTime::new(body, leaves_by)),
+                None => body.into(),
+            });
         }
         Ok((ready, secrets))
     }

@@ -22,6 +22,7 @@ pub(super) struct Timeouts {
     pub(super) connect: Duration,
     pub(super) read: Option<Duration>,
     pub(super) whole: Duration,
+    pub(super) leaves_within: Option<Duration>,
 }
 
 impl Timeouts {
@@ -31,6 +32,6 @@ impl Timeouts {
         let TransportSettings { timeout: whole, connect_timeout, read_timeout, ca_bundle: _, leaves_within } =
             *settings;
         let connect = leaves_within.into_iter().fold(connect_timeout.min(whole * 9 / 10), Duration::min);
-        Self { connect, read: read_timeout.filter(|read| *read < whole), whole }
+        Self { connect, read: read_timeout.filter(|read| *read < whole), whole, leaves_within }
     }
 }

@@ -229,6 +229,34 @@ async fn a_request_that_has_to_leave_in_time_does_or_is_never_sent() {
     assert_eq!(String::from_utf8(body).unwrap(), "HTTP/1.1");
 }
 
+/// Whoever is stopped while it connects finds the connection made when it wakes.
+#[tokio::test]
+async fn a_request_whose_time_is_over_when_its_connection_stands_writes_nothing() {
+    let (bundle, config) = certified("127.0.0.1", 2099);
+    let tls = serve(config, &[]).await;
+    let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let came = plain.local_addr().unwrap();
+    let heard = tokio::spawn(async move {
+        let mut bytes = Vec::new();
+        plain.accept().await.unwrap().0.read_to_end(&mut bytes).await.unwrap();
+        bytes
+    });
+    for url in [format!("https://{tls}"), format!("http://{came}")] {
+        let transport = Transport::new(url.parse().unwrap(), &settings(Some(&bundle))).unwrap();
+        let put = |leaves_by| Outgoing {
+            body: b"{}".to_vec().into(),
+            leaves_by: Some(leaves_by),
+            ..Outgoing::bare("PUT", "/".to_owned())
+        };
+        let late = transport.send(put(since_boot().saturating_sub(Duration::from_millis(1)))).await;
+        assert!(unsent(late).starts_with("it did not leave within "));
+        if url.starts_with("https") {
+            assert_eq!(transport.send(put(since_boot() + Duration::from_mins(1))).await.unwrap().status, 200);
+        }
+    }
+    assert_eq!(heard.await.unwrap(), b"", "not even a part of its head");
+}
+
 #[tokio::test]
 async fn a_name_that_does_not_resolve_is_a_matter_of_dns() {
     let cause = unsent(get("https://no-such-host.invalid", &settings(None)).await);

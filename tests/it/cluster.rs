@@ -9,6 +9,7 @@ mod away;
 mod by_hand;
 mod collect;
 mod damage;
+mod doorway;
 mod hosts;
 mod kills;
 mod leads;

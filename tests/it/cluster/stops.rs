@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::doorway::Doorway;
 use super::hosts::{HELD, Night};
 use super::proxy::Proxy;
 use super::server::until;
@@ -69,6 +70,37 @@ fn a_head_that_was_stopped_sends_nothing_when_it_wakes_after_somebody_else_went_
     assert_eq!(ended.code, Some(4), "{}", ended.stderr);
     fence.holds(&night);
     night.is_done();
+}
+
+#[test]
+fn a_head_that_was_stopped_while_it_connected_sends_nothing_when_it_wakes_and_is_connected() {
+    let _machine = shared();
+    let Some(mut night) = Night::new(200, "") else { return };
+    let doorway = Doorway::before(night.service.url.rsplit_once(':').unwrap().1.parse().unwrap());
+    for host in [&mut night.first, &mut night.second] {
+        host.endpoint = format!("http://127.0.0.1:{}", doorway.port);
+    }
+    // Whatever connects has a change to send, and no clock of an answer ends it.
+    let unseen = ["--preflight", "off", "--verify", "off", "--timeout", "2m", "--read-timeout", "2m"];
+    let head = night.first.begin(&[&RUN[..], &unseen].concat());
+    let run = night.first.run_begun();
+    let standby = night.second.stand_by(&run, &["--rate", "100", "--verify", "off"]);
+    night.goes_on(10);
+    doorway.shut();
+    until("the head connects", || (doorway.n_begun() > 0).then_some(()));
+    head.signal("STOP");
+    let n_begun = doorway.n_begun();
+    doorway.open();
+    until("it is connected", || (doorway.n_begun() == 0 && doorway.n_made() >= n_begun).then_some(()));
+    standby.end();
+    let n_changes = night.n_changes();
+    head.signal("CONT");
+    let ended = head.end();
+    assert_eq!(ended.code, Some(4), "{}", ended.stderr);
+    assert_eq!(night.n_changes(), n_changes, "the head that was replaced sent more");
+    let journal = night.second.journal();
+    assert_eq!(journal.count("SELECT count(*) FROM row WHERE verdict IS NULL"), 0);
+    night.second.anchor();
 }
 
 #[test]
