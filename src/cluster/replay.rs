@@ -28,6 +28,8 @@ use crate::journal::{Journal, JournalError, RunKey};
 const COMMIT: Duration = Duration::from_secs(10);
 /// Largest number of commits that are written to the journal at once.
 const AT_ONCE: usize = 256;
+/// Size in bytes from which on no other commit is written with them.
+const BYTES_AT_ONCE: usize = 4 << 20;
 
 /// Place in a log up to which it was read: its last commit, the heads of the lanes there, and who leads the run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -347,7 +349,7 @@ impl Commits {
             }
             self.at = commit.sequence;
             commits.push(commit);
-            if self.at < self.end && commits.len() < AT_ONCE {
+            if self.at < self.end && !are_enough(&commits) {
                 next = self.messages.next().now_or_never();
             }
         }
@@ -370,6 +372,11 @@ impl Commits {
         commits.reverse();
         commits
     }
+}
+
+/// Tells that these commits are written to the journal before others are read.
+fn are_enough(commits: &[Commit]) -> bool {
+    commits.len() >= AT_ONCE || commits.iter().map(|commit| commit.body.len()).sum::<usize>() >= BYTES_AT_ONCE
 }
 
 /// Checks that the log still has a commit that was read before. A stream that was made anew gives the same numbers to other messages.
@@ -485,6 +492,19 @@ mod tests {
         assert_eq!(read(&Told::new().then(seen(1)).heads, &other.commits), other_event(1, 2));
         let unread = Commit { mark: Err(Unread::Newer { format: 2 }), ..told().commits.remove(0) };
         assert_eq!(read(&made, &[unread]), Err("message 2 of the log cannot be read".to_owned()));
+    }
+
+    #[test]
+    fn no_more_commits_are_held_at_once_than_a_few_megabytes() {
+        let first_enough = |size: usize| {
+            let mut commits = Vec::new();
+            let mark = CommitMark { writer: WriterId::of_launch(1), number: 1, after: 0 };
+            while !are_enough(&commits) {
+                commits.push(Commit { sequence: 1, mark: Ok(mark), body: vec![0; size] });
+            }
+            commits.len()
+        };
+        assert_eq!([1, LARGEST / 2, LARGEST].map(first_enough), [256, 16, 8]);
     }
 
     #[test]
