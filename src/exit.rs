@@ -125,6 +125,26 @@ impl Exit {
         }
     }
 
+    /// Tells whether a launch that ended so may leave its run to another machine: its own machine failed, or its way to the service or
+    /// its credentials, of which the other one has its own. What a person or the plan decided is left so, and a journal that is not what
+    /// it was is looked at by a person first.
+    #[must_use]
+    pub fn is_of_its_machine(self) -> bool {
+        match self {
+            Exit::Internal | Exit::Unreachable | Exit::Credentials => true,
+            Exit::Done
+            | Exit::NotOnTarget
+            | Exit::Usage
+            | Exit::Refused
+            | Exit::Halted
+            | Exit::Locked
+            | Exit::Integrity
+            | Exit::HungUp
+            | Exit::Interrupted
+            | Exit::Terminated => false,
+        }
+    }
+
     /// Returns the words with which the sentence about an unfinished run begins; `None` for a finished one, of which the counts say
     /// enough.
     #[must_use]
@@ -396,6 +416,12 @@ mod tests {
             assert_eq!(exit.headline().is_none(), exit.is_finished(), "{exit:?}");
         }
         assert_eq!(Exit::from_code(9), None);
+    }
+
+    #[test]
+    fn another_machine_goes_on_with_what_the_first_one_failed_at_and_with_nothing_that_was_decided() {
+        let of_its_machine = Exit::ALL.into_iter().filter(|exit| exit.is_of_its_machine());
+        assert_eq!(of_its_machine.map(Exit::code).collect::<Vec<_>>(), [5, 8, 70]);
     }
 
     #[test]

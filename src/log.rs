@@ -9,6 +9,8 @@ pub(crate) mod appending;
 #[cfg_attr(not(any(test, feature = "cluster")), expect(dead_code, reason = "the journal is never away"))]
 pub(crate) mod away;
 pub(crate) mod beat;
+#[cfg(feature = "cluster")]
+pub(crate) mod head_watch;
 pub(crate) mod logs;
 pub(crate) mod making;
 #[cfg(test)]

@@ -13,12 +13,18 @@ use super::beat::{BeatListener, Beating, LifeSign, SignListener};
 use super::bucket::NoBucket;
 use super::claims::{Claim, ClaimKey, ClaimStanding, Claims, NotClaimed};
 use super::connection::{is_connected, wait};
+use super::log::{LastCommit, Seen, read_last};
 use super::message::WriterId;
-use super::stream::{Names, told};
+use super::stream::{Names, find, told};
+use crate::clock::since_boot;
 use crate::lock::Owner;
 use crate::log::beat::{Beat, GONE_AFTER};
+use crate::log::head_watch::HeadWatch;
 use crate::log::server::{APART, Before, Lead, LedRun, Listening, NotLed, NotRead};
 use crate::wording::plain::plain;
+
+/// Longest time without an answer after which it is not waited for any longer whether somebody is heard.
+const MOST_CUT_OFF: Duration = Duration::from_secs(30);
 
 /// Bound of the time in which accounts are given back: what is left is known to be over by the log.
 const GIVING_BACK: Duration = Duration::from_secs(3);
@@ -92,17 +98,42 @@ fn subject(run_id: &str) -> String {
     Names::of_run(run_id).beat
 }
 
-/// Waits until a launch of a run is heard, or one that came after it, or nobody was heard for so long that it is gone.
+/// Waits until a launch of a run is heard, or one that came after it, or nobody was heard for so long that it is gone. Whoever is cut off
+/// from the servers hears nobody, and goes by that for no longer than [`MOST_CUT_OFF`].
 pub(super) async fn heard(ways: &Ways, run_id: &str, launch: u32) -> Result<Option<Owner>, NotLed> {
-    let until = Instant::now() + GONE_AFTER;
-    let client = ways.jetstream.client();
-    let mut hearing = BeatListener::begin(&client, subject(run_id)).await.map_err(|error| unreachable(&error))?;
-    while let Some(beat) = hearing.next_within(until.saturating_duration_since(Instant::now())).await {
-        if beat.launch >= launch {
-            return Ok(Some(beat.owner()));
+    let (names, client) = (Names::of_run(run_id), ways.jetstream.client());
+    let mut hearing = BeatListener::begin(&client, names.beat.clone()).await.map_err(|error| unreachable(&error))?;
+    let mut watch = HeadWatch::begin(since_boot());
+    let (mut last, mut answered) = (None, since_boot());
+    while !watch.is_gone(since_boot()) {
+        let until = since_boot() + watch.listens_for(since_boot());
+        while let Some(beat) = hearing.next_within(until.saturating_sub(since_boot())).await {
+            if beat.launch >= launch {
+                return Ok(Some(beat.owner()));
+            }
         }
+        let read = last_message(&ways.jetstream, &names).await;
+        let now = since_boot();
+        let has_moved = match read {
+            Ok(found) => {
+                answered = now;
+                Some(last.replace(found).is_some_and(|last| last != found))
+            }
+            Err(error) if now.saturating_sub(answered) >= MOST_CUT_OFF => return Err(unreachable(&error)),
+            Err(_) => None,
+        };
+        watch.has_read(now, has_moved);
     }
     Ok(None)
+}
+
+/// Reads the number of the last message of the log of a run; `None` for a run without one.
+async fn last_message(jetstream: &jetstream::Context, names: &Names) -> Result<Option<u64>, async_nats::Error> {
+    let Some(stream) = find(jetstream, names).await? else { return Ok(None) };
+    Ok(match read_last(&stream, names).await? {
+        Seen::Commit(LastCommit { sequence, .. }) | Seen::Stray(sequence) => Some(sequence),
+        Seen::Nothing | Seen::NoStream => None,
+    })
 }
 
 fn unreachable(error: &dyn std::fmt::Display) -> NotLed {

@@ -217,6 +217,26 @@ pub enum DrainReason {
     Operator,
 }
 
+impl DrainReason {
+    /// Tells whether a fault of the machine stopped the launch, and neither a person nor the plan.
+    pub(crate) fn is_of_its_machine(self) -> bool {
+        match self {
+            DrainReason::JournalClosed | DrainReason::JournalGone | DrainReason::Panicked => true,
+            DrainReason::Interrupted
+            | DrainReason::Terminated
+            | DrainReason::HungUp
+            | DrainReason::Halted
+            | DrainReason::StageLeft
+            | DrainReason::Window
+            | DrainReason::TooLong
+            | DrainReason::Unapproved
+            | DrainReason::Vetoed
+            | DrainReason::NotBegun
+            | DrainReason::Operator => false,
+        }
+    }
+}
+
 /// Reason for which a launch ended before its first change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]

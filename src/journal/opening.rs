@@ -166,6 +166,17 @@ impl Journal {
         Ok(mode == "wal" && !has_content(&beside(&path, "-wal")))
     }
 
+    /// Removes a journal that was made for a run which did not come.
+    pub(crate) fn remove_if_empty(self) -> Result<(), JournalError> {
+        if !self.runs()?.is_empty() {
+            return Ok(());
+        }
+        // Closed first, which removes what SQLite keeps beside it.
+        let Self { conn, path, .. } = self;
+        drop(conn);
+        fs::remove_file(&path).map_err(|source| JournalError::Unreadable { path, source })
+    }
+
     /// Opens another connection to the same file, to read beside this one.
     pub fn again(&self) -> Result<Self, JournalError> {
         let access = if self.access == Access::Write { Access::Read } else { self.access };

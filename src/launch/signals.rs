@@ -72,6 +72,8 @@ struct Hearing {
     is_listening: bool,
     /// Signals that came and were no SIGHUP.
     n_asked: u32,
+    /// Signals that came between two launches of the process, for the next one.
+    unheard: Vec<EndSignal>,
     stage: LaunchStage,
 }
 
@@ -85,7 +87,8 @@ enum LaunchStage {
     NotBegun,
 }
 
-static HEARING: Mutex<Hearing> = Mutex::new(Hearing { is_listening: false, n_asked: 0, stage: LaunchStage::NotBegun });
+static HEARING: Mutex<Hearing> =
+    Mutex::new(Hearing { is_listening: false, n_asked: 0, unheard: Vec::new(), stage: LaunchStage::NotBegun });
 
 fn hearing() -> MutexGuard<'static, Hearing> {
     HEARING.lock().unwrap_or_else(PoisonError::into_inner)
@@ -97,7 +100,7 @@ pub(crate) fn end_is_decided(exit: Exit, notices: &Notices) {
 }
 
 impl Signals {
-    /// Listens for a launch that begins.
+    /// Listens for a launch that begins, also to what came since nobody listens any more.
     pub(super) fn listen() -> std::io::Result<Self> {
         let mut hearing = hearing();
         if !hearing.is_listening {
@@ -105,6 +108,9 @@ impl Signals {
             hearing.is_listening = true;
         }
         let (to, heard) = unbounded_channel();
+        for signal in hearing.unheard.drain(..) {
+            to.send(signal).expect("it is heard below");
+        }
         hearing.n_asked = 0;
         hearing.stage = LaunchStage::GoesOn { to, last_words: None };
         Ok(Self { heard })
@@ -142,7 +148,7 @@ fn hear() -> std::io::Result<()> {
 /// Acts on a signal, or hands it to the launch that goes on.
 fn came(signal: EndSignal) {
     let mut hearing = hearing();
-    let Hearing { n_asked, stage, .. } = &mut *hearing;
+    let Hearing { n_asked, unheard, stage, .. } = &mut *hearing;
     *n_asked += u32::from(signal != EndSignal::HangUp);
     let is_third = signal != EndSignal::HangUp && *n_asked > 2;
     match stage {
@@ -152,8 +158,8 @@ fn came(signal: EndSignal) {
             leave(signal.exit(), last_words);
         }
         LaunchStage::Ended { exit, .. } if is_third => leave(*exit, None),
-        // Whoever does not listen any more has ended.
-        LaunchStage::GoesOn { to, .. } => _ = to.send(signal),
+        // Whoever does not listen any more has ended, or comes to nothing, and a standby listens again.
+        LaunchStage::GoesOn { to, .. } => unheard.extend(to.send(signal).err().map(|unheard| unheard.0)),
         LaunchStage::Ended { notices, .. } => notices.wait_no_longer(),
         LaunchStage::NotBegun => (),
     }

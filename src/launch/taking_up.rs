@@ -1,10 +1,13 @@
 //! Run in a journal that a launch goes on with.
 
 use super::closing::close_cut_off;
+#[cfg(feature = "cluster")]
+use super::run_lock::lock_of_run;
 use crate::audit::beforehand::{self, CheckFor};
 use crate::files;
 use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
+use crate::lock;
 use crate::log::logs::Logs;
 use crate::log::server::Before;
 use crate::report::next::NextCommands;
@@ -33,6 +36,14 @@ impl RunToTakeUp {
         Self::find_first(context, named, otherwise, |_, _, _| Ok(()))
     }
 
+    /// Finds it for a standby, which has a journal of its own: whoever leads the run writes to that part of another one alone.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn find_to_follow(context: &Context, named: Option<&str>) -> Result<Self, CommandError> {
+        Self::find_first(context, named, Otherwise::Unfinished, |_, journal, run| {
+            lock_of_run(journal, run).map(drop).map_err(|held| CommandError::FollowsItself(Box::new(held)))
+        })
+    }
+
     /// Finds it as [`RunToTakeUp::find`] does, and does something before its log is read.
     pub(crate) fn find_first(
         context: &Context,
@@ -41,15 +52,16 @@ impl RunToTakeUp {
         first: impl FnOnce(&Logs, &Journal, &RunRecord) -> Result<(), CommandError>,
     ) -> Result<Self, CommandError> {
         let path = &context.settings.journal;
+        let is_new = !path.exists();
         // Only where others have runs as well is one looked for that the journal does not have.
         let elsewhere = named.filter(|_| context.logs.leaves_within().is_some());
-        if !path.exists() {
+        if is_new {
             if elsewhere.is_none() {
                 return Err(JournalError::Absent(path.clone()).into());
             }
-            // Who cannot be asked for the run leaves no file behind.
+            // Without the run, no file is left behind.
             Journal::check_place(path)?;
-            context.logs.reach()?;
+            context.logs.find(named.unwrap_or_default())?;
         }
         warn_of_an_open_folder(context);
         let mut journal = Journal::open(path)?;
@@ -58,8 +70,15 @@ impl RunToTakeUp {
         close_cut_off(context, &mut journal)?;
         let run = match (meant::run_to_change(context, &journal, named, otherwise), elsewhere) {
             (Err(CommandError::Journal(JournalError::UnknownRun(_) | JournalError::NoRuns)), Some(named)) => {
-                let brought = context.logs.bring(&mut journal, named)?;
-                journal.run(brought)?
+                match context.logs.bring(&mut journal, named) {
+                    Ok(brought) => journal.run(brought)?,
+                    Err(error) => {
+                        if is_new {
+                            journal.remove_if_empty()?;
+                        }
+                        return Err(error.into());
+                    }
+                }
             }
             (found, _) => found?,
         };
@@ -69,7 +88,10 @@ impl RunToTakeUp {
         }
         let logs = logs_of_run(context, &run)?;
         first(&logs, &journal, &run)?;
-        logs.catch_up(&mut journal, run.key, &run.id)?;
+        // A launch that holds the run in this journal writes to it, and this one is refused when it asks for the lock.
+        if lock::is_held(&lock::of_run(path, &run.id)) != Some(true) {
+            logs.catch_up(&mut journal, run.key, &run.id)?;
+        }
         let run = journal.run(run.key)?;
         beforehand::run(&journal, &run, CheckFor::Launch)?;
         let before = Before::of_run(&run);

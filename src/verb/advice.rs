@@ -11,7 +11,7 @@ use hints::{
 use journal_errors::{entry_of_journal, entry_of_log_servers, hint_of_pruned};
 
 use super::approval::{ApprovalError, MissingApprovals};
-use super::error::{AfterChanges, CommandError, LogAway, Unreported, UntrustedHooks};
+use super::error::{AfterChanges, AfterEnd, CommandError, LogAway, Unreported, UntrustedHooks};
 use super::here::Here;
 use crate::credentials::error::CredentialsError;
 use crate::event::outcome::Outcome;
@@ -120,6 +120,13 @@ impl CommandError {
             CommandError::StandsByWithoutLeave { stand_by, .. } => {
                 ErrorEntry::typed(Refused, move |_| format!("`{stand_by}` could go on with it"))
             }
+            CommandError::FollowsItself(_) => {
+                ErrorEntry::said(Locked, "type the same on another machine, or here with another `--journal PATH`")
+            }
+            CommandError::EndedBefore { exit, next, .. } => ErrorEntry::typed(*exit, move |_| match next {
+                AfterEnd::GoesOn(resume) => format!("`{resume}` goes on with it"),
+                AfterEnd::Shows(status) => format!("`{status}` shows it"),
+            }),
             CommandError::StoodBy { exit, .. } => ErrorEntry::said(*exit, "run the same command again to stand by"),
             CommandError::StillLocked { exit, error, .. } => error.entry().ending_with(*exit),
             CommandError::KeyOfAnother { run, .. } => ErrorEntry::typed(Usage, move |here| {
@@ -514,6 +521,16 @@ mod tests {
                 CommandError::NotTaken("r 1".into()),
                 Exit::Locked,
                 Some("`cutover status 'r 1' --journal n.db` shows where it stands"),
+            ),
+            (
+                CommandError::EndedBefore {
+                    exit: Exit::Halted,
+                    run: "r1".into(),
+                    reason: None,
+                    next: AfterEnd::GoesOn("cutover resume r1 --rate 5".into()),
+                },
+                Exit::Halted,
+                Some("`cutover resume r1 --rate 5` goes on with it"),
             ),
             (CommandError::Journal(JournalError::Abandoned), Exit::Internal, None),
             (

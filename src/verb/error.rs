@@ -56,6 +56,14 @@ pub(crate) struct LogAway {
     pub(crate) resume: String,
 }
 
+/// Command to type for a run that has ended.
+#[derive(Debug)]
+#[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "a machine that is alone stands by for nobody"))]
+pub(crate) enum AfterEnd {
+    GoesOn(String),
+    Shows(String),
+}
+
 /// Error that ends a verb.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommandError {
@@ -125,6 +133,22 @@ pub(crate) enum CommandError {
     #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "a machine that is alone stands by for nobody"))]
     #[error("the launch of run {} was given leave for targets without a way back, and this one is not", plain(run))]
     StandsByWithoutLeave { run: String, stand_by: String },
+    #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "a machine that is alone stands by for nobody"))]
+    #[error("{0}; a standby has a journal of its own, on another machine")]
+    FollowsItself(Box<LockError>),
+    /// Run that ended before anybody stood by for it.
+    #[cfg_attr(
+        not(any(test, feature = "cluster")),
+        expect(dead_code, reason = "a machine that is alone stands by for nobody")
+    )]
+    #[error(
+        "run {} has ended with {} ({}){}: there is nobody to stand by for; nothing was sent",
+        plain(run),
+        exit.code(),
+        exit.name(),
+        reason.as_ref().map_or_else(String::new, |reason| format!(", {}", plain(reason)))
+    )]
+    EndedBefore { exit: Exit, run: String, reason: Option<String>, next: AfterEnd },
     /// A launch that stood by for another one, until a signal came.
     #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "a machine that is alone stands by for nobody"))]
     #[error("{why} while it stood by for run {}; nothing was sent", plain(run))]

@@ -24,6 +24,7 @@ mod secured;
 mod server;
 mod slots;
 mod stalls;
+mod standby;
 mod stops;
 mod wire;
 mod workers;

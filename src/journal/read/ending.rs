@@ -23,6 +23,8 @@ pub struct Ending {
     pub refusal: Option<Refusal>,
     /// Person who told it to drain or to abort.
     pub by: Option<By>,
+    /// True if a person or the plan told it to stop, whatever came after that.
+    pub is_told_to_stop: bool,
     /// Stage that nobody released in time.
     pub unreleased: Option<Stage>,
     /// Reasons for which accounts were stopped.
@@ -36,8 +38,14 @@ impl Ending {
             RunEvent::StageBegan { .. } | RunEvent::Controlled { command: Command::Release { .. }, .. } => {
                 *went_on = true;
             }
-            RunEvent::Controlled { command: Command::Drain | Command::Abort, by, .. } => self.by = Some(by),
-            RunEvent::DrainBegan { reason, .. } => self.drained = self.drained.or(Some(reason)),
+            RunEvent::Controlled { command: Command::Drain | Command::Abort, by, .. } => {
+                self.by = Some(by);
+                self.is_told_to_stop = true;
+            }
+            RunEvent::DrainBegan { reason, .. } => {
+                self.drained = self.drained.or(Some(reason));
+                self.is_told_to_stop |= !reason.is_of_its_machine();
+            }
             RunEvent::LaunchEnded { refusal, .. } => self.refusal = self.refusal.or(refusal),
             RunEvent::WaitBegan { cause: Wait::Approval, stage, .. } if self.unreleased.is_none() && !*went_on => {
                 self.unreleased = Some(stage);
@@ -168,6 +176,15 @@ mod tests {
             assert_eq!(end(vec![drains(DrainReason::Window), since, waits("second")]).unreleased, None);
         }
         let drained = end(vec![steered(Command::Abort, "control"), steered(Command::Drain, "the file stop")]);
+        assert!(drained.is_told_to_stop);
+        // Whatever breaks while it stops.
+        let broken = |before: Option<DrainReason>| {
+            end(Some(DrainReason::Panicked).into_iter().chain(before).map(drains).collect())
+        };
+        assert!(
+            broken(Some(DrainReason::Interrupted)).is_told_to_stop && broken(Some(DrainReason::Halted)).is_told_to_stop
+        );
+        assert!(!broken(None).is_told_to_stop && !broken(Some(DrainReason::JournalGone)).is_told_to_stop);
         assert_eq!(drained.by.map(|by| by.via).as_deref(), Some("the file stop"));
     }
 }

@@ -1,5 +1,6 @@
 //! Two hosts, and all that both of them reach.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -50,11 +51,14 @@ impl Host {
     }
 
     pub(super) fn copy_from(&self, other: &Host) {
+        self.copy_of(&other.lab.path("cutover.db"));
+    }
+
+    /// Has a copy of this journal from here on.
+    pub(super) fn copy_of(&self, journal: &Path) {
         let to = self.lab.path("cutover.db");
-        let made = std::process::Command::new("sqlite3")
-            .arg(other.lab.path("cutover.db"))
-            .arg(format!("VACUUM INTO '{}'", to.display()))
-            .status();
+        let made =
+            std::process::Command::new("sqlite3").arg(journal).arg(format!("VACUUM INTO '{}'", to.display())).status();
         assert!(made.unwrap().success());
     }
 
