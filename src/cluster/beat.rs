@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use super::connection::hear;
 use super::stream::Names;
 use crate::log::beat::Beat;
 
@@ -55,10 +56,7 @@ pub(super) struct BeatListener {
 
 impl BeatListener {
     pub(super) async fn begin(client: &Client, subject: String) -> Result<Self, async_nats::Error> {
-        let beats = client.subscribe(subject).await?;
-        // Whoever asks next may be told of another connection: the server knows what is listened to before it answers.
-        client.flush().await?;
-        Ok(Self { beats })
+        Ok(Self { beats: hear(client, subject).await? })
     }
 
     /// Returns the next beat, if there is one in that time. What is none that this program knows is passed over.

@@ -145,7 +145,9 @@ impl Claims {
             let asked = Instant::now();
             let free = self.find_free(key, claim).await;
             // Listening to another run is no wait for an answer.
-            tries.put_off(asked.elapsed());
+            if !matches!(free, Err(NotClaimed::NoAnswer(_))) {
+                tries.put_off(asked.elapsed());
+            }
             let failed = match free {
                 Ok(None) => return Ok(replaced),
                 Ok(Some(free)) => {

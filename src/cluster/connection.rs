@@ -6,8 +6,9 @@ use std::time::Duration;
 use async_nats::connection::State;
 use async_nats::jetstream;
 use async_nats::jetstream::context::ContextBuilder;
-use async_nats::{ConnectOptions, Event, ServerError};
+use async_nats::{Client, ConnectOptions, Error, Event, ServerError, Subscriber};
 use tokio::runtime::Handle;
+use tokio::time::timeout;
 
 use super::admission::ServerAccess;
 use crate::wording::plain::plain;
@@ -66,6 +67,17 @@ pub(super) async fn connect(
         .reconnect_delay_callback(|_| RECONNECT_AFTER);
     let client = admission.add_to(options).connect(servers).await?;
     Ok(ContextBuilder::new().timeout(ANSWER).build(client))
+}
+
+/// Begins to hear a subject. Whoever asks next may be told of by another connection: the server knows what is listened to when this
+/// returns. The library would wait for a connection for ever.
+pub(super) async fn hear(client: &Client, subject: String) -> Result<Subscriber, Error> {
+    let begun = async {
+        let heard = client.subscribe(subject).await?;
+        client.flush().await?;
+        Ok(heard)
+    };
+    timeout(ANSWER, begun).await.map_err(|_| "no answer")?
 }
 
 /// Tells whether a server is connected just now. What is told at the end of a launch is not worth a wait for one that is away.

@@ -7,6 +7,7 @@ use async_nats::jetstream;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::time::{Instant, timeout_at};
 
+use super::connection::hear;
 use super::message::read_body;
 use super::plan::{NotBrought, read_record};
 use super::stream::{Names, find, last_of};
@@ -25,9 +26,7 @@ pub(super) async fn list(
     jetstream: &jetstream::Context,
     ids: Vec<String>,
 ) -> Result<Vec<ServedRun>, async_nats::Error> {
-    let client = jetstream.client();
-    let mut beats = client.subscribe("cutover.*.beat").await?;
-    client.flush().await?;
+    let mut beats = hear(&jetstream.client(), "cutover.*.beat".to_owned()).await?;
     let until = Instant::now() + LISTENED;
     let asked = ids.into_iter().map(|id| look(jetstream, id));
     let mut runs: Vec<ServedRun> = stream::iter(asked).buffered(AT_ONCE).try_collect().await?;

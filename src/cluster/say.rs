@@ -22,7 +22,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::beat::BeatListener;
-use super::connection::is_connected;
+use super::connection::{hear, is_connected};
 use super::stream::{Names, find};
 use crate::control::{By, Command};
 use crate::journal::commands::AskedCommand;
@@ -92,8 +92,7 @@ pub(super) async fn ask(
     within: Duration,
 ) -> Result<ControlAnswer, Error> {
     let client = jetstream.client();
-    let mut heard = client.subscribe(names.say.clone()).await?;
-    client.flush().await?;
+    let mut heard = hear(&client, names.say.clone()).await?;
     let until = Instant::now() + within;
     let mut id = leave(jetstream, names, command, by).await?;
     loop {

@@ -211,8 +211,11 @@ impl LogServer for Site {
         let connected = self.connected()?;
         let from = locked(&self.runs).get(run_id).and_then(|run| run.read.clone()).unwrap_or_default();
         let (names, runtime) = (Names::of_run(run_id), connected.runtime().handle());
+        let is_first = from == Place::default();
+        let read = replay(runtime, &connected.jetstream, &names, from, journal, run);
+        let read = Some(read.map_err(|error| not_read(run_id, error))?);
         // Once, and not each time that somebody who follows the run reads on.
-        if from == Place::default() && locked(&self.checked).insert(run_id.to_owned()) {
+        if is_first && locked(&self.checked).insert(run_id.to_owned()) {
             match check(runtime, &connected.jetstream, &names, journal) {
                 // A log that is gone is one that has lost all: that takes more than one answer.
                 Ok(()) | Err(NotBrought::Gone) => (),
@@ -222,8 +225,6 @@ impl LogServer for Site {
                 }
             }
         }
-        let read = replay(runtime, &connected.jetstream, &names, from, journal, run);
-        let read = Some(read.map_err(|error| not_read(run_id, error))?);
         let writer = WriterId::of_launch(journal.run(run)?.launches + 1);
         // A log that was opened before is behind what was read now.
         locked(&self.runs).insert(run_id.to_owned(), RunOfSite { read, writer, log: None });

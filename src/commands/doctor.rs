@@ -263,7 +263,8 @@ async fn account(
     };
     let found = chain::find(spec, &settings.transport, &|name| std::env::var_os(name));
     let name = profile.unwrap_or(UNNAMED);
-    let worker = hands.and_then(|hands| hands.workers().into_iter().find(|worker| worker.serves(name, &endpoint.place()).is_some()));
+    let worker = hands
+        .and_then(|hands| hands.workers().into_iter().find(|worker| worker.serves(name, &endpoint.place()).is_some()));
     if is_asked_elsewhere(settings.via, worker.as_ref(), &found) {
         return Ok(by_worker(patient, (name, &endpoint), worker));
     }

@@ -307,11 +307,11 @@ impl Counter {
             LaneEvent::CoolDownBegan { .. } => (),
             LaneEvent::Served { via: Some(via) } => {
                 let of_account = self.progress.of_account(lane);
-                self.progress.tell(&format!("worker {} makes the requests{of_account}", plain(via)));
+                self.progress.tell(&format!("asking{of_account} by worker {} from here on", plain(via)));
             }
             LaneEvent::Served { via: None } => {
                 let of_account = self.progress.of_account(lane);
-                self.progress.tell(&format!("waiting for a worker that makes the requests{of_account}: none is heard"));
+                self.progress.tell(&format!("waiting{of_account}: no worker is heard that could make the requests"));
             }
             LaneEvent::Stopped { message, .. } => {
                 let of_account = self.progress.of_account(lane);

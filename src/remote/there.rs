@@ -43,6 +43,8 @@ struct SeenWorkers {
     ready: Option<(String, Instant)>,
 }
 
+/// Time after which a worker is asked again whether it has credentials.
+const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// Time for which a worker whose credentials were refused is not asked.
 const DENIED_FOR: Duration = Duration::from_mins(1);
 
@@ -87,7 +89,19 @@ impl There {
         if self.seen().ready.as_ref().is_some_and(is_known) {
             return Ok(());
         }
-        match self.ask::<SpokenReadiness>(&SpokenQuestion::Ready, FETCHED_WITHIN).await {
+        let asked_at = Instant::now();
+        let answer = loop {
+            match self.ask::<SpokenReadiness>(&SpokenQuestion::Ready, ASKED_AGAIN_AFTER).await {
+                // The question or its answer may have been lost on the way; to ask again costs the worker nothing.
+                (Some(by), Err(Outcome::Lost { .. })) if asked_at.elapsed() < FETCHED_WITHIN => {
+                    if self.hand.worker().is_none_or(|now| now.id != by.id) {
+                        return unreachable(format!("worker {} is gone", by.name()));
+                    }
+                }
+                answer => break answer,
+            }
+        };
+        match answer {
             (Some(by), Ok(readiness)) => {
                 let ready = readiness.into_ready(&by.name());
                 if ready.is_ok() {

@@ -14,6 +14,7 @@ use crate::waves::forecast::spoken;
 use crate::wording::amounts::bounded;
 use crate::wording::plain::{padded, plain, shortened};
 use crate::wording::printout::{Printout, widest};
+use crate::wording::shell::shell_word;
 use crate::wording::times::time_in;
 
 /// Most waves listed; the others are counted.
@@ -70,7 +71,8 @@ pub fn write_text(summary: &Summary, holder: Holder, zone: &Zone, out: &mut Prin
 
 /// Returns what a person may do about a run that goes on, and the command that is most likely wanted. Whoever types what is proposed
 /// disturbs no run that does well.
-pub(crate) fn steering(Summary { steering, commands, .. }: &Summary) -> (&'static str, Option<String>) {
+pub(crate) fn steering(summary: &Summary) -> (&'static str, Option<String>) {
+    let Summary { steering, commands, .. } = summary;
     let SteeringOf { paused, waits, .. } = steering;
     let unreleased = waits.as_ref().filter(|waits| waits.cause == Wait::Approval);
     let wave = unreleased.and_then(|waits| waits.stage.wave.as_deref());
@@ -84,6 +86,10 @@ pub(crate) fn steering(Summary { steering, commands, .. }: &Summary) -> (&'stati
         (false, Some(wave)) => (
             "it waits for a wave to be released: release it, or steer it: skip ID, drain",
             Some(commands.control(&["release", wave])),
+        ),
+        (false, None) if !summary.wait_for_worker.is_empty() => (
+            "start a worker where the credentials are, with the same servers; or steer it: skip ID, drain",
+            summary.wait_for_worker.first().map(|name| format!("cutover worker --target {}", shell_word(name))),
         ),
         (false, None) => (
             "nothing: it goes on by itself; watch it, or steer it: pause, rate N, skip ID, drain",

@@ -9,6 +9,8 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::cluster::connection::hear;
+
 /// Answers as they come in.
 pub(super) struct AnswerInbox {
     inbox: String,
@@ -26,8 +28,7 @@ impl AnswerInbox {
     /// Begins to listen below a subject, on a name that nobody can guess, which the server knows of before this returns.
     pub(super) async fn listen(runtime: &Handle, client: &Client, below: &str) -> Result<Self, async_nats::Error> {
         let inbox = format!("{below}.{:032x}", rand::random::<u128>());
-        let mut messages = client.subscribe(format!("{inbox}.*")).await?;
-        client.flush().await?;
+        let mut messages = hear(client, format!("{inbox}.*")).await?;
         let open = Arc::<Mutex<OpenAnswers>>::default();
         let given = Arc::clone(&open);
         let task = runtime.spawn(async move {

@@ -69,7 +69,8 @@ impl Hands for LaunchHands {
 
     fn hand(&self, target: &str, place: &str, key: Option<String>) -> Box<dyn Hand> {
         let mut chosen = locked(&self.0.chosen);
-        let number = (0..).find(|number| !chosen.contains_key(number)).expect("there are fewer hands than numbers");
+        let number =
+            (0..=chosen.len()).find(|number| !chosen.contains_key(number)).expect("there are fewer hands than numbers");
         chosen.insert(number, String::new());
         Box::new(HandOfTarget {
             parts: Arc::clone(&self.0),
@@ -127,8 +128,7 @@ impl HandOfTarget {
             return before;
         }
         let n_hands = |worker: &Worker| chosen.values().filter(|id| **id == worker.id).count();
-        let found =
-            roster.workers().into_iter().filter(|worker| self.may_ask(worker)).min_by_key(n_hands)?;
+        let found = roster.workers().into_iter().filter(|worker| self.may_ask(worker)).min_by_key(n_hands)?;
         if let Some(served) = self.served_by(&found) {
             self.key.get_or_init(|| served.key.clone());
         }
@@ -210,7 +210,9 @@ impl HandOfTarget {
             }
         }
         // Whoever leads the run may say more than a worker may: it is lent to no other subject.
-        let Some(go) = taken.reply.filter(|go| is_below(go, GO)) else { return Err(undone("gave no subject for the leave")) };
+        let Some(go) = taken.reply.filter(|go| is_below(go, GO)) else {
+            return Err(undone("gave no subject for the leave"));
+        };
         // This process may have been stopped, and somebody else may lead the run by now.
         if since_boot().saturating_sub(began) > TAKEN_WITHIN {
             return Err(undone("was answered too late to be given leave"));

@@ -14,6 +14,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::words::{HERE, HereBeat, PROTOCOL};
 use crate::clock::since_boot;
+use crate::cluster::connection::hear;
 use crate::hands::Worker;
 
 /// Silence after which a worker is gone.
@@ -41,8 +42,7 @@ struct HeardWorker {
 
 impl Roster {
     pub(super) async fn listen(runtime: &Handle, client: &Client) -> Result<Self, async_nats::Error> {
-        let mut beats = client.subscribe(HERE).await?;
-        client.flush().await?;
+        let mut beats = hear(client, HERE.to_owned()).await?;
         let heard = Arc::<Mutex<BTreeMap<String, HeardWorker>>>::default();
         let (looked, looks) = watch::channel(());
         let roster = Arc::clone(&heard);

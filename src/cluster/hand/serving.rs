@@ -134,7 +134,7 @@ async fn take(work: Arc<TakenWork>, asked: Vec<(String, Subscriber)>, mut leaves
     // Whoever asks now is told that nobody is there.
     drop(questions);
     while under_way.join_next().await.is_some() {}
-    _ = work.client.flush().await;
+    _ = timeout(LEAVES_AFTER, work.client.flush()).await;
 }
 
 struct TakenWork {

@@ -78,7 +78,7 @@ impl Sample {
             self.lab.path("ca.pem").display()
         );
         lab.write("cutover.toml", &(engine + &profiles.replace("ENDPOINT", &service.url)));
-        lab.write("plan.csv", &plan(20, "stopped,syncing"));
+        lab.write("plan.csv", &plan(120, "stopped,syncing"));
         lab
     }
 }
@@ -100,7 +100,7 @@ fn begin(lab: &Lab, args: &[&str]) -> Launch {
 fn each_role_of_the_sample_does_its_part_and_nothing_else() {
     let _machine = shared();
     let Some(sample) = Sample::start() else { return };
-    sample.lab.write("plan.csv", &plan(20, "stopped,syncing"));
+    sample.lab.write("plan.csv", &plan(120, "stopped,syncing"));
     let service = sample.lab.serve("plan.csv", "");
     let of = |name: &str, more: &str| format!("[profiles.{name}]\nendpoint = \"ENDPOINT\"\nrate = 10\n{more}\n");
     let with_token = |name| of(name, "token_env = \"CUTOVER_AUTH_TOKEN\"");
@@ -129,14 +129,14 @@ fn each_role_of_the_sample_does_its_part_and_nothing_else() {
     // Whoever reads cannot steer, and a worker can do neither.
     let reader = sample.machine("READ", &service, "");
     begin(&reader, &["control", &run, "rate", "20"]).end().exits(8);
-    begin(&reader, &["runs"]).end().exits(0);
+    begin(&reader, &["runs", "--engine", &format!("tls://127.0.0.1:{}", sample.port)]).end().exits(0);
     begin(&at_work, &["collect", &run]).end().exits(8);
     let steering = sample.machine("STEER", &service, "");
     begin(&steering, &["control", &run, "rate", "off"]).end().exits(0);
     led.end().exits(0);
     begin(&reader, &["collect", &run]).end().exits(0);
     begin(&reader, &["collect", &run, "--forget"]).end().exits(8);
-    assert_eq!(reader.journal().tally()["applied"], 20);
+    assert_eq!(reader.journal().tally()["applied"], 120);
     worker.signal("TERM");
     worker.end().exits(0);
     assert!(!TOKEN.is_empty());
