@@ -258,7 +258,7 @@ fn a_workbook_has_every_cell_of_the_csv_report_and_every_attempt_of_the_journal(
 
     let attempts = lab.journal().table(
         "SELECT row, source_id, attempt, wave, '', sent_copystate, sent_migrationcycle, intent_at,
-             ended_at, took_ms, outcome, http_status, error_code, error_msg, request_id
+             ended_at, took_ms, outcome, http_status, error_code, error_msg, request_id, ''
          FROM v_attempt JOIN (SELECT row AS of_row, wave FROM v_row) ON of_row = row ORDER BY row, attempt",
     );
     let attempts =
@@ -267,9 +267,9 @@ fn a_workbook_has_every_cell_of_the_csv_report_and_every_attempt_of_the_journal(
     let read = lines(&sheets[2]);
     assert_eq!(read[1..], attempts);
     let header = "row source_id attempt wave target sent_copystate sent_migrationcycle began_at ended_at took_ms outcome \
-        http_status error_code error_msg request_id";
+        http_status error_code error_msg request_id via";
     assert_eq!(read[0].join(" "), header);
-    assert_eq!((&sheets[2]["frozen"], &sheets[2]["filter"]), (&json!("A2"), &json!(format!("A1:O{}", read.len()))));
+    assert_eq!((&sheets[2]["frozen"], &sheets[2]["filter"]), (&json!("A2"), &json!(format!("A1:P{}", read.len()))));
     says_what_the_run_came_to(&lab, &lines(&sheets[0]));
 }
 

@@ -17,6 +17,9 @@ pub(crate) const COLLECTED: &str = include_str!("schemas/collected.json");
 /// Document of `runs --engine`.
 pub(crate) const SERVED: &str = include_str!("schemas/served.json");
 
+/// Line of an event that only a run has whose requests workers make.
+const LANE_SERVED: &str = include_str!("schemas/lane_served.json");
+
 /// Returns what a snapshot of the library's tests holds.
 pub(crate) fn snapshot(of: &str, name: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(of).join("snapshots");
@@ -197,6 +200,7 @@ fn every_document_holds_to_its_schema_and_no_broken_one_does() {
     // Of verbs that are not in every build, which print the same fields.
     documents.add("collected.json", COLLECTED);
     documents.add("served.json", SERVED);
+    documents.add("lane_served.json", LANE_SERVED);
     of_a_finished_run(&mut documents);
     of_unfinished_runs(&mut documents);
     of_refusals(&mut documents);
