@@ -115,7 +115,7 @@ fn leave_that_comes_while_a_worker_is_stopped_is_too_late_for_a_thousand_calls()
     asks.hears("late", 2);
 
     let taken = asks.take(&asked);
-    worker.launch.signal("STOP");
+    stop(&worker.launch);
     for inbox in &taken {
         asks.says(inbox, &go, b"go");
     }
@@ -126,7 +126,7 @@ fn leave_that_comes_while_a_worker_is_stopped_is_too_late_for_a_thousand_calls()
     assert_eq!(night.n_changes(), 0);
 
     // What it is asked while it is stopped is taken when it wakes, and whoever asked gives no leave any more.
-    worker.launch.signal("STOP");
+    stop(&worker.launch);
     for row in &asked {
         asks.asks(*row);
     }
@@ -144,6 +144,17 @@ fn leave_that_comes_while_a_worker_is_stopped_is_too_late_for_a_thousand_calls()
     asks.says(&taken[0], &go, b"go");
     asks.hears("done", 1);
     assert_eq!(night.n_changes(), 1);
+}
+
+/// Stops a process, and waits until none of its threads runs any more: the signal alone comes some time later.
+fn stop(launch: &Launch) {
+    launch.signal("STOP");
+    until("each thread is stopped", || {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", launch.pid())).unwrap();
+        let mut states = threads.map(|thread| std::fs::read_to_string(thread.unwrap().path().join("stat")).unwrap());
+        // The name before it may have blanks and brackets.
+        states.all(|stat| stat.rsplit(") ").next().unwrap().starts_with('T')).then_some(())
+    });
 }
 
 /// Somebody who asks a worker by hand, as a head would.
