@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::{sleep, timeout};
 
 use super::admission::ServerAccess;
-use super::connection::{ANSWER, Denials, connect};
+use super::connection::{ANSWER, Denials, connect, wait};
 use super::hand::{LaunchHands, Workplace};
 use super::leading::{self, Ways};
 use super::listing::list;
@@ -88,7 +88,7 @@ impl Connected {
 
     /// Waits for an answer on a thread of its own: this one may be a worker of another runtime, on which it would panic.
     fn wait<T: Send>(&self, answer: impl Future<Output = T> + Send) -> T {
-        wait(self.runtime(), answer)
+        wait(self.runtime().handle(), answer)
     }
 }
 
@@ -99,13 +99,6 @@ impl Drop for Connected {
             runtime.shutdown_background();
         }
     }
-}
-
-fn wait<T: Send>(runtime: &Runtime, answer: impl Future<Output = T> + Send) -> T {
-    std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| runtime.block_on(answer));
-        waiting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -143,7 +136,7 @@ impl Site {
         let runtime = runtime.map_err(|error| NotRead::Unreachable(error.to_string()))?;
         let admission = ServerAccess::read(&self.settings).map_err(NotRead::NotOpen)?;
         let denials = Denials::default();
-        let jetstream = wait(&runtime, reach(self.settings.servers.addresses(), &admission, &denials));
+        let jetstream = wait(runtime.handle(), reach(self.settings.servers.addresses(), &admission, &denials));
         let made = Arc::new(Connected {
             jetstream: jetstream?,
             runtime: Some(runtime),

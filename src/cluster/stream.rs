@@ -25,7 +25,7 @@ pub(super) struct Names {
     pub(super) say: String,
     /// Signs of life of whoever leads the run, which are not stored.
     pub(super) beat: String,
-    /// Those of whoever has claimed its accounts and is about to lead it, which are not stored either.
+    /// Signs of life of whoever has claimed its accounts and is about to lead it, which are not stored either.
     pub(super) prepare: String,
 }
 

@@ -177,7 +177,7 @@ pub(crate) enum NotCommitted {
     Replaced,
     #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "the journal fails by itself"))]
     Failed(LogError),
-    /// Nobody has answered in time.
+    /// Unknown still: no answer has come in time.
     #[cfg_attr(not(any(test, feature = "cluster")), expect(dead_code, reason = "the journal answers by itself"))]
     Unanswered,
 }

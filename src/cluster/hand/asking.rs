@@ -193,14 +193,14 @@ impl HandOfTarget {
             self.parts.leave_alone(worker, &self.target, NOT_TAKEN_FOR);
             return Err(undone("did not take it within a second"));
         };
-        if heard(&taken) == HeardMessage::Nobody {
-            self.parts.leave_alone(worker, &self.target, NOT_TAKEN_FOR);
-        }
         match heard(&taken) {
             HeardMessage::HandWord(HandWord::Taken) => (),
+            HeardMessage::Nobody => {
+                self.parts.leave_alone(worker, &self.target, NOT_TAKEN_FOR);
+                return Err(NotHanded::Undone(unexpected(worker, HeardMessage::Nobody)));
+            }
             // It has no leave yet, and whatever it says, it did nothing.
             HeardMessage::HandWord(HandWord::Do | HandWord::Go | HandWord::Late | HandWord::NotKnown)
-            | HeardMessage::Nobody
             | HeardMessage::Other => {
                 return Err(NotHanded::Undone(unexpected(worker, heard(&taken))));
             }
